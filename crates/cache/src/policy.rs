@@ -1,0 +1,161 @@
+//! Which relations are cached, and for how long.
+
+use std::time::Duration;
+
+/// The policy for one relation.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Rule {
+    /// How long an entry that reads the relation lives; `None`: it is not cached.
+    pub ttl: Option<Duration>,
+}
+
+/// All rules. The most specific one decides: an exact name beats a pattern, and among patterns the
+/// later one wins.
+#[derive(Clone, Debug, Default)]
+pub struct Policy {
+    default: Option<Duration>,
+    rules: Vec<(Pattern, Rule)>,
+}
+
+impl Policy {
+    /// `default` holds for relations without a rule of their own; `rules` stand in file order.
+    pub fn new(default: Option<Duration>, rules: Vec<(Pattern, Rule)>) -> Self {
+        Self { default, rules }
+    }
+
+    /// The rule for one relation.
+    pub fn of(&self, schema: &str, name: &str) -> Rule {
+        self.rules
+            .iter()
+            .enumerate()
+            .filter(|(_, (pattern, _))| pattern.matches(schema, name))
+            .max_by_key(|(index, (pattern, _))| (pattern.is_exact(), *index))
+            .map_or(Rule { ttl: self.default }, |(_, (_, rule))| *rule)
+    }
+
+    /// The time to live of a reply that reads these relations: the smallest of theirs, or `None`
+    /// if one of them is not cached.
+    pub fn ttl<'a>(&self, relations: impl IntoIterator<Item = (&'a str, &'a str)>) -> Option<Duration> {
+        relations
+            .into_iter()
+            .map(|(schema, name)| self.of(schema, name).ttl)
+            .try_fold(Duration::MAX, |least, ttl| ttl.map(|ttl| least.min(ttl)))
+    }
+
+    /// The patterns, in file order.
+    pub fn patterns(&self) -> impl Iterator<Item = &Pattern> {
+        self.rules.iter().map(|(pattern, _)| pattern)
+    }
+}
+
+/// `schema.name`, `schema.*`, `*.log_*`; a name without a schema matches in every schema. `*` stands for any run
+/// of characters, `?` for one. Names are compared as PostgreSQL stores them, unfolded.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Pattern {
+    schema: Box<str>,
+    name: Box<str>,
+}
+
+/// A pattern that cannot match a relation.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("`{0}` is not `table`, `schema.table` or a pattern with `*` and `?` in either part")]
+pub struct PatternError(Box<str>);
+
+impl Pattern {
+    /// Reads a pattern.
+    ///
+    /// # Errors
+    ///
+    /// When a part is empty or there are more than two.
+    pub fn parse(text: &str) -> Result<Self, PatternError> {
+        let (schema, name) = text.split_once('.').unwrap_or(("*", text));
+        if schema.is_empty() || name.is_empty() || name.contains('.') {
+            return Err(PatternError(text.into()));
+        }
+        Ok(Self { schema: schema.into(), name: name.into() })
+    }
+
+    /// Whether it matches a relation.
+    pub fn matches(&self, schema: &str, name: &str) -> bool {
+        glob(self.schema.as_bytes(), schema.as_bytes()) && glob(self.name.as_bytes(), name.as_bytes())
+    }
+
+    /// Whether the name part holds no wildcard.
+    pub fn is_exact(&self) -> bool {
+        !self.name.contains(['*', '?'])
+    }
+}
+
+impl std::fmt::Display for Pattern {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}.{}", self.schema, self.name)
+    }
+}
+
+/// Matches without recursion: on a mismatch, the last `*` takes one byte more.
+fn glob(pattern: &[u8], text: &[u8]) -> bool {
+    let (mut p, mut t, mut retry) = (0, 0, None);
+    while t < text.len() {
+        match pattern.get(p) {
+            Some(b'*') => {
+                retry = Some((p, t));
+                p += 1;
+            }
+            Some(&c) if c == b'?' || text.get(t) == Some(&c) => {
+                p += 1;
+                t += 1;
+            }
+            _ => {
+                let Some((star, taken)) = retry else { return false };
+                retry = Some((star, taken + 1));
+                p = star + 1;
+                t = taken + 1;
+            }
+        }
+    }
+    pattern.iter().skip(p).all(|&c| c == b'*')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn policy() -> Policy {
+        let rule = |text: &str, secs: Option<u64>| {
+            (Pattern::parse(text).unwrap(), Rule { ttl: secs.map(Duration::from_secs) })
+        };
+        Policy::new(
+            Some(Duration::from_secs(60)),
+            vec![
+                rule("public.city", Some(10)),
+                rule("public.*", Some(20)),
+                rule("*_log", None),
+                rule("app.a?c", Some(30)),
+            ],
+        )
+    }
+
+    #[test]
+    fn the_most_specific_rule_decides() {
+        let ttl = |schema, name| policy().of(schema, name).ttl.map(|ttl| ttl.as_secs());
+        assert_eq!(ttl("public", "city"), Some(10));
+        assert_eq!(ttl("public", "country"), Some(20));
+        assert_eq!(ttl("public", "audit_log"), None);
+        assert_eq!(ttl("app", "abc"), Some(30));
+        assert_eq!(ttl("app", "abbc"), Some(60));
+    }
+
+    #[test]
+    fn the_smallest_ttl_wins_and_one_uncached_table_refuses() {
+        let ttl = |names: &[(&'static str, &'static str)]| policy().ttl(names.iter().copied());
+        assert_eq!(ttl(&[("public", "city"), ("x", "y")]), Some(Duration::from_secs(10)));
+        assert_eq!(ttl(&[("public", "city"), ("x", "y_log")]), None);
+    }
+
+    #[test]
+    fn rejects_patterns_that_match_nothing() {
+        for text in ["", ".a", "a.", "a.b.c"] {
+            assert_eq!(Pattern::parse(text), Err(PatternError(text.into())));
+        }
+    }
+}

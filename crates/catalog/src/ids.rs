@@ -1,0 +1,63 @@
+//! Identifiers. None converts to another without a name one can search for.
+
+use std::fmt;
+
+macro_rules! oid_newtype {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+        pub struct $name(u32);
+
+        impl $name {
+            /// Wraps an object identifier that the server reported for this kind of object.
+            pub const fn from_oid(oid: u32) -> Self {
+                Self(oid)
+            }
+
+            /// The server's object identifier.
+            pub const fn oid(self) -> u32 {
+                self.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "{}", self.0)
+            }
+        }
+    };
+}
+
+oid_newtype!(
+    /// `pg_class.oid`.
+    RelationId
+);
+oid_newtype!(
+    /// `pg_namespace.oid`.
+    SchemaId
+);
+oid_newtype!(
+    /// `pg_authid.oid`.
+    RoleId
+);
+oid_newtype!(
+    /// `pg_proc.oid`.
+    FunctionId
+);
+oid_newtype!(
+    /// `pg_type.oid`.
+    TypeId
+);
+
+/// `pg_control_system().system_identifier`: tells one cluster from another.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct SystemId(pub u64);
+
+/// One database of one cluster. A dropped and re-created database has another identity.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct DatabaseId {
+    /// The cluster.
+    pub system: SystemId,
+    /// `pg_database.oid`.
+    pub oid: u32,
+}

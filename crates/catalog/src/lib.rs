@@ -1,0 +1,21 @@
+//! What pgmemo knows of one database: relations, functions, names, and how a name resolves.
+//!
+//! A [`Snapshot`] is immutable. It is filled from rows that the shell reads through its control
+//! connection with the statements of [`queries`]; nothing here talks to a server.
+//!
+//! Invariant: a snapshot describes one moment. Whatever it does not know is unknown, never absent:
+//! callers bypass when reading and assume everything when writing.
+//!
+//! What a statement means is `sql`'s affair; versions of scopes are `cache`'s.
+
+mod ids;
+mod object;
+pub mod queries;
+mod snapshot;
+
+pub use ids::{DatabaseId, FunctionId, RelationId, RoleId, SchemaId, SystemId, TypeId};
+pub use object::{
+    Cast, Constraint, Depends, Event, ForeignKeyAction, Function, Language, Operator, Relation,
+    RelationKind, Role, RowSecurity, Rule, Schema, Trigger, Volatility,
+};
+pub use snapshot::{Builder, SearchPath, Snapshot};

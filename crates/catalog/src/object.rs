@@ -1,0 +1,221 @@
+//! Objects as the system catalogs describe them, cut down to what decisions need.
+
+use crate::{FunctionId, RelationId, RoleId, SchemaId, TypeId};
+
+/// A schema (`pg_namespace`).
+#[derive(Clone, Debug)]
+pub struct Schema {
+    /// Its identity.
+    pub id: SchemaId,
+    /// Its name, unquoted.
+    pub name: Box<str>,
+}
+
+/// A role (`pg_roles`).
+#[derive(Clone, Debug)]
+pub struct Role {
+    /// Its identity.
+    pub id: RoleId,
+    /// Its name, unquoted.
+    pub name: Box<str>,
+    /// Whether row-level security never applies to it (`rolsuper` or `rolbypassrls`).
+    pub bypasses_row_security: bool,
+}
+
+/// What `pg_class.relkind` says.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum RelationKind {
+    /// `r`
+    Table,
+    /// `p`
+    PartitionedTable,
+    /// `v`
+    View,
+    /// `m`
+    MaterializedView,
+    /// `f`
+    ForeignTable,
+    /// `S`
+    Sequence,
+    /// `c`
+    CompositeType,
+    /// `i`, `I`, `t` and kinds this version has not heard of.
+    Other,
+}
+
+/// Whether policies filter the rows of a relation.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum RowSecurity {
+    /// No.
+    Off,
+    /// For everybody but the owner and roles that bypass it.
+    On,
+    /// For the owner as well (`relforcerowsecurity`).
+    Forced,
+}
+
+/// A relation (`pg_class`), without its indexes and TOAST tables.
+#[derive(Clone, Debug)]
+pub struct Relation {
+    /// Its identity.
+    pub id: RelationId,
+    /// The schema it is in.
+    pub schema: SchemaId,
+    /// Its name, unquoted.
+    pub name: Box<str>,
+    /// Its kind.
+    pub kind: RelationKind,
+    /// Its owner.
+    pub owner: RoleId,
+    /// Whether policies apply.
+    pub row_security: RowSecurity,
+    /// `relpersistence = 't'`. Temporary relations of other sessions appear in snapshots too.
+    pub temporary: bool,
+    /// `relpersistence = 'u'`.
+    pub unlogged: bool,
+    /// Names and types of its live columns, in order; system columns are not listed.
+    pub columns: Box<[(Box<str>, TypeId)]>,
+    /// For a view or materialized view: its query as `pg_get_viewdef` prints it under an empty
+    /// `search_path`, every name outside `pg_catalog` qualified.
+    pub definition: Option<Box<str>>,
+    /// For a view: `security_invoker` is set.
+    pub security_invoker: bool,
+    /// Parents by inheritance or partitioning (`pg_inherits`), direct ones only.
+    pub parents: Box<[RelationId]>,
+    /// Member of an extension (`pg_depend.deptype = 'e'`).
+    pub extension: Option<Box<str>>,
+}
+
+/// What a foreign key does to the referencing rows.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum ForeignKeyAction {
+    /// NO ACTION or RESTRICT: the referencing table is only read.
+    None,
+    /// CASCADE, SET NULL or SET DEFAULT: the referencing table is written.
+    Writes,
+}
+
+/// A foreign key (`pg_constraint.contype = 'f'`).
+#[derive(Clone, Debug)]
+pub struct Constraint {
+    /// The table that holds the key.
+    pub referencing: RelationId,
+    /// The table it points at.
+    pub referenced: RelationId,
+    /// What an UPDATE of the referenced table does.
+    pub on_update: ForeignKeyAction,
+    /// What a DELETE from the referenced table does.
+    pub on_delete: ForeignKeyAction,
+}
+
+/// A change that fires triggers, rules and foreign-key actions.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum Event {
+    /// INSERT, COPY FROM, the insert half of MERGE and of ON CONFLICT.
+    Insert,
+    /// UPDATE, ON CONFLICT DO UPDATE.
+    Update,
+    /// DELETE.
+    Delete,
+    /// TRUNCATE. With CASCADE the caller adds the referencing tables.
+    Truncate,
+}
+
+/// A user trigger (`pg_trigger` with `NOT tgisinternal`), disabled ones included.
+#[derive(Clone, Debug)]
+pub struct Trigger {
+    /// The relation it watches.
+    pub relation: RelationId,
+    /// What it runs.
+    pub function: FunctionId,
+    /// What fires it.
+    pub events: Box<[Event]>,
+}
+
+/// A rewrite rule other than a view's own `_RETURN`.
+#[derive(Clone, Debug)]
+pub struct Rule {
+    /// The relation it rewrites.
+    pub relation: RelationId,
+    /// `pg_get_ruledef`, under an empty `search_path`.
+    pub definition: Box<str>,
+}
+
+/// `pg_proc.provolatile`.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub enum Volatility {
+    /// `i`
+    Immutable,
+    /// `s`
+    Stable,
+    /// `v`
+    Volatile,
+}
+
+/// What a function is written in, as far as its body can be read.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Language {
+    /// `internal`
+    Internal,
+    /// `c`
+    C,
+    /// `sql`
+    Sql,
+    /// `plpgsql`
+    PlPgSql,
+    /// Anything else: its body says nothing.
+    Foreign,
+}
+
+/// A function, procedure, aggregate or window function (`pg_proc`).
+#[derive(Clone, Debug)]
+pub struct Function {
+    /// Its identity.
+    pub id: FunctionId,
+    /// The schema it is in.
+    pub schema: SchemaId,
+    /// Its name, unquoted.
+    pub name: Box<str>,
+    /// How many arguments it takes without and with its defaults; `u16::MAX` when variadic.
+    pub arguments: (u16, u16),
+    /// Its declared volatility.
+    pub volatility: Volatility,
+    /// What it is written in.
+    pub language: Language,
+    /// Its body for SQL and PL/pgSQL functions (`prosrc`, or `pg_get_function_sqlbody`);
+    /// `None` for builtins, which are known by name.
+    pub body: Option<Box<str>>,
+    /// Settings attached with `SET` (`proconfig`): `name=value`.
+    pub settings: Box<[Box<str>]>,
+    /// Member of an extension.
+    pub extension: Option<Box<str>>,
+}
+
+/// An operator outside `pg_catalog`.
+#[derive(Clone, Debug)]
+pub struct Operator {
+    /// Its symbol, such as `%`.
+    pub symbol: Box<str>,
+    /// What it runs.
+    pub function: FunctionId,
+}
+
+/// A cast that runs a function outside `pg_catalog`.
+#[derive(Clone, Debug)]
+pub struct Cast {
+    /// From this type.
+    pub source: TypeId,
+    /// To this one.
+    pub target: TypeId,
+    /// What it runs.
+    pub function: FunctionId,
+}
+
+/// A view's rule depends on this (`pg_depend` through `pg_rewrite`).
+#[derive(Clone, Copy, Debug)]
+pub struct Depends {
+    /// The view or materialized view.
+    pub view: RelationId,
+    /// A relation it names at any depth.
+    pub relation: RelationId,
+}

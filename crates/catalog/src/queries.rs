@@ -1,0 +1,1 @@
+//! The statements that fill a [`crate::Snapshot`], and the rows they return.

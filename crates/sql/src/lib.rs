@@ -1,0 +1,16 @@
+//! What a statement is, reads, writes and calls.
+//!
+//! Two steps. [`analyze`] looks at the text alone and is remembered per text. [`Schema::plan`]
+//! resolves the names of an analysis in a catalog snapshot for one search path and role, and says
+//! what may be done with the statement. After that nobody inspects query text again.
+//!
+//! Unknown means bypass when reading and everything when writing.
+
+mod plan;
+mod reason;
+
+pub use plan::{
+    Begin, Context, Control, Effects, FunctionRule, Isolation, Plan, SetScope, SetValue, Setting,
+    SettingsEffect, Writes,
+};
+pub use reason::Reason;

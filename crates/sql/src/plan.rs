@@ -1,0 +1,191 @@
+//! What may be done with a statement: the outcome of analysis and name resolution.
+
+use catalog::{RelationId, RoleId, SearchPath};
+
+use crate::Reason;
+
+/// What may be done with one statement string for one search path and role.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// The relations whose versions a recorded reply depends on, views expanded to their tables,
+    /// sorted, no relation twice; or why the statement is not looked up.
+    ///
+    /// Only relations that are named are listed: a write to a partition or inheritance child
+    /// counts as a write to its ancestors, and the other way round.
+    pub read: Result<Box<[RelationId]>, Reason>,
+    /// What it may change, closed over foreign keys, triggers, rules, views, partitions.
+    pub writes: Writes,
+    /// What it does to the session.
+    pub effects: Effects,
+}
+
+/// What a statement may change.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Writes {
+    /// No row and no definition.
+    Nothing,
+    /// At most these relations' rows; sorted, no relation twice.
+    Relations(Box<[RelationId]>),
+    /// Anything: rows, definitions, privileges, settings.
+    Everything,
+}
+
+impl Writes {
+    /// Whether anything may change.
+    pub const fn any(&self) -> bool {
+        !matches!(self, Self::Nothing)
+    }
+
+    /// Grows to cover `other` as well.
+    pub fn add(&mut self, other: &Self) {
+        match (&mut *self, other) {
+            (Self::Everything, _) | (_, Self::Nothing) => {}
+            (_, Self::Everything) => *self = Self::Everything,
+            (Self::Nothing, Self::Relations(_)) => *self = other.clone(),
+            (Self::Relations(mine), Self::Relations(theirs)) => {
+                let mut all: Vec<_> = mine.iter().chain(theirs.iter()).copied().collect();
+                all.sort_unstable();
+                all.dedup();
+                *mine = all.into();
+            }
+        }
+    }
+}
+
+/// What a statement string does to session and transaction.
+#[derive(Clone, Debug, Default)]
+pub struct Effects {
+    /// Transaction control, when the string is exactly this one statement.
+    pub control: Option<Control>,
+    /// Settings it changes.
+    pub settings: SettingsEffect,
+    /// It may create temporary objects in this session.
+    pub temporary: bool,
+    /// It sees names of prepared statements or portals (`EXECUTE`, `DEALLOCATE`, `FETCH`,
+    /// `DISCARD`, `pg_prepared_statements`, text that was not understood): everything that the
+    /// client believes to exist must exist on the server first.
+    pub names: bool,
+    /// It may begin or end a transaction in a way `control` does not say: several statements of
+    /// which one is transaction control, CALL, DO.
+    pub commits: bool,
+    /// It was not understood; the server's CommandComplete tag may clear it of writing.
+    pub tag_judges: bool,
+    /// `DISCARD ALL`, `DEALLOCATE ALL`, `DEALLOCATE name` are told from the tag and this.
+    pub deallocates: Option<Box<str>>,
+    /// `LISTEN`, `DECLARE … WITH HOLD`, advisory locks: harmless to the cache, pins the session.
+    pub pins: bool,
+}
+
+/// Transaction control.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Control {
+    /// BEGIN, START TRANSACTION.
+    Begin(Begin),
+    /// COMMIT, END; `chain` for AND CHAIN.
+    Commit {
+        /// AND CHAIN.
+        chain: bool,
+    },
+    /// ROLLBACK, ABORT.
+    Rollback {
+        /// AND CHAIN.
+        chain: bool,
+    },
+    /// SAVEPOINT, RELEASE.
+    Savepoint,
+    /// ROLLBACK TO SAVEPOINT.
+    RollbackTo,
+    /// PREPARE TRANSACTION; the unquoted global identifier.
+    PrepareTransaction(Box<str>),
+    /// COMMIT PREPARED.
+    CommitPrepared(Box<str>),
+    /// ROLLBACK PREPARED.
+    RollbackPrepared(Box<str>),
+    /// SET TRANSACTION, SET SESSION CHARACTERISTICS and other forms that need the server.
+    Other,
+}
+
+/// The options of BEGIN.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Begin {
+    /// ISOLATION LEVEL, when given.
+    pub isolation: Option<Isolation>,
+    /// READ ONLY or READ WRITE, when given.
+    pub read_only: Option<bool>,
+    /// DEFERRABLE or NOT DEFERRABLE, when given.
+    pub deferrable: Option<bool>,
+    /// `START TRANSACTION`: its tag differs from that of `BEGIN`.
+    pub start_transaction: bool,
+}
+
+/// A transaction isolation level.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Isolation {
+    /// READ COMMITTED, and READ UNCOMMITTED, which PostgreSQL treats alike.
+    ReadCommitted,
+    /// REPEATABLE READ.
+    RepeatableRead,
+    /// SERIALIZABLE.
+    Serializable,
+}
+
+/// What happens to settings.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub enum SettingsEffect {
+    /// Nothing.
+    #[default]
+    Untouched,
+    /// Exactly this one.
+    One(Setting),
+    /// RESET ALL, DISCARD ALL: back to what they were after login.
+    ResetAll,
+    /// Any of them may have changed, role and search path included.
+    Unknown,
+}
+
+/// One SET or RESET.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Setting {
+    /// Lower-case name; `role` and `session_authorization` for those two forms.
+    pub name: Box<str>,
+    /// SESSION or LOCAL.
+    pub scope: SetScope,
+    /// The new value.
+    pub value: SetValue,
+}
+
+/// How long a setting lasts.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum SetScope {
+    /// Until changed; reverts if the transaction rolls back.
+    Session,
+    /// Until the transaction ends.
+    Local,
+}
+
+/// A setting's new value.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum SetValue {
+    /// RESET, SET … TO DEFAULT.
+    Default,
+    /// The elements of the value list, literals unquoted, identifiers folded.
+    List(Box<[Box<str>]>),
+}
+
+/// What name resolution depends on besides the snapshot.
+#[derive(Clone, Copy, Debug)]
+pub struct Context<'a> {
+    /// The effective search path.
+    pub path: &'a SearchPath,
+    /// The effective role.
+    pub role: RoleId,
+}
+
+/// A user function that the operator vouches for.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct FunctionRule {
+    /// Schema and name.
+    pub function: (Box<str>, Box<str>),
+    /// The tables it reads: schema and name.
+    pub reads: Box<[(Box<str>, Box<str>)]>,
+}
