@@ -1,0 +1,24 @@
+//! What all sessions of one database share.
+
+use std::sync::Arc;
+
+use cache::{Policy, Version};
+use catalog::DatabaseId;
+
+/// A catalog snapshot with what was derived from it, and the epoch under which it was read.
+///
+/// The epoch was read *before* the snapshot's queries ran: while it is current, nothing that
+/// passed through pgmemo has changed the catalog since.
+#[derive(Debug)]
+pub struct Knowledge {
+    /// The database it describes.
+    pub database: DatabaseId,
+    /// The epoch it was read under.
+    pub epoch: Version,
+    /// Differs between any two snapshots or policies of this process.
+    pub generation: u64,
+    /// Names, effects, classes.
+    pub schema: sql::Schema,
+    /// What is cached, and for how long.
+    pub policy: Arc<Policy>,
+}
