@@ -8,14 +8,21 @@
 //!
 //! What a statement means is `sql`'s affair; versions of scopes are `cache`'s.
 
+mod builder;
+pub mod fixture;
 mod ids;
+mod index;
 mod object;
+mod path;
 pub mod queries;
 mod snapshot;
 
+pub use builder::Builder;
 pub use ids::{DatabaseId, FunctionId, RelationId, RoleId, SchemaId, SystemId, TypeId};
 pub use object::{
-    Cast, Constraint, Depends, Event, ForeignKeyAction, Function, Language, Operator, Relation,
-    RelationKind, Role, RowSecurity, Rule, Schema, Trigger, Volatility,
+    Cast, Constraint, Depends, Event, ForeignKeyAction, Function, FunctionKind, Language,
+    Membership, Moment, Operator, Relation, RelationKind, Role, RowSecurity, Rule, Schema, Trigger,
+    Uses, Volatility,
 };
-pub use snapshot::{Builder, SearchPath, Snapshot};
+pub use path::SearchPath;
+pub use snapshot::Snapshot;

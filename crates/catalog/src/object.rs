@@ -9,6 +9,10 @@ pub struct Schema {
     pub id: SchemaId,
     /// Its name, unquoted.
     pub name: Box<str>,
+    /// Roles that were granted USAGE, the owner among them unless it was revoked.
+    pub usage: Box<[RoleId]>,
+    /// Whether PUBLIC was granted USAGE.
+    pub public_usage: bool,
 }
 
 /// A role (`pg_roles`).
@@ -20,6 +24,17 @@ pub struct Role {
     pub name: Box<str>,
     /// Whether row-level security never applies to it (`rolsuper` or `rolbypassrls`).
     pub bypasses_row_security: bool,
+    /// `rolsuper`: no privilege is ever asked.
+    pub superuser: bool,
+}
+
+/// `member` has the privileges of `role` without SET ROLE (`pg_auth_members`, inherited ones).
+#[derive(Clone, Copy, Debug)]
+pub struct Membership {
+    /// Who inherits.
+    pub member: RoleId,
+    /// From whom.
+    pub role: RoleId,
 }
 
 /// What `pg_class.relkind` says.
@@ -152,6 +167,19 @@ pub enum Volatility {
     Volatile,
 }
 
+/// What `pg_proc.prokind` says.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum FunctionKind {
+    /// `f`
+    Function,
+    /// `p`
+    Procedure,
+    /// `a`: its volatility is nominal, its support functions decide.
+    Aggregate,
+    /// `w`
+    Window,
+}
+
 /// What a function is written in, as far as its body can be read.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Language {
@@ -176,6 +204,8 @@ pub struct Function {
     pub schema: SchemaId,
     /// Its name, unquoted.
     pub name: Box<str>,
+    /// Its kind.
+    pub kind: FunctionKind,
     /// How many arguments it takes without and with its defaults; `u16::MAX` when variadic.
     pub arguments: (u16, u16),
     /// Its declared volatility.
@@ -185,6 +215,8 @@ pub struct Function {
     /// Its body for SQL and PL/pgSQL functions (`prosrc`, or `pg_get_function_sqlbody`);
     /// `None` for builtins, which are known by name.
     pub body: Option<Box<str>>,
+    /// The transition, final and further functions of an aggregate outside `pg_catalog`.
+    pub support: Box<[FunctionId]>,
     /// Settings attached with `SET` (`proconfig`): `name=value`.
     pub settings: Box<[Box<str>]>,
     /// Member of an extension.
@@ -218,4 +250,26 @@ pub struct Depends {
     pub view: RelationId,
     /// A relation it names at any depth.
     pub relation: RelationId,
+}
+
+/// When the server runs a function that no statement names.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub enum Moment {
+    /// When the relation is read: the query of a view, a policy.
+    Read,
+    /// When the relation is written: a default, a check, an expression in an index or a partition
+    /// key, the condition of a trigger. A policy or view runs then as well.
+    Write,
+}
+
+/// A relation whose definition runs a function outside `pg_catalog` (`pg_depend`), also by way of
+/// an operator.
+#[derive(Clone, Copy, Debug)]
+pub struct Uses {
+    /// The relation.
+    pub relation: RelationId,
+    /// What it runs.
+    pub function: FunctionId,
+    /// When.
+    pub moment: Moment,
 }

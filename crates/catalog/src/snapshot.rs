@@ -1,48 +1,238 @@
 //! One moment of one database, indexed by name and identity.
 
+use foldhash::{HashSet, HashSetExt as _};
+
+use crate::index::Index;
 use crate::{
-    Cast, Constraint, DatabaseId, Depends, Function, FunctionId, Operator, Relation, RelationId, Role,
-    RoleId, Rule, Schema, SchemaId, Trigger,
+    Builder, Cast, Constraint, Function, FunctionId, Operator, Relation, RelationId, Role, RoleId,
+    Rule, Schema, SchemaId, Trigger, Uses,
 };
 
-/// Collects the rows of the catalog queries; [`Builder::finish`] indexes them.
-#[derive(Debug, Default)]
-pub struct Builder {
-    /// All schemas.
-    pub schemas: Vec<Schema>,
-    /// All roles.
-    pub roles: Vec<Role>,
-    /// All relations.
-    pub relations: Vec<Relation>,
-    /// All foreign keys.
-    pub constraints: Vec<Constraint>,
-    /// All user triggers.
-    pub triggers: Vec<Trigger>,
-    /// All rules.
-    pub rules: Vec<Rule>,
-    /// All functions, builtin ones included.
-    pub functions: Vec<Function>,
-    /// Operators outside `pg_catalog`.
-    pub operators: Vec<Operator>,
-    /// Casts through functions outside `pg_catalog`.
-    pub casts: Vec<Cast>,
-    /// View dependencies.
-    pub depends: Vec<Depends>,
-    /// Names of event triggers that are enabled; any makes DDL write everything anyway.
-    pub event_triggers: Vec<Box<str>>,
-    /// `server_version_num`.
-    pub server_version: u32,
-}
-
-/// The schemas in which unqualified names are looked up, in order, `pg_catalog` included where the
-/// server puts it. Temporary schemas are never part of it: a session with temporary objects is
-/// not looked up at all.
-#[derive(Clone, Debug, Eq, Hash, PartialEq)]
-pub struct SearchPath(pub Box<[SchemaId]>);
-
 /// One moment of one database.
+///
+/// Accessors answer from memory and never fail; what the snapshot does not hold is `None` or an
+/// empty list.
 #[derive(Debug)]
 pub struct Snapshot {
-    // filled in by the crate's author
-    _todo: (),
+    parts: Builder,
+    schemas: Index<SchemaId>,
+    schema_names: Index<Box<str>>,
+    roles: Index<RoleId>,
+    role_names: Index<Box<str>>,
+    members: Index<RoleId>,
+    relation_names: Index<Box<str>>,
+    children: Index<RelationId>,
+    inherits: Box<[(RelationId, RelationId)]>,
+    referenced: Index<RelationId>,
+    triggers: Index<RelationId>,
+    rules: Index<RelationId>,
+    functions: Index<FunctionId>,
+    function_names: Index<Box<str>>,
+    operators: Index<Box<str>>,
+    views: Index<RelationId>,
+    uses: Index<RelationId>,
 }
+
+impl Snapshot {
+    /// Indexes what a builder has joined; `parts.relations` is sorted by identity.
+    pub(crate) fn index(parts: Builder) -> Self {
+        let inherits: Box<[_]> = parts
+            .relations
+            .iter()
+            .flat_map(|relation| relation.parents.iter().map(|&parent| (relation.id, parent)))
+            .collect();
+        Self {
+            schemas: Index::new(&parts.schemas, |schema| schema.id),
+            schema_names: Index::new(&parts.schemas, |schema| schema.name.clone()),
+            roles: Index::new(&parts.roles, |role| role.id),
+            role_names: Index::new(&parts.roles, |role| role.name.clone()),
+            members: Index::new(&parts.memberships, |membership| membership.member),
+            relation_names: Index::new(&parts.relations, |relation| relation.name.clone()),
+            children: Index::new(&inherits, |&(_, parent)| parent),
+            inherits,
+            referenced: Index::new(&parts.constraints, |constraint| constraint.referenced),
+            triggers: Index::new(&parts.triggers, |trigger| trigger.relation),
+            rules: Index::new(&parts.rules, |rule| rule.relation),
+            functions: Index::new(&parts.functions, |function| function.id),
+            function_names: Index::new(&parts.functions, |function| function.name.clone()),
+            operators: Index::new(&parts.operators, |operator| operator.symbol.clone()),
+            views: Index::new(&parts.depends, |depends| depends.view),
+            uses: Index::new(&parts.uses, |uses| uses.relation),
+            parts,
+        }
+    }
+
+    /// `server_version_num`, 0 if it was not read.
+    pub fn server_version(&self) -> u32 {
+        self.parts.server_version
+    }
+
+    /// A schema.
+    pub fn schema(&self, id: SchemaId) -> Option<&Schema> {
+        self.schemas.of(&self.parts.schemas, &id).next()
+    }
+
+    /// A schema by its unquoted name.
+    pub fn schema_by_name(&self, name: &str) -> Option<&Schema> {
+        self.schema_names.of(&self.parts.schemas, name).next()
+    }
+
+    /// Whether a schema belongs to the server: `pg_catalog`, `information_schema`, TOAST and
+    /// temporary schemas. A schema that the snapshot does not hold counts as one.
+    pub fn is_system_schema(&self, id: SchemaId) -> bool {
+        self.schema(id)
+            .is_none_or(|schema| schema.name.starts_with("pg_") || &*schema.name == INFORMATION)
+    }
+
+    /// A role.
+    pub fn role(&self, id: RoleId) -> Option<&Role> {
+        self.roles.of(&self.parts.roles, &id).next()
+    }
+
+    /// A role by its unquoted name.
+    pub fn role_by_name(&self, name: &str) -> Option<&Role> {
+        self.role_names.of(&self.parts.roles, name).next()
+    }
+
+    /// The roles whose privileges a role has as a direct member.
+    pub fn inherits_from(&self, member: RoleId) -> impl Iterator<Item = RoleId> {
+        self.members
+            .of(&self.parts.memberships, &member)
+            .map(|membership| membership.role)
+    }
+
+    /// All relations, by ascending identity.
+    pub fn relations(&self) -> impl Iterator<Item = &Relation> {
+        self.parts.relations.iter()
+    }
+
+    /// A relation.
+    pub fn relation(&self, id: RelationId) -> Option<&Relation> {
+        let relations = &self.parts.relations;
+        let index = relations
+            .binary_search_by_key(&id, |relation| relation.id)
+            .ok()?;
+        relations.get(index)
+    }
+
+    /// A relation by its schema and unquoted name.
+    pub fn relation_by_name(&self, schema: SchemaId, name: &str) -> Option<&Relation> {
+        self.relations_named(name)
+            .find(|relation| relation.schema == schema)
+    }
+
+    /// The relations with this unquoted name in any schema, temporary ones of other sessions
+    /// included.
+    pub fn relations_named(&self, name: &str) -> impl Iterator<Item = &Relation> {
+        self.relation_names.of(&self.parts.relations, name)
+    }
+
+    /// The direct children of a relation by inheritance or partitioning.
+    pub fn children(&self, parent: RelationId) -> impl Iterator<Item = RelationId> {
+        self.children
+            .of(&self.inherits, &parent)
+            .map(|&(child, _)| child)
+    }
+
+    /// The direct parents of a relation by inheritance or partitioning.
+    pub fn parents(&self, child: RelationId) -> &[RelationId] {
+        self.relation(child)
+            .map_or(&[], |relation| &relation.parents)
+    }
+
+    /// All children of a relation and theirs, without itself, by ascending identity.
+    pub fn descendants(&self, relation: RelationId) -> Vec<RelationId> {
+        reachable(relation, |id| self.children(id))
+    }
+
+    /// All parents of a relation and theirs, without itself, by ascending identity.
+    pub fn ancestors(&self, relation: RelationId) -> Vec<RelationId> {
+        reachable(relation, |id| self.parents(id).iter().copied())
+    }
+
+    /// The foreign keys that point at a table.
+    pub fn constraints(&self, referenced: RelationId) -> impl Iterator<Item = &Constraint> {
+        self.referenced.of(&self.parts.constraints, &referenced)
+    }
+
+    /// The user triggers of a relation.
+    pub fn triggers(&self, relation: RelationId) -> impl Iterator<Item = &Trigger> {
+        self.triggers.of(&self.parts.triggers, &relation)
+    }
+
+    /// The rules of a relation other than a view's own `_RETURN`.
+    pub fn rules(&self, relation: RelationId) -> impl Iterator<Item = &Rule> {
+        self.rules.of(&self.parts.rules, &relation)
+    }
+
+    /// The relations that a view or materialized view names.
+    pub fn depends(&self, view: RelationId) -> impl Iterator<Item = RelationId> {
+        self.views
+            .of(&self.parts.depends, &view)
+            .map(|depends| depends.relation)
+    }
+
+    /// The functions outside `pg_catalog` that a relation's definition runs.
+    pub fn uses(&self, relation: RelationId) -> impl Iterator<Item = &Uses> {
+        self.uses.of(&self.parts.uses, &relation)
+    }
+
+    /// All functions, builtin ones included.
+    pub fn all_functions(&self) -> impl Iterator<Item = &Function> {
+        self.parts.functions.iter()
+    }
+
+    /// A function.
+    pub fn function(&self, id: FunctionId) -> Option<&Function> {
+        self.functions.of(&self.parts.functions, &id).next()
+    }
+
+    /// The functions with this unquoted name in any schema.
+    pub fn functions_named<'a>(
+        &'a self,
+        name: &str,
+    ) -> impl Iterator<Item = &'a Function> + use<'a> {
+        self.function_names.of(&self.parts.functions, name)
+    }
+
+    /// The operators outside `pg_catalog` with this symbol.
+    pub fn operators(&self, symbol: &str) -> impl Iterator<Item = &Operator> {
+        self.operators.of(&self.parts.operators, symbol)
+    }
+
+    /// The casts that run a function outside `pg_catalog`.
+    pub fn casts(&self) -> &[Cast] {
+        &self.parts.casts
+    }
+
+    /// Functions that any statement may run without naming them: checks of domains, operator
+    /// classes.
+    pub fn implicit_functions(&self) -> &[FunctionId] {
+        &self.parts.implicit
+    }
+
+    /// The names of enabled event triggers.
+    pub fn event_triggers(&self) -> &[Box<str>] {
+        &self.parts.event_triggers
+    }
+}
+
+/// What `next` leads to from `start` in any number of steps, without `start` itself. Circles end.
+fn reachable<I: Iterator<Item = RelationId>>(
+    start: RelationId,
+    next: impl Fn(RelationId) -> I,
+) -> Vec<RelationId> {
+    let mut seen = HashSet::new();
+    let mut open: Vec<_> = next(start).collect();
+    while let Some(id) = open.pop() {
+        if id != start && seen.insert(id) {
+            open.extend(next(id));
+        }
+    }
+    let mut all: Vec<_> = seen.into_iter().collect();
+    all.sort_unstable();
+    all
+}
+
+/// The one system schema whose name does not begin with `pg_`.
+const INFORMATION: &str = "information_schema";

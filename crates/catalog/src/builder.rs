@@ -1,0 +1,103 @@
+//! Collects the parts of a snapshot, in any order.
+
+use crate::{
+    Cast, Constraint, Depends, Function, FunctionId, Membership, Operator, Relation, RelationId,
+    Role, Rule, Schema, Snapshot, Trigger, TypeId, Uses,
+};
+
+/// Collects the rows of the catalog queries; [`Builder::finish`] indexes them.
+#[derive(Debug, Default)]
+pub struct Builder {
+    /// All schemas.
+    pub schemas: Vec<Schema>,
+    /// All roles.
+    pub roles: Vec<Role>,
+    /// Who inherits the privileges of whom.
+    pub memberships: Vec<Membership>,
+    /// All relations.
+    pub relations: Vec<Relation>,
+    /// Columns: relation, name, type; those of one relation in order.
+    pub columns: Vec<(RelationId, Box<str>, TypeId)>,
+    /// Inheritance and partitioning: child, parent.
+    pub inherits: Vec<(RelationId, RelationId)>,
+    /// The queries of views and materialized views.
+    pub definitions: Vec<(RelationId, Box<str>)>,
+    /// All foreign keys.
+    pub constraints: Vec<Constraint>,
+    /// All user triggers.
+    pub triggers: Vec<Trigger>,
+    /// All rules.
+    pub rules: Vec<Rule>,
+    /// All functions, builtin ones included.
+    pub functions: Vec<Function>,
+    /// Operators outside `pg_catalog`.
+    pub operators: Vec<Operator>,
+    /// Casts through functions outside `pg_catalog`.
+    pub casts: Vec<Cast>,
+    /// View dependencies.
+    pub depends: Vec<Depends>,
+    /// Functions outside `pg_catalog` that relations run by themselves.
+    pub uses: Vec<Uses>,
+    /// Functions that any statement may run without naming them: checks of domains, operator
+    /// classes, in a language whose body counts.
+    pub implicit: Vec<FunctionId>,
+    /// Names of event triggers that are enabled; any makes DDL write everything anyway.
+    pub event_triggers: Vec<Box<str>>,
+    /// `server_version_num`.
+    pub server_version: u32,
+}
+
+impl Builder {
+    /// Joins columns, parents and definitions to their relations and indexes everything.
+    ///
+    /// Rows that belong to a relation which is not there are dropped: the catalog queries leave
+    /// out kinds that no decision needs.
+    pub fn finish(mut self) -> Snapshot {
+        self.relations.sort_unstable_by_key(|relation| relation.id);
+        self.join_columns();
+        self.join_parents();
+        for (id, definition) in std::mem::take(&mut self.definitions) {
+            if let Some(relation) = self.relation_mut(id) {
+                relation.definition = Some(definition);
+            }
+        }
+        Snapshot::index(self)
+    }
+
+    fn relation_mut(&mut self, id: RelationId) -> Option<&mut Relation> {
+        let index = self
+            .relations
+            .binary_search_by_key(&id, |relation| relation.id)
+            .ok()?;
+        self.relations.get_mut(index)
+    }
+
+    fn join_columns(&mut self) {
+        let mut columns = std::mem::take(&mut self.columns);
+        columns.sort_by_key(|&(id, ..)| id);
+        let mut columns = columns.into_iter().peekable();
+        while let Some((id, name, kind)) = columns.next() {
+            let mut own = vec![(name, kind)];
+            while let Some((_, name, kind)) = columns.next_if(|&(next, ..)| next == id) {
+                own.push((name, kind));
+            }
+            if let Some(relation) = self.relation_mut(id) {
+                relation.columns = own.into();
+            }
+        }
+    }
+
+    fn join_parents(&mut self) {
+        let mut inherits = std::mem::take(&mut self.inherits);
+        inherits.sort_unstable();
+        inherits.dedup();
+        for pairs in inherits.chunk_by(|a, b| a.0 == b.0) {
+            let Some(&(child, _)) = pairs.first() else {
+                continue;
+            };
+            if let Some(relation) = self.relation_mut(child) {
+                relation.parents = pairs.iter().map(|&(_, parent)| parent).collect();
+            }
+        }
+    }
+}

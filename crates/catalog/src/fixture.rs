@@ -1,0 +1,429 @@
+//! Small snapshots for tests, built without a server.
+//!
+//! Helpers name objects as SQL would and hand back identities; whatever they do not take as an
+//! argument has the most ordinary value and can be changed in [`Fixture::builder`]. They create
+//! schemas they do not know, and ignore nothing: what a test misspells, it does not find.
+//!
+//! ```
+//! # use pgmemo_catalog as catalog;
+//! use catalog::fixture::Fixture;
+//!
+//! let mut db = Fixture::new();
+//! let city = db.table("public", "city", &["id", "name text", "founded date"]);
+//! let snapshot = db.finish();
+//! let path = snapshot.search_path(&["$user", "public"], "alice");
+//! assert_eq!(snapshot.resolve_relation(&path, None, "city").map(|found| found.id), Some(city));
+//! ```
+
+use crate::{
+    Builder, Cast, Constraint, Depends, Event, ForeignKeyAction, Function, FunctionId,
+    FunctionKind, Language, Membership, Moment, Operator, Relation, RelationId, RelationKind, Role,
+    RoleId, RowSecurity, Rule, Schema, SchemaId, Snapshot, Trigger, TypeId, Uses, Volatility,
+};
+
+/// A database under construction.
+///
+/// A new one holds the schemas `pg_catalog`, `information_schema` and `public`, the superuser
+/// `postgres`, the roles `alice` and `bob`, the catalog `pg_class`, and the most common builtin
+/// functions.
+#[derive(Debug)]
+pub struct Fixture {
+    /// What was collected so far, for everything the helpers do not cover.
+    pub builder: Builder,
+    next: u32,
+}
+
+impl Default for Fixture {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Fixture {
+    /// A database without user objects, see [`Fixture`].
+    pub fn new() -> Self {
+        let mut db = Self {
+            builder: Builder::default(),
+            next: 16_384,
+        };
+        db.builder.server_version = 170_000;
+        for (oid, name) in [
+            (11, "pg_catalog"),
+            (13_000, "information_schema"),
+            (2_200, "public"),
+        ] {
+            db.builder.schemas.push(Schema {
+                id: SchemaId::from_oid(oid),
+                name: name.into(),
+                usage: [POSTGRES].into(),
+                public_usage: true,
+            });
+        }
+        db.builder.roles.push(Role {
+            id: POSTGRES,
+            name: "postgres".into(),
+            bypasses_row_security: true,
+            superuser: true,
+        });
+        db.role("alice");
+        db.role("bob");
+        db.table("pg_catalog", "pg_class", &["oid oid", "relname name"]);
+        for (volatility, kind, names) in BUILTINS {
+            for name in names.split_ascii_whitespace() {
+                db.builtin(name, *volatility, *kind);
+            }
+        }
+        db
+    }
+
+    /// Indexes everything.
+    pub fn finish(self) -> Snapshot {
+        self.builder.finish()
+    }
+
+    fn oid(&mut self) -> u32 {
+        self.next += 1;
+        self.next
+    }
+
+    /// The schema of this name, created with USAGE for everybody if there is none.
+    pub fn schema(&mut self, name: &str) -> SchemaId {
+        if let Some(schema) = self
+            .builder
+            .schemas
+            .iter()
+            .find(|schema| &*schema.name == name)
+        {
+            return schema.id;
+        }
+        let id = SchemaId::from_oid(self.oid());
+        let (name, usage) = (name.into(), [POSTGRES].into());
+        self.builder.schemas.push(Schema {
+            id,
+            name,
+            usage,
+            public_usage: true,
+        });
+        id
+    }
+
+    /// A schema that only these roles may use.
+    pub fn private_schema(&mut self, name: &str, usage: &[RoleId]) -> SchemaId {
+        let id = SchemaId::from_oid(self.oid());
+        let (name, usage) = (name.into(), usage.into());
+        self.builder.schemas.push(Schema {
+            id,
+            name,
+            usage,
+            public_usage: false,
+        });
+        id
+    }
+
+    /// An ordinary role.
+    pub fn role(&mut self, name: &str) -> RoleId {
+        let id = RoleId::from_oid(self.oid());
+        let (bypasses_row_security, superuser) = (false, false);
+        self.builder.roles.push(Role {
+            id,
+            name: name.into(),
+            bypasses_row_security,
+            superuser,
+        });
+        id
+    }
+
+    /// `GRANT role TO member`.
+    pub fn grant(&mut self, role: RoleId, member: RoleId) {
+        self.builder.memberships.push(Membership { member, role });
+    }
+
+    /// A relation of any kind, owned by `postgres`. A column is `"name"`, which is an `int4`, or
+    /// `"name type"` with the name of a builtin type.
+    pub fn relation(
+        &mut self,
+        kind: RelationKind,
+        schema: &str,
+        name: &str,
+        columns: &[&str],
+    ) -> RelationId {
+        let schema = self.schema(schema);
+        let id = RelationId::from_oid(self.oid());
+        self.builder.relations.push(Relation {
+            id,
+            schema,
+            name: name.into(),
+            kind,
+            owner: POSTGRES,
+            row_security: RowSecurity::Off,
+            temporary: false,
+            unlogged: false,
+            columns: columns.iter().map(|column| parse_column(column)).collect(),
+            definition: None,
+            security_invoker: false,
+            parents: [].into(),
+            extension: None,
+        });
+        id
+    }
+
+    /// A table.
+    pub fn table(&mut self, schema: &str, name: &str, columns: &[&str]) -> RelationId {
+        self.relation(RelationKind::Table, schema, name, columns)
+    }
+
+    /// A view: its query with every name qualified, and the relations it names.
+    pub fn view(
+        &mut self,
+        schema: &str,
+        name: &str,
+        columns: &[&str],
+        definition: &str,
+        depends: &[RelationId],
+    ) -> RelationId {
+        let view = self.relation(RelationKind::View, schema, name, columns);
+        self.builder.definitions.push((view, definition.into()));
+        for &relation in depends {
+            self.builder.depends.push(Depends { view, relation });
+        }
+        view
+    }
+
+    /// The relation created last, to change what its helper did not take.
+    pub fn last_relation(&mut self) -> Option<&mut Relation> {
+        self.builder.relations.last_mut()
+    }
+
+    /// Makes `child` a partition of, or inherit from, `parent`.
+    pub fn inherit(&mut self, child: RelationId, parent: RelationId) {
+        self.builder.inherits.push((child, parent));
+    }
+
+    /// A foreign key with the same action for UPDATE and DELETE.
+    pub fn foreign_key(
+        &mut self,
+        referencing: RelationId,
+        referenced: RelationId,
+        action: ForeignKeyAction,
+    ) {
+        self.builder.constraints.push(Constraint {
+            referencing,
+            referenced,
+            on_update: action,
+            on_delete: action,
+        });
+    }
+
+    /// A trigger.
+    pub fn trigger(&mut self, relation: RelationId, function: FunctionId, events: &[Event]) {
+        self.builder.triggers.push(Trigger {
+            relation,
+            function,
+            events: events.into(),
+        });
+    }
+
+    /// A rule, as `CREATE RULE …`.
+    pub fn rule(&mut self, relation: RelationId, definition: &str) {
+        self.builder.rules.push(Rule {
+            relation,
+            definition: definition.into(),
+        });
+    }
+
+    /// A user function with a body; it takes any number of arguments.
+    pub fn function(
+        &mut self,
+        schema: &str,
+        name: &str,
+        language: Language,
+        volatility: Volatility,
+        body: &str,
+    ) -> FunctionId {
+        let schema = self.schema(schema);
+        let id = FunctionId::from_oid(self.oid());
+        let body = matches!(language, Language::Sql | Language::PlPgSql).then(|| body.into());
+        self.builder.functions.push(Function {
+            id,
+            schema,
+            name: name.into(),
+            kind: FunctionKind::Function,
+            arguments: (0, u16::MAX),
+            volatility,
+            language,
+            body,
+            support: [].into(),
+            settings: [].into(),
+            extension: None,
+        });
+        id
+    }
+
+    /// A volatile PL/pgSQL function in `public`.
+    pub fn plpgsql(&mut self, name: &str, body: &str) -> FunctionId {
+        self.function(
+            "public",
+            name,
+            Language::PlPgSql,
+            Volatility::Volatile,
+            body,
+        )
+    }
+
+    /// A function of `pg_catalog`.
+    pub fn builtin(
+        &mut self,
+        name: &str,
+        volatility: Volatility,
+        kind: FunctionKind,
+    ) -> FunctionId {
+        let id = self.function("pg_catalog", name, Language::Internal, volatility, "");
+        if let Some(function) = self.last_function() {
+            function.kind = kind;
+        }
+        id
+    }
+
+    /// The function created last, to change what its helper did not take.
+    pub fn last_function(&mut self) -> Option<&mut Function> {
+        self.builder.functions.last_mut()
+    }
+
+    /// An operator outside `pg_catalog`.
+    pub fn operator(&mut self, symbol: &str, function: FunctionId) {
+        self.builder.operators.push(Operator {
+            symbol: symbol.into(),
+            function,
+        });
+    }
+
+    /// A cast through a function, between builtin types.
+    pub fn cast(&mut self, source: &str, target: &str, function: FunctionId) {
+        let (source, target) = (type_named(source), type_named(target));
+        self.builder.casts.push(Cast {
+            source,
+            target,
+            function,
+        });
+    }
+
+    /// A function that a relation runs by itself, such as a default.
+    pub fn uses(&mut self, relation: RelationId, function: FunctionId, moment: Moment) {
+        self.builder.uses.push(Uses {
+            relation,
+            function,
+            moment,
+        });
+    }
+}
+
+fn parse_column(column: &str) -> (Box<str>, TypeId) {
+    match column.split_once(' ') {
+        Some((name, kind)) => (name.into(), type_named(kind)),
+        None => (column.into(), type_named("int4")),
+    }
+}
+
+/// A builtin type; an unknown name becomes `unknown`, which nothing treats as harmless.
+pub fn type_named(name: &str) -> TypeId {
+    let oid = TYPES
+        .iter()
+        .find(|(known, _)| *known == name)
+        .map_or(705, |&(_, oid)| oid);
+    TypeId::from_oid(oid)
+}
+
+const POSTGRES: RoleId = RoleId::from_oid(10);
+
+const TYPES: &[(&str, u32)] = &[
+    ("bool", 16),
+    ("bytea", 17),
+    ("char", 18),
+    ("name", 19),
+    ("int8", 20),
+    ("int2", 21),
+    ("int4", 23),
+    ("regproc", 24),
+    ("text", 25),
+    ("oid", 26),
+    ("json", 114),
+    ("xml", 142),
+    ("float4", 700),
+    ("float8", 701),
+    ("money", 790),
+    ("_int4", 1_007),
+    ("_text", 1_009),
+    ("bpchar", 1_042),
+    ("varchar", 1_043),
+    ("date", 1_082),
+    ("time", 1_083),
+    ("timestamp", 1_114),
+    ("timestamptz", 1_184),
+    ("interval", 1_186),
+    ("timetz", 1_266),
+    ("numeric", 1_700),
+    ("regclass", 2_205),
+    ("uuid", 2_950),
+    ("tsvector", 3_614),
+    ("tsquery", 3_615),
+    ("jsonb", 3_802),
+    ("int4range", 3_904),
+    ("tstzrange", 3_910),
+];
+
+/// Volatility, kind, names. Those with overloads of different volatility stand in two lists.
+const BUILTINS: &[(Volatility, FunctionKind, &str)] = &[
+    (
+        Volatility::Immutable,
+        FunctionKind::Function,
+        "abs ceil floor round sqrt power mod lower upper length substr substring btrim ltrim rtrim \
+         replace md5 date_trunc date_part extract generate_series unnest array_length cardinality \
+         int4 int8 float8 text numeric jsonb_build_array jsonb_array_elements jsonb_to_recordset \
+         json_array_elements regexp_replace strpos left right lpad rpad repeat split_part \
+         like to_tsvector make_date age sha256 encode decode hashtext",
+    ),
+    (
+        Volatility::Stable,
+        FunctionKind::Function,
+        "now statement_timestamp transaction_timestamp current_setting to_char to_date to_number \
+         to_timestamp date_trunc date_part age generate_series concat concat_ws format \
+         jsonb_build_object json_build_object to_json to_jsonb row_to_json to_tsvector to_tsquery \
+         plainto_tsquery current_schema current_database current_user session_user pg_typeof \
+         array_to_string txid_current_snapshot has_table_privilege to_regclass pg_get_viewdef \
+         query_to_xml table_to_xml timezone obj_description",
+    ),
+    (
+        Volatility::Volatile,
+        FunctionKind::Function,
+        "random clock_timestamp timeofday gen_random_uuid nextval currval setval lastval pg_sleep \
+         txid_current pg_notify pg_advisory_lock pg_try_advisory_lock pg_advisory_xact_lock \
+         pg_advisory_unlock set_config setseed lo_import lo_create pg_cancel_backend \
+         pg_terminate_backend pg_reload_conf ts_stat",
+    ),
+    (
+        Volatility::Immutable,
+        FunctionKind::Aggregate,
+        "count sum avg min max bool_and bool_or every array_agg string_agg json_agg jsonb_agg \
+         stddev variance percentile_cont percentile_disc mode",
+    ),
+    (
+        Volatility::Immutable,
+        FunctionKind::Window,
+        "row_number rank dense_rank percent_rank ntile lag lead first_value last_value nth_value",
+    ),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_have_the_type_that_is_written_or_int4() {
+        assert_eq!(parse_column("id"), ("id".into(), TypeId::from_oid(23)));
+        assert_eq!(
+            parse_column("at timestamptz"),
+            ("at".into(), TypeId::from_oid(1_184))
+        );
+        assert_eq!(parse_column("x mine"), ("x".into(), TypeId::from_oid(705)));
+    }
+}
