@@ -6,11 +6,22 @@
 //!
 //! Unknown means bypass when reading and everything when writing.
 
+mod analysis;
+mod clock;
 mod plan;
 mod reason;
+mod scan;
+mod schema;
+mod tag;
+mod text;
 
+pub use analysis::{Analysis, analyze};
+pub use clock::names_clock;
 pub use plan::{
     Begin, Context, Control, Effects, FunctionRule, Isolation, Plan, SetScope, SetValue, Setting,
     SettingsEffect, Writes,
 };
 pub use reason::Reason;
+pub use schema::{Schema, plan_without_catalog};
+pub use tag::tag_clears;
+pub use text::{has_nocache_hint, significant_text};

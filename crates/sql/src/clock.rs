@@ -1,0 +1,71 @@
+//! Text that means the time of day when a date or time is read from it.
+
+/// Whether a literal or bound value would mean the clock as date or time input.
+///
+/// True if it holds `now`, `today`, `tomorrow` or `yesterday` as a word in any case. Longer text
+/// than the server reads as one date or time never does, unless it could be an array, range, row
+/// or JSON document of several.
+pub fn names_clock(value: &[u8]) -> bool {
+    let value = value.trim_ascii();
+    let compound = matches!(value.first(), Some(b'{' | b'[' | b'('));
+    if value.len() < 3 || (value.len() > DATE_BYTES_MAX && !compound) {
+        return false;
+    }
+    // Each of the words has one of these; few dates do.
+    if memchr::memchr2(b'o', b'O', value).is_none() && memchr::memchr2(b'y', b'Y', value).is_none()
+    {
+        return false;
+    }
+    value
+        .split(|byte| !byte.is_ascii_alphabetic())
+        .any(|word| WORDS.iter().any(|clock| word.eq_ignore_ascii_case(clock)))
+}
+
+/// `MAXDATELEN` of the server.
+const DATE_BYTES_MAX: usize = 128;
+
+const WORDS: [&[u8]; 4] = [b"now", b"today", b"tomorrow", b"yesterday"];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(value: &str, expected: bool) {
+        assert_eq!(names_clock(value.as_bytes()), expected, "{value}");
+    }
+
+    #[test]
+    fn finds_the_clock_as_a_word() {
+        for value in [
+            "now",
+            " NOW ",
+            "Today",
+            "tomorrow 12:00",
+            "yesterday",
+            "{today,2024-01-01}",
+            "[now,infinity)",
+            "{\"at\": \"now\"}",
+            "now1",
+        ] {
+            check(value, true);
+        }
+        check(&format!("{{{}now}}", "2024-01-01,".repeat(30)), true);
+    }
+
+    #[test]
+    fn other_text_does_not_name_it() {
+        for value in [
+            "",
+            "no",
+            "nowhere",
+            "knowing",
+            "2024-01-01",
+            "monday",
+            "allballs",
+            "known",
+        ] {
+            check(value, false);
+        }
+        check(&format!("now {}", "x".repeat(200)), false);
+    }
+}

@@ -1,0 +1,90 @@
+//! What a CommandComplete tag proves.
+
+/// Whether the tag of a single statement proves that it wrote no row and changed no definition.
+///
+/// - `SELECT n` proves nothing: a function may write. Neither does `EXPLAIN`, which may have
+///   analysed a write, nor `COMMIT`, which runs what was deferred.
+/// - `FETCH` and `MOVE` run a query whose writes were those of the statement that opened it.
+/// - `DISCARD` drops temporary objects only.
+/// - `SET CONSTRAINTS` runs deferred triggers.
+pub fn tag_clears(tag: &[u8]) -> bool {
+    let tag = tag.strip_suffix(b"\0").unwrap_or(tag);
+    let counted = [&b"FETCH "[..], b"MOVE "].iter().any(|command| {
+        tag.strip_prefix(*command)
+            .is_some_and(|count| !count.is_empty() && count.iter().all(u8::is_ascii_digit))
+    });
+    counted || CLEARING.contains(&tag)
+}
+
+const CLEARING: [&[u8]; 22] = [
+    b"BEGIN",
+    b"CHECKPOINT",
+    b"CLOSE CURSOR",
+    b"CLOSE CURSOR ALL",
+    b"DEALLOCATE",
+    b"DEALLOCATE ALL",
+    b"DECLARE CURSOR",
+    b"DISCARD ALL",
+    b"DISCARD PLANS",
+    b"DISCARD SEQUENCES",
+    b"DISCARD TEMP",
+    b"LISTEN",
+    b"LOCK TABLE",
+    b"NOTIFY",
+    b"PREPARE",
+    b"RELEASE",
+    b"RESET",
+    b"SAVEPOINT",
+    b"SET",
+    b"SHOW",
+    b"START TRANSACTION",
+    b"UNLISTEN",
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(tag: &str, expected: bool) {
+        assert_eq!(tag_clears(tag.as_bytes()), expected, "{tag}");
+    }
+
+    #[test]
+    fn commands_that_touch_no_row_are_cleared() {
+        for tag in [
+            "SHOW",
+            "SET",
+            "LISTEN",
+            "FETCH 12",
+            "MOVE 0",
+            "LOCK TABLE",
+            "BEGIN",
+        ] {
+            check(tag, true);
+        }
+    }
+
+    #[test]
+    fn others_stay_under_suspicion() {
+        for tag in [
+            "",
+            "SELECT 1",
+            "EXPLAIN",
+            "COMMIT",
+            "ROLLBACK",
+            "PREPARE TRANSACTION",
+            "COMMIT PREPARED",
+            "SET CONSTRAINTS",
+            "FETCH",
+            "FETCH x",
+            "CALL",
+            "DO",
+            "COPY 1",
+            "CREATE TABLE",
+            "LOAD",
+            "SETTLE",
+        ] {
+            check(tag, false);
+        }
+    }
+}
