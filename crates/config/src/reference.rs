@@ -1,0 +1,168 @@
+//! The reference page, written from the registry.
+
+use std::fmt::Write as _;
+
+use crate::registry::{DefaultValue, SETTINGS, Setting};
+
+/// The page `docs/configuration.md`, in Markdown.
+pub fn reference() -> String {
+    let mut page = String::from(INTRODUCTION);
+    let mut section = None;
+    for setting in SETTINGS {
+        let (of, _) = setting.path();
+        if section != Some(of) {
+            section = Some(of);
+            page.push_str(&heading(of));
+        }
+        page.push_str(&row(setting));
+    }
+    page.push_str(RULES);
+    page
+}
+
+fn heading(section: &str) -> String {
+    let title = match section {
+        "" => "Top of the file".to_owned(),
+        section => format!("`[{section}]`"),
+    };
+    format!("\n## {title}\n")
+}
+
+fn row(setting: &Setting) -> String {
+    let (_, name) = setting.path();
+    let default = match setting.default {
+        DefaultValue::Text(text) => format!("`{text}`"),
+        DefaultValue::Derived(text) => text.to_owned(),
+        DefaultValue::Required => "none; it must be set".to_owned(),
+    };
+    let flag = setting
+        .flag
+        .map_or_else(String::new, |flag| format!(", flag `--{flag}`"));
+    let reload = if setting.reloads {
+        "on reload"
+    } else {
+        "after a restart"
+    };
+    let mut row = format!("\n### `{name}`\n\n{}\n\n", setting.help);
+    // Writing to a string cannot fail.
+    let _ = write!(
+        row,
+        "- Value: {}\n- Default: {default}\n- Also: variable `{}`{flag}\n- Takes effect: {reload}\n",
+        setting.form.allowed(),
+        setting.variable(),
+    );
+    row
+}
+
+const INTRODUCTION: &str = "\
+# Configuration
+
+<!-- Written by `pgmemo config-reference`; a test compares. Edit the registry in `crates/config`. -->
+
+Only `upstream` must be set. Every other setting has a default.
+
+A setting comes from a flag, an environment variable, the file, or its default; the first of these
+that says something decides. The file is named by `--config` or `PGMEMO_CONFIG`; without either,
+none is read. An empty variable counts as not set. Flags are visible to other users of the machine:
+put passwords into the file or the environment.
+
+`pgmemo check` reads everything as `pgmemo serve` would and lists all problems with line and column.
+A value that is wrong is never replaced by a default: pgmemo says what is wrong and does not start
+(exit status 2), or keeps what it runs with (reload).
+
+**Durations** are a whole number and a unit: `us`, `ms`, `s`, `m` or `min`, `h`, `d`. **Sizes** are
+a whole number and a unit: `B`; `KiB`, `MiB`, `GiB`, `TiB` (powers of 1024); `kB`, `MB`, `GB`, `TB`
+(powers of 1000). Only `0` needs no unit. Fractions are refused: `1500ms`, not `1.5s`.
+
+Three variables are not settings of the file: `PGMEMO_CONFIG` names it, `PGMEMO_LOG` filters the log
+(`info` by default; `debug`, or `info,pgmemo_store=debug`), and `PGMEMO_LOG_FORMAT` is `text` or
+`json`.
+";
+
+const RULES: &str = r#"
+## `[tables."…"]`
+
+A rule for the tables, views and materialized views whose name matches. Always write the name in
+quotes.
+
+```toml
+[tables."public.countries"]
+ttl = "1h"
+
+[tables."audit_*"]
+cache = false
+```
+
+- The name is `schema.table`, or `table` for every schema. `*` stands for any run of characters and
+  `?` for one. Upper and lower case count, as PostgreSQL stores the name.
+- A name without wildcards beats a pattern; of several patterns, the last in the file wins.
+- `ttl` is a duration from 1ms to 30d. `0` and `"off"` mean that the table is not cached, as
+  `cache = false` does.
+- `cache = true` without a `ttl` takes `cache.default_ttl`. `cache = false` wins over a `ttl`.
+- A reply that reads several tables lives as long as the shortest of their TTLs, and is not cached
+  if one of them is not.
+- A rule that is changed or removed by a reload also holds for what is already cached.
+
+## `[functions."schema.name"]`
+
+Vouches for a function that you wrote. Statements that call functions pgmemo does not know are not
+cached, because their results may depend on anything.
+
+```toml
+[functions."public.price_with_tax"]
+reads = ["public.tax_rates"]
+```
+
+- `reads` lists every table that the function reads, directly or through others; `[]` says that its
+  result depends on its arguments alone.
+- The rule stands for all functions of that name in that schema.
+- A function that reads the clock, random numbers or the session must not be listed: its replies
+  would be repeated.
+
+## The URL of `upstream`
+
+`postgres://user:password@host:port/database?name=value`, or `postgresql://`. Write characters that
+have a meaning in URLs as `%` and two hexadecimal digits: `%40` for `@`, `%2F` for `/`. The host of
+a Unix-domain socket is its directory: `postgres:///?host=/var/run/postgresql`.
+
+| parameter | meaning | default |
+|---|---|---|
+| `sslmode` | `disable`, `prefer`, `require`, `verify-ca` or `verify-full`, as in libpq; sockets have no TLS | `prefer` |
+| `sslrootcert` | file with the certificates to trust, or `system` for those of the platform, which implies `verify-full` | the platform's |
+| `connect_timeout` | seconds from 1 to 600 | `10` |
+| `host`, `port`, `user`, `password`, `dbname` | as in the rest of the URL, and stronger | |
+| `application_name` | accepted and not used | |
+
+## The URL of `store`
+
+`redis://user:password@host:port/database`, `rediss://` for TLS, `redis-cluster://` with
+`?node=host:port` for more nodes, `redis-sentinel://` with `?sentinelServiceName=name`, or
+`redis+unix:///path/to/socket`.
+"#;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_committed_page_is_the_generated_one() {
+        let committed = include_str!("../../../docs/configuration.md");
+        assert_eq!(
+            committed,
+            reference(),
+            "run `cargo run -p pgmemo -- config-reference > docs/configuration.md`"
+        );
+    }
+
+    #[test]
+    fn every_setting_is_on_the_page() {
+        let page = reference();
+        for setting in SETTINGS {
+            assert!(
+                page.contains(&format!("`{}`", setting.variable())),
+                "{}",
+                setting.key
+            );
+        }
+    }
+}

@@ -1,0 +1,255 @@
+//! `[tables."pattern"]` and `[functions."schema.name"]`.
+
+use toml::{
+    Spanned,
+    de::{DeArray, DeTable, DeValue},
+};
+
+use crate::{
+    FunctionRule, Place, Problem, TableRule,
+    file::{Contents, Source, in_order, not_a_section, written},
+    form::{Written, time_to_live},
+    nearest::nearest,
+    problem::Refusal,
+    registry::{TTL_MAX, TTL_MIN},
+};
+
+/// Reads `[tables]`.
+pub(crate) fn tables(value: &Spanned<DeValue<'_>>, source: Source<'_>, into: &mut Contents<'_>) {
+    let DeValue::Table(rules) = value.get_ref() else {
+        into.problems
+            .push(not_a_section("tables.\"schema.table\"", source.of(value)));
+        return;
+    };
+    for (key, value) in in_order(rules) {
+        let mut problems = Vec::new();
+        let rule = table(key.get_ref(), source.of(key), value, source, &mut problems);
+        if problems.is_empty() {
+            into.tables.extend(rule);
+        }
+        into.problems.append(&mut problems);
+    }
+}
+
+/// Reads `[functions]`.
+pub(crate) fn functions(value: &Spanned<DeValue<'_>>, source: Source<'_>, into: &mut Contents<'_>) {
+    let DeValue::Table(rules) = value.get_ref() else {
+        into.problems
+            .push(not_a_section("functions.\"schema.name\"", source.of(value)));
+        return;
+    };
+    for (key, value) in in_order(rules) {
+        let mut problems = Vec::new();
+        let rule = function(key.get_ref(), source.of(key), value, source, &mut problems);
+        if problems.is_empty() {
+            into.functions.extend(rule);
+        }
+        into.problems.append(&mut problems);
+    }
+}
+
+fn table(
+    pattern: &str,
+    place: Place,
+    value: &Spanned<DeValue<'_>>,
+    source: Source<'_>,
+    problems: &mut Vec<Problem>,
+) -> Option<TableRule> {
+    let subject = format!("tables.\"{}\"", pattern.escape_debug());
+    if let Err(error) = cache::Pattern::parse(pattern) {
+        problems.push(Problem {
+            place: place.clone(),
+            what: format!("{subject}: {error}"),
+            remedy: "write [tables.\"public.orders\"] or [tables.\"audit_*\"]".to_owned(),
+        });
+    }
+    let body = body(&subject, value, source, problems)?;
+    let (mut ttl, mut cache) = (None, None);
+    for (key, value) in in_order(body) {
+        let at = source.of(value);
+        let written = written(value.get_ref());
+        let problem = match key.get_ref().as_ref() {
+            "ttl" => rule_ttl(&written).map(|read| ttl = Some(read)).err(),
+            "cache" => match written {
+                Written::Boolean(value) => {
+                    cache = Some(value);
+                    None
+                }
+                Written::Untyped(_) | Written::Text(_) | Written::Number(_) | Written::Other(_) => {
+                    Some(Refusal::new("is not a truth value", "write true or false"))
+                }
+            },
+            name => {
+                problems.push(unknown(
+                    &subject,
+                    name,
+                    value,
+                    source.of(key),
+                    &["ttl", "cache"],
+                ));
+                None
+            }
+        };
+        let key = format!("{subject}.{}", key.get_ref());
+        problems.extend(problem.map(|refusal| refusal.of(&key, &written.shown(), at)));
+    }
+    let problem = match (ttl, cache) {
+        (None, None) => Some(("says nothing", "write ttl = \"5m\" or cache = false")),
+        (Some(None), Some(true)) => Some((
+            "has cache = true without a ttl",
+            "write ttl = \"5m\", or cache = false",
+        )),
+        _ => None,
+    };
+    if let Some((what, remedy)) = problem.filter(|_| problems.is_empty()) {
+        let what = format!("{subject} {what}");
+        problems.push(Problem {
+            place: place.clone(),
+            what,
+            remedy: remedy.to_owned(),
+        });
+    }
+    let cache = cache.unwrap_or(ttl != Some(None));
+    Some(TableRule {
+        pattern: pattern.to_owned(),
+        ttl: ttl.flatten(),
+        cache,
+        place,
+    })
+}
+
+/// Reads the TTL of a rule; `None` is "off".
+fn rule_ttl(written: &Written<'_>) -> Result<Option<std::time::Duration>, Refusal> {
+    match written {
+        Written::Text(text) | Written::Number(text) => time_to_live(text, TTL_MIN, TTL_MAX),
+        Written::Untyped(_) | Written::Boolean(_) | Written::Other(_) => {
+            Err(Refusal::new("is not a duration", crate::units::TIME_REMEDY))
+        }
+    }
+}
+
+fn function(
+    name: &str,
+    place: Place,
+    value: &Spanned<DeValue<'_>>,
+    source: Source<'_>,
+    problems: &mut Vec<Problem>,
+) -> Option<FunctionRule> {
+    let subject = format!("functions.\"{}\"", name.escape_debug());
+    let qualified = qualified(name);
+    if qualified.is_none() {
+        problems.push(Problem {
+            place: place.clone(),
+            what: format!("{subject} does not name one function with its schema"),
+            remedy: "write [functions.\"schema.name\"]; all its overloads are meant".to_owned(),
+        });
+    }
+    let body = body(&subject, value, source, problems)?;
+    let mut reads = None;
+    for (key, value) in in_order(body) {
+        match (key.get_ref().as_ref(), value.get_ref()) {
+            ("reads", DeValue::Array(names)) => {
+                reads = Some(read_tables(&subject, names, source, problems));
+            }
+            ("reads", _) => {
+                let refusal = Refusal::new("is not an array", READS_REMEDY);
+                let shown = written(value.get_ref()).shown();
+                reads = Some(Vec::new());
+                problems.push(refusal.of(&format!("{subject}.reads"), &shown, source.of(value)));
+            }
+            (name, _) => {
+                problems.push(unknown(&subject, name, value, source.of(key), &["reads"]));
+            }
+        }
+    }
+    if reads.is_none() && problems.is_empty() {
+        problems.push(Problem {
+            place: place.clone(),
+            what: format!("{subject} does not say which tables it reads"),
+            remedy: READS_REMEDY.to_owned(),
+        });
+    }
+    let (schema, name) = qualified?;
+    Some(FunctionRule {
+        schema,
+        name,
+        reads: reads.unwrap_or_default(),
+        place,
+    })
+}
+
+const READS_REMEDY: &str = "write reads = [\"public.rates\"], or reads = [] if its result depends \
+    on its arguments alone";
+
+fn read_tables(
+    subject: &str,
+    names: &DeArray<'_>,
+    source: Source<'_>,
+    problems: &mut Vec<Problem>,
+) -> Vec<(String, String)> {
+    let mut tables = Vec::new();
+    for value in names.iter() {
+        let written = written(value.get_ref());
+        match value.get_ref().as_str().and_then(qualified) {
+            Some(table) => tables.push(table),
+            None => {
+                let refusal = Refusal::new(
+                    "does not name one table with its schema",
+                    "write \"schema.table\", without wildcards",
+                );
+                let key = format!("{subject}.reads");
+                problems.push(refusal.of(&key, &written.shown(), source.of(value)));
+            }
+        }
+    }
+    tables
+}
+
+/// Cuts `schema.name`; `None` if a part is missing, or there are wildcards or more parts.
+fn qualified(text: &str) -> Option<(String, String)> {
+    let (schema, name) = text.split_once('.')?;
+    let fits = !schema.is_empty() && !name.is_empty() && !name.contains('.');
+    (fits && !text.contains(['*', '?'])).then(|| (schema.to_owned(), name.to_owned()))
+}
+
+/// The keys of a rule.
+fn body<'t, 'i>(
+    subject: &str,
+    value: &'t Spanned<DeValue<'i>>,
+    source: Source<'_>,
+    problems: &mut Vec<Problem>,
+) -> Option<&'t DeTable<'i>> {
+    let table = value.get_ref().as_table();
+    if table.is_none() {
+        problems.push(not_a_section(subject, source.of(value)));
+    }
+    table
+}
+
+/// What is wrong with a key of a rule that nobody knows. `[tables.public.orders]` is the most
+/// frequent one: without quotes the dot makes a table in a table.
+fn unknown(
+    subject: &str,
+    name: &str,
+    value: &Spanned<DeValue<'_>>,
+    place: Place,
+    known: &[&'static str],
+) -> Problem {
+    let remedy = match (value.get_ref(), subject.split_once(".\"")) {
+        (DeValue::Table(_), Some((section, outer))) => {
+            format!(
+                "write the name in quotes: [{section}.\"{}.{name}\"]",
+                outer.trim_end_matches('"')
+            )
+        }
+        _ => nearest(name, known.iter().copied()).map_or_else(
+            || format!("known here: {}", known.join(", ")),
+            |near| format!("did you mean `{near}`?"),
+        ),
+    };
+    Problem {
+        place,
+        what: format!("unknown key `{}` in {subject}", name.escape_debug()),
+        remedy,
+    }
+}

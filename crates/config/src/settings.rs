@@ -1,0 +1,143 @@
+//! What can be set, as the rest of the program sees it.
+
+use std::{fmt, net::SocketAddr, time::Duration};
+
+use crate::{Place, Upstream};
+
+/// Everything that can be set.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Config {
+    /// Where clients connect. Default `127.0.0.1:6432`.
+    pub listen: SocketAddr,
+    /// The PostgreSQL server behind us.
+    pub upstream: Upstream,
+    /// Where replies and versions live.
+    pub store: StoreChoice,
+    /// Where metrics and health are served; `None` switches it off. Default `127.0.0.1:9187`.
+    pub admin: Option<SocketAddr>,
+    /// What is cached and how large it may grow.
+    pub cache: CacheSettings,
+    /// Bounds on connections and waits.
+    pub limits: Limits,
+    /// Rules per table, in file order.
+    pub tables: Vec<TableRule>,
+    /// User functions the operator vouches for, in file order.
+    pub functions: Vec<FunctionRule>,
+}
+
+/// A password, or a URL that holds one. It does not print.
+#[derive(Clone, Default, Eq, PartialEq)]
+pub struct Secret(String);
+
+impl Secret {
+    /// Wraps a secret.
+    pub const fn new(secret: String) -> Self {
+        Self(secret)
+    }
+
+    /// The secret itself, for the one place that sends it.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("…")
+    }
+}
+
+/// Where replies and versions live.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum StoreChoice {
+    /// In this process.
+    Memory,
+    /// In Redis.
+    Redis(RedisSettings),
+}
+
+/// Redis as a store.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct RedisSettings {
+    /// `redis://`, `rediss://`, `redis-cluster://`, `redis-sentinel://`, `redis+unix://`.
+    pub url: Secret,
+    /// How long one lookup, mark or bump may take. Default 5 ms.
+    pub deadline: Duration,
+    /// Prefix of all keys. Default `pgmemo`.
+    pub prefix: String,
+    /// Connections. Default 2.
+    pub connections: usize,
+}
+
+/// What is cached and how large it may grow.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct CacheSettings {
+    /// TTL of tables without a rule of their own; `None` caches only tables with a rule.
+    /// Default 60 s.
+    pub default_ttl: Option<Duration>,
+    /// By how much of its TTL an entry may expire early, in percent. Default 10.
+    pub jitter_percent: u8,
+    /// Largest entry in bytes. Default 1 MiB.
+    pub entry_bytes_max: u64,
+    /// All entries in memory together, in bytes. Default 256 MiB.
+    pub bytes_max: u64,
+    /// All remembered analyses together, in bytes. Default 64 MiB.
+    pub analysis_bytes_max: u64,
+    /// Age at which a catalog snapshot is read again even if nothing was seen. Default 30 s.
+    pub catalog_age_max: Duration,
+}
+
+/// Bounds on connections and waits.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Limits {
+    /// Clients at the same time. Default 10,000.
+    pub clients_max: u32,
+    /// How long login may take. Default 60 s.
+    pub login_timeout: Duration,
+    /// How long SIGTERM waits for transactions to end. Default 30 s.
+    pub drain_timeout: Duration,
+    /// Worker threads; default one per core.
+    pub threads: Option<usize>,
+    /// Accept clients from other hosts to whom the server asked no challenge. Default false.
+    pub allow_trust_relay: bool,
+}
+
+/// `[tables."pattern"]`.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct TableRule {
+    /// `table`, `schema.table`, or a pattern with `*` and `?`; valid for [`cache::Pattern`].
+    pub pattern: String,
+    /// TTL, if the rule sets one.
+    pub ttl: Option<Duration>,
+    /// `cache = false`, or a TTL of `0` or `"off"`, refuses.
+    pub cache: bool,
+    /// Where the rule stands, for messages about it.
+    pub place: Place,
+}
+
+/// `[functions."schema.name"]`.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct FunctionRule {
+    /// Its schema.
+    pub schema: String,
+    /// Its name.
+    pub name: String,
+    /// The tables it reads, as (schema, name).
+    pub reads: Vec<(String, String)>,
+    /// Where the rule stands, for messages about it.
+    pub place: Place,
+}
+
+impl Config {
+    /// The rules as the cache applies them: a rule without a TTL takes the default, and one that
+    /// refuses has none.
+    pub fn policy(&self) -> cache::Policy {
+        let rules = self.tables.iter().filter_map(|rule| {
+            // Patterns were checked when the file was read, so none is left out here.
+            let pattern = cache::Pattern::parse(&rule.pattern).ok()?;
+            let ttl = rule.ttl.or(self.cache.default_ttl).filter(|_| rule.cache);
+            Some((pattern, cache::Rule { ttl }))
+        });
+        cache::Policy::new(self.cache.default_ttl, rules.collect())
+    }
+}
