@@ -6,10 +6,18 @@
 //! Nothing here fails towards the caller: whatever goes wrong is a miss that must not be recorded,
 //! or a bump that is owed and fences the store until it is delivered.
 
-use std::time::Duration;
+mod limits;
+mod memory;
+mod status;
+
+use std::{sync::Arc, time::Duration};
 
 use cache::{CacheKey, Entry, Scope, Stamp, Version};
 use catalog::{DatabaseId, RelationId};
+
+pub use limits::Limits;
+pub use memory::Memory;
+pub use status::{State, Status, Trouble};
 
 /// What a lookup asks.
 #[derive(Clone, Copy, Debug)]
@@ -22,6 +30,8 @@ pub struct Question<'a> {
     pub epoch: Version,
     /// The relations the reply depends on, sorted.
     pub relations: &'a [RelationId],
+    /// How old the reply may be by the rules of today, whatever it was recorded under.
+    pub ttl: Duration,
 }
 
 /// What a lookup found.
@@ -54,4 +64,99 @@ pub struct Fill {
     pub entry: Entry,
     /// How long it may be served.
     pub ttl: Duration,
+}
+
+/// One residence of replies and versions. Clones share it.
+#[derive(Clone, Debug)]
+pub enum Store {
+    /// In this process.
+    Memory(Arc<Memory>),
+}
+
+impl Store {
+    /// A store in this process, which no other shares.
+    pub fn memory(limits: Limits) -> Self {
+        Self::Memory(Arc::new(Memory::new(limits)))
+    }
+
+    /// Looks a reply up.
+    ///
+    /// In memory this never waits. Cancel safe.
+    pub async fn look_up(&self, question: &Question<'_>) -> Found {
+        match self {
+            Self::Memory(memory) => memory.look_up(question),
+        }
+    }
+
+    /// The epoch of a database, created if it is unknown; `None` while it is being written, or the
+    /// store is unavailable. Cancel safe.
+    pub async fn epoch(&self, database: DatabaseId) -> Option<Version> {
+        match self {
+            Self::Memory(memory) => memory.epoch(database),
+        }
+    }
+
+    /// Takes away the current versions of `scopes` until the mark ends.
+    ///
+    /// To be awaited before anything leaves that could make the change visible. Not cancel safe in
+    /// one respect: a mark that was sent and not returned ends as a bump, by its lease.
+    pub async fn mark(&self, scopes: &[Scope]) -> Mark {
+        match self {
+            Self::Memory(memory) => Mark(Held::Memory(memory.mark(scopes))),
+        }
+    }
+
+    /// Remembers a reply. Never waits; refuses it if its stamp no longer holds.
+    pub fn fill(&self, fill: Fill) {
+        match self {
+            Self::Memory(memory) => memory.fill(fill),
+        }
+    }
+
+    /// How it is doing.
+    pub fn status(&self) -> Status {
+        match self {
+            Self::Memory(memory) => memory.status(),
+        }
+    }
+
+    /// Ends background work after what is owed has been delivered, or a bounded wait. Cancel safe.
+    pub async fn shutdown(&self) {
+        match self {
+            Self::Memory(_) => {}
+        }
+    }
+}
+
+/// Scopes that are being written: they have no current version until this ends.
+///
+/// Dropped without an outcome, it ends as a bump: what may have been committed counts as committed.
+#[derive(Debug)]
+#[must_use = "a mark that is dropped at once ends before the write it announces"]
+pub struct Mark(Held);
+
+#[derive(Debug)]
+enum Held {
+    Memory(memory::Hold),
+}
+
+impl Mark {
+    /// Ends the mark with new versions: the outcome is committed, or unknown.
+    ///
+    /// To be awaited before the client hears of the outcome. Cancel safe: cancelled, it is
+    /// delivered in the background.
+    pub async fn bump(self) {
+        match self.0 {
+            Held::Memory(hold) => drop(hold),
+        }
+    }
+
+    /// Ends the mark and nothing else: what was announced was rolled back.
+    ///
+    /// Not cancel safe: cancelled, it may end as a bump, which costs misses and no more.
+    pub async fn clear(self) {
+        match self.0 {
+            Held::Memory(hold) => hold.clear(),
+        }
+    }
 }

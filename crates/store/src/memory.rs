@@ -1,0 +1,305 @@
+//! The store in this process.
+//!
+//! Invariant: a record is served only while each of its cells shows the token that the reply was
+//! recorded under. Tokens are never used twice, so no order of events brings a record back.
+//!
+//! A hit reads one map and one atomic per scope: a record holds its cells, and never asks where
+//! they are. Writers meet readers only there.
+
+mod cells;
+mod tokens;
+
+use std::{
+    collections::hash_map::RandomState,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use cache::{CacheKey, Entry, Scope, Stamp, Version};
+use catalog::{DatabaseId, RelationId};
+use quick_cache::{Lifecycle, OptionsBuilder, Weighter, sync::Cache};
+use smallvec::SmallVec;
+
+use crate::{Fill, Found, Limits, Question, State, Status, Trouble, status::Troubles};
+use cells::{Cell, Cells};
+use tokens::{Token, Tokens};
+
+/// Replies and versions in this process, bounded in bytes.
+#[derive(Debug)]
+pub struct Memory {
+    replies: Cache<CacheKey, Arc<Record>, Bytes, foldhash::fast::RandomState, Evictions>,
+    cells: Cells,
+    tokens: Arc<Tokens>,
+    limits: Limits,
+    evictions: Arc<AtomicU64>,
+    troubles: Troubles,
+}
+
+/// A reply, what it was recorded under, and when.
+#[derive(Debug)]
+struct Record {
+    entry: Entry,
+    recorded: Instant,
+    ttl: Duration,
+    /// The epoch first, then the relations in the order of the question.
+    stamp: Cited,
+}
+
+/// Cells, and what each of them showed.
+type Cited = SmallVec<[(Arc<Cell>, Token); 2]>;
+
+impl Memory {
+    /// An empty store.
+    pub fn new(limits: Limits) -> Self {
+        let evictions = Arc::new(AtomicU64::new(0));
+        let shards = shards(&limits);
+        let items = usize::try_from(limits.bytes_max / ENTRY_BYTES_TYPICAL).unwrap_or(usize::MAX);
+        let options = OptionsBuilder::new()
+            .shards(shards)
+            .weight_capacity(limits.bytes_max)
+            // Below 32 items a shard, quick_cache would take fewer shards than it was told.
+            .estimated_items_capacity(items.clamp(32 * shards, ITEMS_MAX))
+            .build()
+            .expect("capacity and items are given, and no share is out of range");
+        let tokens = Arc::new(Tokens::seeded(&RandomState::new()));
+        Self {
+            replies: Cache::with_options(
+                options,
+                Bytes,
+                foldhash::fast::RandomState::default(),
+                Evictions(Arc::clone(&evictions)),
+            ),
+            cells: Cells::default(),
+            tokens,
+            limits,
+            evictions,
+            troubles: Troubles::default(),
+        }
+    }
+
+    pub(crate) fn look_up(&self, question: &Question<'_>) -> Found {
+        self.look_up_at(question, Instant::now())
+    }
+
+    fn look_up_at(&self, question: &Question<'_>, now: Instant) -> Found {
+        if let Some(record) = self.replies.get(question.key)
+            && self.answers(&record, question, now)
+        {
+            return Found::Hit(record.entry.clone());
+        }
+        self.stamp(question)
+    }
+
+    /// Whether a record may be served for a question: young enough, about the same scopes, and
+    /// each of them as it was.
+    fn answers(&self, record: &Record, question: &Question<'_>, now: Instant) -> bool {
+        let Some(((epoch, seen), relations)) = record.stamp.split_first() else {
+            return false;
+        };
+        now.saturating_duration_since(record.recorded) < record.ttl.min(question.ttl)
+            && epoch.scope() == Scope::Epoch(question.database)
+            && epoch.current() == Some(*seen)
+            && self.tokens.version(*seen) == question.epoch
+            && relations.len() == question.relations.len()
+            && relations
+                .iter()
+                .zip(question.relations)
+                .all(|((cell, seen), &relation)| {
+                    cell.scope() == Scope::Relation(question.database, relation)
+                        && cell.current() == Some(*seen)
+                })
+    }
+
+    /// What a reply may be recorded under, if its query leaves from now on.
+    ///
+    /// The versions are read one after the other. If one changes meanwhile the stamp never holds,
+    /// because it holds only while all of them are current at once.
+    fn stamp(&self, question: &Question<'_>) -> Found {
+        let Some(epoch) = self.epoch(question.database) else {
+            return Found::InFlight;
+        };
+        if epoch != question.epoch {
+            return Found::Outdated;
+        }
+        let versions = question
+            .relations
+            .iter()
+            .map(|&relation| self.version(Scope::Relation(question.database, relation)));
+        match std::iter::once(Some(epoch))
+            .chain(versions)
+            .collect::<Option<SmallVec<[_; 3]>>>()
+        {
+            Some(versions) => Found::Miss(Stamp::new(versions)),
+            None => Found::InFlight,
+        }
+    }
+
+    pub(crate) fn epoch(&self, database: DatabaseId) -> Option<Version> {
+        self.version(Scope::Epoch(database))
+    }
+
+    fn version(&self, scope: Scope) -> Option<Version> {
+        let token = self.cells.with(scope, &self.tokens, Cell::current)?;
+        Some(self.tokens.version(token))
+    }
+
+    pub(crate) fn mark(&self, scopes: &[Scope]) -> Hold {
+        let cells = scopes.iter().map(|&scope| {
+            self.cells.with(scope, &self.tokens, |cell| {
+                cell.mark();
+                Arc::clone(cell)
+            })
+        });
+        Hold {
+            cells: cells.collect(),
+            tokens: Arc::clone(&self.tokens),
+        }
+    }
+
+    pub(crate) fn fill(&self, fill: Fill) {
+        self.fill_at(fill, Instant::now());
+    }
+
+    fn fill_at(&self, fill: Fill, now: Instant) {
+        let Fill {
+            key,
+            database,
+            relations,
+            stamp,
+            entry,
+            ttl,
+        } = fill;
+        let bytes = entry.len() as u64;
+        if bytes > self.limits.entry_bytes_max
+            || bytes + RECORD_BYTES > self.replies.shard_capacity()
+        {
+            return self.troubles.add(Trouble::TooLarge);
+        }
+        let Some(stamp) = self.cells_of(database, &relations, &stamp) else {
+            return self.troubles.add(Trouble::Outrun);
+        };
+        let ttl = self.limits.ttl_jitter(ttl, self.tokens.random());
+        self.replies.insert(
+            key,
+            Arc::new(Record {
+                entry,
+                recorded: now,
+                ttl,
+                stamp,
+            }),
+        );
+    }
+
+    /// The cells of a stamp, if it holds. It may cease to hold at once: lookups ask again.
+    fn cells_of(
+        &self,
+        database: DatabaseId,
+        relations: &[RelationId],
+        stamp: &Stamp,
+    ) -> Option<Cited> {
+        let scopes = std::iter::once(Scope::Epoch(database)).chain(
+            relations
+                .iter()
+                .map(|&relation| Scope::Relation(database, relation)),
+        );
+        if stamp.versions().len() != relations.len() + 1 {
+            return None;
+        }
+        scopes
+            .zip(stamp.versions())
+            .map(|(scope, &version)| {
+                let seen = self.tokens.token(version)?;
+                let cell = self.cells.with(scope, &self.tokens, Arc::clone);
+                (cell.current() == Some(seen)).then_some((cell, seen))
+            })
+            .collect()
+    }
+
+    pub(crate) fn status(&self) -> Status {
+        let mut status = self.troubles.status(State::Up);
+        status.entries = Some(self.replies.len() as u64);
+        status.bytes = Some(self.replies.weight());
+        status.evictions = self.evictions.load(Ordering::Relaxed);
+        status
+    }
+}
+
+/// Marked cells. Dropped, they get new versions.
+#[derive(Debug)]
+pub(crate) struct Hold {
+    cells: SmallVec<[Arc<Cell>; 4]>,
+    tokens: Arc<Tokens>,
+}
+
+impl Hold {
+    /// Ends the marks; nothing changed.
+    pub(crate) fn clear(mut self) {
+        for cell in self.cells.drain(..) {
+            cell.clear(&self.tokens);
+        }
+    }
+}
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        for cell in &self.cells {
+            cell.bump(&self.tokens);
+        }
+    }
+}
+
+/// Weighs a record by the memory it takes.
+#[derive(Clone, Copy, Debug)]
+struct Bytes;
+
+impl Weighter<CacheKey, Arc<Record>> for Bytes {
+    fn weight(&self, _: &CacheKey, record: &Arc<Record>) -> u64 {
+        record.entry.len() as u64 + RECORD_BYTES
+    }
+}
+
+/// Counts what had to leave.
+#[derive(Clone, Debug)]
+struct Evictions(Arc<AtomicU64>);
+
+impl Lifecycle<CacheKey, Arc<Record>> for Evictions {
+    type RequestState = ();
+
+    fn on_evict(&self, (): &mut (), _: CacheKey, _: Arc<Record>) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// As many shards as leave room for two of the largest entries in each: a larger entry would be
+/// dropped without a word.
+fn shards(limits: &Limits) -> usize {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let wanted = (cores * SHARDS_PER_CORE).next_power_of_two();
+    let room = limits.bytes_max / (2 * (limits.entry_bytes_max + RECORD_BYTES));
+    let fitting = usize::try_from(room).unwrap_or(usize::MAX).max(1);
+    let fitting = if fitting.is_power_of_two() {
+        fitting
+    } else {
+        fitting.next_power_of_two() / 2
+    };
+    wanted.min(fitting)
+}
+
+/// Enough that two cores seldom want the same one.
+const SHARDS_PER_CORE: usize = 8;
+
+/// What an entry takes beside its frames: its key twice (map and slab), the record, its share of
+/// the hash table, and the allocations' own headers.
+const RECORD_BYTES: u64 = 256;
+
+/// A guess, from which the number of remembered evicted keys follows.
+const ENTRY_BYTES_TYPICAL: u64 = 2048;
+
+/// Bounds that number: it is paid for before there is an entry.
+const ITEMS_MAX: usize = 1 << 22;
+
+#[cfg(test)]
+mod tests;
