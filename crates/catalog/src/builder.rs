@@ -30,6 +30,8 @@ pub struct Builder {
     pub rules: Vec<Rule>,
     /// All functions, builtin ones included.
     pub functions: Vec<Function>,
+    /// Support functions of aggregates.
+    pub aggregates: Vec<(FunctionId, Box<[FunctionId]>)>,
     /// Operators outside `pg_catalog`.
     pub operators: Vec<Operator>,
     /// Casts through functions outside `pg_catalog`.
@@ -38,8 +40,8 @@ pub struct Builder {
     pub depends: Vec<Depends>,
     /// Functions outside `pg_catalog` that relations run by themselves.
     pub uses: Vec<Uses>,
-    /// Functions that any statement may run without naming them: checks of domains, operator
-    /// classes, in a language whose body counts.
+    /// Functions that any statement may run without naming them: casts, operators, checks of
+    /// domains, operator classes. Those in C are left out.
     pub implicit: Vec<FunctionId>,
     /// Names of event triggers that are enabled; any makes DDL write everything anyway.
     pub event_triggers: Vec<Box<str>>,
@@ -48,9 +50,10 @@ pub struct Builder {
 }
 
 impl Builder {
-    /// Joins columns, parents and definitions to their relations and indexes everything.
+    /// Joins columns, parents and definitions to their relations, support functions to their
+    /// aggregates, and indexes everything.
     ///
-    /// Rows that belong to a relation which is not there are dropped: the catalog queries leave
+    /// Rows that belong to an object which is not there are dropped: the catalog queries leave
     /// out kinds that no decision needs.
     pub fn finish(mut self) -> Snapshot {
         self.relations.sort_unstable_by_key(|relation| relation.id);
@@ -59,6 +62,15 @@ impl Builder {
         for (id, definition) in std::mem::take(&mut self.definitions) {
             if let Some(relation) = self.relation_mut(id) {
                 relation.definition = Some(definition);
+            }
+        }
+        self.functions.sort_unstable_by_key(|function| function.id);
+        for (id, support) in std::mem::take(&mut self.aggregates) {
+            let index = self
+                .functions
+                .binary_search_by_key(&id, |function| function.id);
+            if let Some(function) = index.ok().and_then(|index| self.functions.get_mut(index)) {
+                function.support = support;
             }
         }
         Snapshot::index(self)

@@ -31,6 +31,7 @@ pub struct Fixture {
     /// What was collected so far, for everything the helpers do not cover.
     pub builder: Builder,
     next: u32,
+    next_builtin: u32,
 }
 
 impl Default for Fixture {
@@ -45,6 +46,7 @@ impl Fixture {
         let mut db = Self {
             builder: Builder::default(),
             next: 16_384,
+            next_builtin: 10_000,
         };
         db.builder.server_version = 170_000;
         for (oid, name) in [
@@ -277,11 +279,14 @@ impl Fixture {
         volatility: Volatility,
         kind: FunctionKind,
     ) -> FunctionId {
-        let id = self.function("pg_catalog", name, Language::Internal, volatility, "");
+        self.function("pg_catalog", name, Language::Internal, volatility, "");
+        self.next_builtin += 1;
+        let builtin = FunctionId::from_oid(self.next_builtin);
         if let Some(function) = self.last_function() {
+            function.id = builtin;
             function.kind = kind;
         }
-        id
+        builtin
     }
 
     /// The function created last, to change what its helper did not take.
@@ -291,6 +296,7 @@ impl Fixture {
 
     /// An operator outside `pg_catalog`.
     pub fn operator(&mut self, symbol: &str, function: FunctionId) {
+        self.builder.implicit.push(function);
         self.builder.operators.push(Operator {
             symbol: symbol.into(),
             function,
@@ -299,6 +305,7 @@ impl Fixture {
 
     /// A cast through a function, between builtin types.
     pub fn cast(&mut self, source: &str, target: &str, function: FunctionId) {
+        self.builder.implicit.push(function);
         let (source, target) = (type_named(source), type_named(target));
         self.builder.casts.push(Cast {
             source,

@@ -49,6 +49,13 @@ oid_newtype!(
     TypeId
 );
 
+impl FunctionId {
+    /// Whether the function came with `initdb`: its OID is below `FirstNormalObjectId`.
+    pub const fn is_builtin(self) -> bool {
+        self.0 < 16_384
+    }
+}
+
 /// `pg_control_system().system_identifier`: tells one cluster from another.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct SystemId(pub u64);

@@ -15,6 +15,7 @@ mod index;
 mod object;
 mod path;
 pub mod queries;
+mod row;
 mod snapshot;
 
 pub use builder::Builder;
@@ -25,4 +26,5 @@ pub use object::{
     Uses, Volatility,
 };
 pub use path::SearchPath;
+pub use row::{Identity, RowError};
 pub use snapshot::Snapshot;

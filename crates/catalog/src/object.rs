@@ -132,7 +132,7 @@ pub enum Event {
     Update,
     /// DELETE.
     Delete,
-    /// TRUNCATE. With CASCADE the caller adds the referencing tables.
+    /// TRUNCATE.
     Truncate,
 }
 

@@ -1,1 +1,325 @@
-//! The statements that fill a [`crate::Snapshot`], and the rows they return.
+//! The statements that fill a [`crate::Snapshot`], and what the columns of their rows mean.
+//!
+//! The shell opens a transaction with [`BEGIN`], runs each of [`QUERIES`] and hands every row to
+//! [`crate::Builder::push`]; values come in text format. They work for any role from PostgreSQL 15
+//! on: nothing here asks for a privilege that PUBLIC does not have after `initdb`.
+//!
+//! Objects below OID 16384 came with `initdb`. Their relations are listed without columns, their
+//! functions without bodies: both are known by name.
+
+/// What a row of a query describes.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum Kind {
+    /// `server_version_num`.
+    Server,
+    /// OID, name, grantees of USAGE separated by spaces (0 is PUBLIC).
+    Schemas,
+    /// OID, name, superuser, bypasses row-level security.
+    Roles,
+    /// Member, role whose privileges it inherits.
+    Memberships,
+    /// OID, schema, name, kind, owner, row security (`-`, `o` on, `f` forced), persistence,
+    /// security invoker, extension.
+    Relations,
+    /// Relation, name, type.
+    Columns,
+    /// Child, parent.
+    Inherits,
+    /// View, query.
+    Definitions,
+    /// Referencing, referenced, action on update, on delete.
+    Constraints,
+    /// Relation, function, `tgtype`.
+    Triggers,
+    /// Relation, `CREATE RULE …`.
+    Rules,
+    /// OID, schema, name, kind, arguments, defaults among them, variadic, volatility, language,
+    /// body, settings separated by U+001F, extension.
+    Functions,
+    /// Aggregate, support functions separated by spaces.
+    Aggregates,
+    /// Symbol, function.
+    Operators,
+    /// Source type, target type, function.
+    Casts,
+    /// View, relation it names.
+    Depends,
+    /// Relation, function, `r` or `w`.
+    Uses,
+    /// Function.
+    Implicit,
+    /// Name.
+    EventTriggers,
+}
+
+/// One statement, and what its rows describe.
+#[derive(Clone, Copy, Debug)]
+pub struct Query {
+    /// What its rows describe.
+    pub kind: Kind,
+    /// Its text: one statement without parameters.
+    pub text: &'static str,
+}
+
+/// Opens the transaction in which [`QUERIES`] see one moment.
+///
+/// The settings decide how `pg_get_viewdef` and its kin print: names qualified, backslashes plain.
+/// These functions lock the tables they print, so a transaction that holds ACCESS EXCLUSIVE blocks
+/// them: better no snapshot for now than a control connection that hangs. Compiling the statements
+/// would cost more than running them.
+pub const BEGIN: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; \
+    SET LOCAL search_path = ''; SET LOCAL jit = off; SET LOCAL quote_all_identifiers = off; \
+    SET LOCAL standard_conforming_strings = on; \
+    SET LOCAL lock_timeout = '2s'; SET LOCAL statement_timeout = '30s'";
+
+/// One row that says which cluster, database and incarnation this is; see [`crate::Identity`].
+pub const IDENTITY: &str = "\
+SELECT s.system_identifier, d.oid, current_setting('server_version_num'),
+    (extract(epoch FROM pg_postmaster_start_time()) * 1000000)::bigint,
+    c.timeline_id, pg_is_in_recovery()
+FROM pg_control_system() s, pg_control_checkpoint() c, pg_database d
+WHERE d.datname = current_database()";
+
+/// The same row for servers that forbid reading the control file (SQLSTATE 42501): system
+/// identifier and timeline are NULL.
+pub const IDENTITY_FALLBACK: &str = "\
+SELECT NULL, d.oid, current_setting('server_version_num'),
+    (extract(epoch FROM pg_postmaster_start_time()) * 1000000)::bigint,
+    NULL, pg_is_in_recovery()
+FROM pg_database d
+WHERE d.datname = current_database()";
+
+/// All statements, in an order in which none depends on another.
+pub const QUERIES: &[Query] = &[
+    Query {
+        kind: Kind::Server,
+        text: "SELECT current_setting('server_version_num')",
+    },
+    Query {
+        kind: Kind::Schemas,
+        text: SCHEMAS,
+    },
+    Query {
+        kind: Kind::Roles,
+        text: "SELECT oid, rolname, rolsuper, rolbypassrls FROM pg_roles",
+    },
+    Query {
+        kind: Kind::Memberships,
+        text: MEMBERSHIPS,
+    },
+    Query {
+        kind: Kind::Relations,
+        text: RELATIONS,
+    },
+    Query {
+        kind: Kind::Columns,
+        text: COLUMNS,
+    },
+    Query {
+        kind: Kind::Inherits,
+        text: "SELECT inhrelid, inhparent FROM pg_inherits",
+    },
+    Query {
+        kind: Kind::Definitions,
+        text: DEFINITIONS,
+    },
+    Query {
+        kind: Kind::Constraints,
+        text: CONSTRAINTS,
+    },
+    Query {
+        kind: Kind::Triggers,
+        text: TRIGGERS,
+    },
+    Query {
+        kind: Kind::Rules,
+        text: RULES,
+    },
+    Query {
+        kind: Kind::Functions,
+        text: FUNCTIONS,
+    },
+    Query {
+        kind: Kind::Aggregates,
+        text: AGGREGATES,
+    },
+    Query {
+        kind: Kind::Operators,
+        text: OPERATORS,
+    },
+    Query {
+        kind: Kind::Casts,
+        text: CASTS,
+    },
+    Query {
+        kind: Kind::Depends,
+        text: DEPENDS,
+    },
+    Query {
+        kind: Kind::Uses,
+        text: USES,
+    },
+    Query {
+        kind: Kind::Implicit,
+        text: IMPLICIT,
+    },
+    Query {
+        kind: Kind::EventTriggers,
+        text: EVENT_TRIGGERS,
+    },
+];
+
+const SCHEMAS: &str = "\
+SELECT n.oid, n.nspname,
+    (SELECT string_agg(DISTINCT a.grantee::text, ' ')
+     FROM aclexplode(coalesce(n.nspacl, acldefault('n', n.nspowner))) a
+     WHERE a.privilege_type = 'USAGE')
+FROM pg_namespace n";
+
+// `inherit_option` came with PostgreSQL 16; before, the member's own attribute decided. The owner
+// of the database is a member of `pg_database_owner` without a row that says so.
+const MEMBERSHIPS: &str = "\
+SELECT m.member, m.roleid
+FROM pg_auth_members m JOIN pg_roles r ON r.oid = m.member
+WHERE coalesce((to_jsonb(m) ->> 'inherit_option')::bool, r.rolinherit)
+UNION
+SELECT d.datdba, r.oid
+FROM pg_database d, pg_roles r
+WHERE d.datname = current_database() AND r.rolname = 'pg_database_owner'";
+
+const RELATIONS: &str = "\
+SELECT c.oid, c.relnamespace, c.relname, c.relkind, c.relowner,
+    CASE WHEN NOT c.relrowsecurity THEN '-' WHEN c.relforcerowsecurity THEN 'f' ELSE 'o' END,
+    c.relpersistence,
+    c.relkind = 'v' AND EXISTS (
+        SELECT FROM pg_options_to_table(c.reloptions) o
+        WHERE o.option_name = 'security_invoker' AND o.option_value::bool),
+    e.extname
+FROM pg_class c
+LEFT JOIN pg_depend d ON d.classid = 'pg_class'::regclass AND d.objid = c.oid
+    AND d.objsubid = 0 AND d.deptype = 'e'
+LEFT JOIN pg_extension e ON e.oid = d.refobjid
+WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S', 'c')";
+
+const COLUMNS: &str = "\
+SELECT a.attrelid, a.attname, a.atttypid
+FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid
+WHERE c.oid >= 16384 AND c.relkind IN ('r', 'p', 'v', 'm', 'f')
+    AND a.attnum > 0 AND NOT a.attisdropped
+ORDER BY a.attrelid, a.attnum";
+
+const DEFINITIONS: &str = "\
+SELECT c.oid, pg_get_viewdef(c.oid)
+FROM pg_class c
+WHERE c.oid >= 16384 AND c.relkind IN ('v', 'm')";
+
+const CONSTRAINTS: &str = "\
+SELECT conrelid, confrelid, confupdtype, confdeltype
+FROM pg_constraint
+WHERE contype = 'f'";
+
+const TRIGGERS: &str = "\
+SELECT tgrelid, tgfoid::oid, tgtype
+FROM pg_trigger
+WHERE NOT tgisinternal";
+
+const RULES: &str = "\
+SELECT ev_class, pg_get_ruledef(oid)
+FROM pg_rewrite
+WHERE oid >= 16384 AND rulename <> '_RETURN'";
+
+const FUNCTIONS: &str = "\
+SELECT p.oid, p.pronamespace, p.proname, p.prokind, p.pronargs, p.pronargdefaults,
+    p.provariadic <> 0, p.provolatile, l.lanname,
+    CASE WHEN p.oid < 16384 OR l.lanname NOT IN ('sql', 'plpgsql') THEN NULL
+        WHEN p.prosqlbody IS NOT NULL THEN pg_get_function_sqlbody(p.oid)
+        ELSE p.prosrc END,
+    array_to_string(p.proconfig, chr(31)), e.extname
+FROM pg_proc p
+JOIN pg_language l ON l.oid = p.prolang
+LEFT JOIN pg_depend d ON d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e'
+LEFT JOIN pg_extension e ON e.oid = d.refobjid";
+
+const AGGREGATES: &str = "\
+SELECT aggfnoid::oid, concat_ws(' ', aggtransfn::oid, aggfinalfn::oid, aggcombinefn::oid,
+    aggserialfn::oid, aggdeserialfn::oid, aggmtransfn::oid, aggminvtransfn::oid, aggmfinalfn::oid)
+FROM pg_aggregate
+WHERE aggfnoid::oid >= 16384";
+
+const OPERATORS: &str = "\
+SELECT oprname, oprcode::oid
+FROM pg_operator
+WHERE oid >= 16384 AND oprcode::oid <> 0";
+
+const CASTS: &str = "\
+SELECT castsource, casttarget, castfunc
+FROM pg_cast
+WHERE castfunc >= 16384";
+
+const DEPENDS: &str = "\
+SELECT DISTINCT r.ev_class, d.refobjid
+FROM pg_depend d JOIN pg_rewrite r ON r.oid = d.objid
+WHERE d.classid = 'pg_rewrite'::regclass AND d.refclassid = 'pg_class'::regclass
+    AND r.rulename = '_RETURN' AND d.refobjid <> r.ev_class";
+
+// What depends on a function, itself or through an operator. A trigger's own function is not
+// listed again: when it runs depends on the event. The OIDs of two catalogs may be equal, so every
+// branch names its class.
+const USES: &str = "\
+WITH called AS (
+    SELECT classid, objid, refobjid AS function
+    FROM pg_depend
+    WHERE refclassid = 'pg_proc'::regclass AND refobjid >= 16384 AND deptype <> 'e'
+    UNION
+    SELECT d.classid, d.objid, o.oprcode::oid
+    FROM pg_depend d JOIN pg_operator o ON o.oid = d.refobjid
+    WHERE d.refclassid = 'pg_operator'::regclass AND o.oid >= 16384 AND d.deptype <> 'e'
+)
+SELECT x.adrelid, function, 'w' FROM called JOIN pg_attrdef x ON x.oid = objid
+WHERE classid = 'pg_attrdef'::regclass
+UNION
+SELECT x.conrelid, function, 'w' FROM called JOIN pg_constraint x ON x.oid = objid
+WHERE classid = 'pg_constraint'::regclass AND x.conrelid <> 0
+UNION
+SELECT coalesce(i.indrelid, objid), function, 'w'
+FROM called LEFT JOIN pg_index i ON i.indexrelid = objid
+WHERE classid = 'pg_class'::regclass
+UNION
+SELECT x.tgrelid, function, 'w' FROM called JOIN pg_trigger x ON x.oid = objid
+WHERE classid = 'pg_trigger'::regclass AND x.tgfoid <> function
+UNION
+SELECT x.polrelid, function, 'r' FROM called JOIN pg_policy x ON x.oid = objid
+WHERE classid = 'pg_policy'::regclass
+UNION
+SELECT x.ev_class, function, CASE x.rulename WHEN '_RETURN' THEN 'r' ELSE 'w' END
+FROM called JOIN pg_rewrite x ON x.oid = objid
+WHERE classid = 'pg_rewrite'::regclass";
+
+// Casts, operators (`LIKE`, `IN` and `BETWEEN` call some without naming them), checks and defaults
+// of domains, operator classes, range types. Those in C come with a type and do what it needs.
+const IMPLICIT: &str = "\
+WITH called AS (
+    SELECT classid, objid, refobjid AS function
+    FROM pg_depend
+    WHERE refclassid = 'pg_proc'::regclass AND refobjid >= 16384
+    UNION
+    SELECT d.classid, d.objid, o.oprcode::oid
+    FROM pg_depend d JOIN pg_operator o ON o.oid = d.refobjid
+    WHERE d.refclassid = 'pg_operator'::regclass AND o.oid >= 16384
+), run AS (
+    SELECT castfunc AS function FROM pg_cast
+    UNION SELECT oprcode::oid FROM pg_operator
+    UNION SELECT amproc::oid FROM pg_amproc
+    UNION SELECT rngsubdiff::oid FROM pg_range
+    UNION SELECT function FROM called WHERE classid = 'pg_type'::regclass
+    UNION SELECT function FROM called JOIN pg_constraint x ON x.oid = objid
+        WHERE classid = 'pg_constraint'::regclass AND x.contypid <> 0
+)
+SELECT p.oid
+FROM run JOIN pg_proc p ON p.oid = function JOIN pg_language l ON l.oid = p.prolang
+WHERE p.oid >= 16384 AND l.lanname NOT IN ('c', 'internal')";
+
+const EVENT_TRIGGERS: &str = "\
+SELECT evtname
+FROM pg_event_trigger
+WHERE evtenabled <> 'D'";

@@ -26,7 +26,6 @@ pub struct Snapshot {
     referenced: Index<RelationId>,
     triggers: Index<RelationId>,
     rules: Index<RelationId>,
-    functions: Index<FunctionId>,
     function_names: Index<Box<str>>,
     operators: Index<Box<str>>,
     views: Index<RelationId>,
@@ -34,7 +33,7 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
-    /// Indexes what a builder has joined; `parts.relations` is sorted by identity.
+    /// Indexes what a builder has joined; relations and functions are sorted by identity.
     pub(crate) fn index(parts: Builder) -> Self {
         let inherits: Box<[_]> = parts
             .relations
@@ -53,7 +52,6 @@ impl Snapshot {
             referenced: Index::new(&parts.constraints, |constraint| constraint.referenced),
             triggers: Index::new(&parts.triggers, |trigger| trigger.relation),
             rules: Index::new(&parts.rules, |rule| rule.relation),
-            functions: Index::new(&parts.functions, |function| function.id),
             function_names: Index::new(&parts.functions, |function| function.name.clone()),
             operators: Index::new(&parts.operators, |operator| operator.symbol.clone()),
             views: Index::new(&parts.depends, |depends| depends.view),
@@ -177,14 +175,18 @@ impl Snapshot {
         self.uses.of(&self.parts.uses, &relation)
     }
 
-    /// All functions, builtin ones included.
+    /// All functions, builtin ones included, by ascending identity.
     pub fn all_functions(&self) -> impl Iterator<Item = &Function> {
         self.parts.functions.iter()
     }
 
     /// A function.
     pub fn function(&self, id: FunctionId) -> Option<&Function> {
-        self.functions.of(&self.parts.functions, &id).next()
+        let functions = &self.parts.functions;
+        let index = functions
+            .binary_search_by_key(&id, |function| function.id)
+            .ok()?;
+        functions.get(index)
     }
 
     /// The functions with this unquoted name in any schema.
@@ -205,8 +207,8 @@ impl Snapshot {
         &self.parts.casts
     }
 
-    /// Functions that any statement may run without naming them: checks of domains, operator
-    /// classes.
+    /// Functions that any statement may run without naming them: casts, operators, checks of
+    /// domains, operator classes. Those in C are left out.
     pub fn implicit_functions(&self) -> &[FunctionId] {
         &self.parts.implicit
     }
@@ -236,3 +238,54 @@ fn reachable<I: Iterator<Item = RelationId>>(
 
 /// The one system schema whose name does not begin with `pg_`.
 const INFORMATION: &str = "information_schema";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ForeignKeyAction;
+    use crate::fixture::Fixture;
+
+    #[test]
+    fn relatives_are_found_at_any_distance_and_circles_end() {
+        let mut db = Fixture::new();
+        let [a, b, c, d] = ["a", "b", "c", "d"].map(|name| db.table("public", name, &[]));
+        for (child, parent) in [(b, a), (c, b), (d, a), (c, a), (a, c)] {
+            db.inherit(child, parent);
+        }
+        let db = db.finish();
+        assert_eq!(db.children(a).collect::<Vec<_>>(), [b, c, d]);
+        assert_eq!(db.parents(c), [a, b]);
+        assert_eq!(db.descendants(b), [a, c, d]);
+        assert_eq!(db.ancestors(d), [a, b, c]);
+    }
+
+    #[test]
+    fn foreign_keys_are_found_from_the_table_they_point_at() {
+        let mut db = Fixture::new();
+        let (city, person) = (
+            db.table("public", "city", &[]),
+            db.table("public", "person", &[]),
+        );
+        db.foreign_key(person, city, ForeignKeyAction::Writes);
+        let db = db.finish();
+        assert_eq!(
+            db.constraints(city)
+                .map(|key| key.referencing)
+                .collect::<Vec<_>>(),
+            [person]
+        );
+        assert_eq!(db.constraints(person).count(), 0);
+    }
+
+    #[test]
+    fn what_is_unknown_belongs_to_the_system() {
+        let mut db = Fixture::new();
+        let (user, temporary) = (db.schema("pgx"), db.schema("pg_temp_3"));
+        let db = db.finish();
+        assert!(!db.is_system_schema(user));
+        assert!(db.is_system_schema(temporary));
+        assert!(db.is_system_schema(SchemaId::from_oid(1)));
+        let information = db.schema_by_name("information_schema").unwrap();
+        assert!(db.is_system_schema(information.id));
+    }
+}
