@@ -1,0 +1,290 @@
+//! Connections to the PostgreSQL server: addresses, sockets, TLS.
+//!
+//! Invariant: a stream handed out is at the first byte of the protocol, under the TLS rules of the
+//! configuration, and nothing the server sent before the handshake is taken for something it sent
+//! after.
+//!
+//! What is said on a connection is the affair of [`crate::login`] and [`crate::control`].
+
+mod stream;
+
+use std::{io, path::PathBuf, time::Duration};
+
+use config::TlsMode;
+use socket2::{SockRef, TcpKeepalive};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpStream, UnixStream, lookup_host},
+    time::{Instant, timeout, timeout_at},
+};
+use tracing::debug;
+
+pub use self::stream::ServerStream;
+use crate::tls::{Tls, TlsError};
+
+/// There is no connection to the server.
+///
+/// Texts name hosts and paths and belong in the log; what a client may read says
+/// [`crate::login::unreachable`].
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum UpstreamError {
+    /// The name server does not know the host, or did not say.
+    #[error("cannot resolve `{host}`: {source}")]
+    Resolve {
+        /// The host of the configuration.
+        host: String,
+        /// What the resolver said.
+        source: io::Error,
+    },
+    /// The host has no address.
+    #[error("`{0}` has no address")]
+    NoAddress(String),
+    /// No address accepted; this is the last one's answer.
+    #[error("cannot connect to {target}: {source}")]
+    Connect {
+        /// The address or socket that was tried last.
+        target: String,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The whole took too long.
+    #[error("no connection to the server within {0:?}")]
+    Timeout(Duration),
+    /// The socket failed while TLS was being agreed on.
+    #[error("connection lost while asking for TLS: {0}")]
+    Negotiation(#[source] io::Error),
+    /// The server said no, and the mode insists.
+    #[error("the server does not offer TLS, which `sslmode` asks for")]
+    TlsNotOffered,
+    /// The server answered the request for TLS with an error, as those before version 7.0 do and
+    /// those that cannot start another process.
+    #[error("the server answered the request for TLS with an error")]
+    TlsRefused,
+    /// What answered is no PostgreSQL server.
+    #[error("the server answered the request for TLS with byte {0:#04x}")]
+    NotPostgres(u8),
+    /// Bytes came behind the answer, before the handshake: they may be somebody else's.
+    #[error("the server sent data behind its answer to the request for TLS")]
+    EarlyData,
+    /// The handshake failed, or the certificate is not accepted.
+    #[error("TLS handshake with the server failed: {0}")]
+    Handshake(#[source] io::Error),
+    /// TLS cannot be set up as the configuration asks.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+}
+
+/// Where the server is and how it is reached.
+#[derive(Debug)]
+pub struct Upstream {
+    target: Target,
+    /// `None`: plain text, by configuration or because the socket is a Unix-domain one.
+    tls: Option<Tls>,
+    tls_mode: TlsMode,
+    connect_timeout: Duration,
+}
+
+/// What a socket is connected to.
+#[derive(Debug)]
+enum Target {
+    Tcp { host: String, port: u16 },
+    Unix(PathBuf),
+}
+
+impl Upstream {
+    /// Prepares connections; reads certificate files, but connects to nothing.
+    ///
+    /// # Errors
+    ///
+    /// When TLS cannot be set up as the configuration asks.
+    pub fn new(config: &config::Upstream) -> Result<Self, UpstreamError> {
+        let (target, tls) = if config.host.starts_with('/') {
+            // As in libpq, TLS settings do not apply to Unix-domain sockets.
+            let socket = PathBuf::from(&config.host).join(format!(".s.PGSQL.{}", config.port));
+            (Target::Unix(socket), None)
+        } else {
+            let tls = Tls::new(config.tls, config.root_certificate.as_deref(), &config.host)?;
+            (
+                Target::Tcp {
+                    host: config.host.clone(),
+                    port: config.port,
+                },
+                tls,
+            )
+        };
+        Ok(Self {
+            target,
+            tls,
+            tls_mode: config.tls,
+            connect_timeout: config.connect_timeout,
+        })
+    }
+
+    /// Connects, within the configured time.
+    ///
+    /// Not cancel safe: the connection is lost with the future.
+    ///
+    /// # Errors
+    ///
+    /// When no address accepts, TLS is not agreed on, or the time is over.
+    pub async fn connect(&self) -> Result<ServerStream, UpstreamError> {
+        timeout(self.connect_timeout, self.establish())
+            .await
+            .map_err(|_| UpstreamError::Timeout(self.connect_timeout))?
+    }
+
+    /// Sends a CancelRequest as the client sent it, and waits until the server has closed.
+    ///
+    /// The server closes once the signal is sent; there is no other answer.
+    ///
+    /// # Errors
+    ///
+    /// When the server cannot be reached or does not close in time.
+    pub async fn cancel(&self, packet: &[u8]) -> Result<(), UpstreamError> {
+        let deliver = async {
+            let mut stream = self.establish().await?;
+            stream
+                .write_all(packet)
+                .await
+                .map_err(UpstreamError::Negotiation)?;
+            stream.flush().await.map_err(UpstreamError::Negotiation)?;
+            // Some systems close with a reset, which is as good an end as any.
+            let mut rest = [0; 64];
+            while stream.read(&mut rest).await.is_ok_and(|n| n > 0) {}
+            Ok(())
+        };
+        timeout(self.connect_timeout, deliver)
+            .await
+            .map_err(|_| UpstreamError::Timeout(self.connect_timeout))?
+    }
+
+    /// The TLS rules; `None` where connections are plain.
+    pub(crate) fn tls(&self) -> Option<&Tls> {
+        self.tls.as_ref()
+    }
+
+    async fn establish(&self) -> Result<ServerStream, UpstreamError> {
+        let Some(tls) = &self.tls else {
+            return self.dial().await;
+        };
+        match secure(self.dial().await?, tls, self.tls_mode).await {
+            // `prefer` means plain text rather than nothing, also where TLS is offered and fails.
+            Err(error @ (UpstreamError::Handshake(_) | UpstreamError::TlsRefused))
+                if self.tls_mode == TlsMode::Prefer =>
+            {
+                debug!(%error, "going on without TLS");
+                self.dial().await
+            }
+            outcome => outcome,
+        }
+    }
+
+    /// Opens a socket and says nothing on it yet.
+    pub(crate) async fn dial(&self) -> Result<ServerStream, UpstreamError> {
+        match &self.target {
+            Target::Unix(path) => UnixStream::connect(path)
+                .await
+                .map(ServerStream::Unix)
+                .map_err(|source| UpstreamError::Connect {
+                    target: path.display().to_string(),
+                    source,
+                }),
+            Target::Tcp { host, port } => self.dial_tcp(host, *port).await.map(ServerStream::Tcp),
+        }
+    }
+
+    /// Tries the addresses of a host in the resolver's order; none may eat the time of the others.
+    async fn dial_tcp(&self, host: &str, port: u16) -> Result<TcpStream, UpstreamError> {
+        let end = Instant::now() + self.connect_timeout;
+        let addresses: Vec<_> = lookup_host((host, port))
+            .await
+            .map_err(|source| UpstreamError::Resolve {
+                host: host.to_owned(),
+                source,
+            })?
+            .take(ADDRESSES_MAX)
+            .collect();
+        let count = u32::try_from(addresses.len()).unwrap_or(u32::MAX);
+        let mut outcome = Err(UpstreamError::NoAddress(host.to_owned()));
+        for (left, address) in (1..=count).rev().zip(&addresses) {
+            let now = Instant::now();
+            let share = end.saturating_duration_since(now) / left;
+            let attempt = timeout_at(now + share, TcpStream::connect(address))
+                .await
+                .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+                .and_then(tuned);
+            match attempt {
+                Ok(socket) => return Ok(socket),
+                Err(source) => {
+                    outcome = Err(UpstreamError::Connect {
+                        target: address.to_string(),
+                        source,
+                    });
+                }
+            }
+        }
+        outcome
+    }
+}
+
+/// Asks for TLS and shakes hands if the server agrees.
+async fn secure(
+    stream: ServerStream,
+    tls: &Tls,
+    mode: TlsMode,
+) -> Result<ServerStream, UpstreamError> {
+    let ServerStream::Tcp(mut socket) = stream else {
+        return Ok(stream);
+    };
+    socket
+        .write_all(&SSL_REQUEST)
+        .await
+        .map_err(UpstreamError::Negotiation)?;
+    // One byte more than the answer: whoever fills it speaks out of turn.
+    let mut answer = [0; 2];
+    let n = socket
+        .read(&mut answer)
+        .await
+        .map_err(UpstreamError::Negotiation)?;
+    match (n, answer) {
+        (0, _) => Err(UpstreamError::Negotiation(
+            io::ErrorKind::UnexpectedEof.into(),
+        )),
+        // An error message follows the first byte. It was never authenticated: not even logged.
+        (_, [b'E', _]) => Err(UpstreamError::TlsRefused),
+        (2.., _) => Err(UpstreamError::EarlyData),
+        (_, [b'S', _]) => match tls.handshake(socket).await {
+            Ok(stream) => Ok(ServerStream::Tls(Box::new(stream))),
+            Err(error) => Err(UpstreamError::Handshake(error)),
+        },
+        (_, [b'N', _]) if mode == TlsMode::Prefer => Ok(ServerStream::Tcp(socket)),
+        (_, [b'N', _]) => Err(UpstreamError::TlsNotOffered),
+        (_, [byte, _]) => Err(UpstreamError::NotPostgres(byte)),
+    }
+}
+
+/// Sets what every socket to the server has: no waiting for more to send, and a sign of life.
+fn tuned(socket: TcpStream) -> io::Result<TcpStream> {
+    socket.set_nodelay(true)?;
+    let alive = TcpKeepalive::new()
+        .with_time(KEEPALIVE_AFTER)
+        .with_interval(KEEPALIVE_EVERY);
+    SockRef::from(&socket).set_tcp_keepalive(&alive)?;
+    Ok(socket)
+}
+
+/// Length 8, code 1234.5679.
+const SSL_REQUEST: [u8; 8] = [0, 0, 0, 8, 0x04, 0xd2, 0x16, 0x2f];
+
+/// How many addresses of one host are tried.
+const ADDRESSES_MAX: usize = 16;
+
+/// How long a connection is idle before the system asks whether the server is still there.
+const KEEPALIVE_AFTER: Duration = Duration::from_secs(60);
+
+/// How often it asks again.
+const KEEPALIVE_EVERY: Duration = Duration::from_secs(10);
+
+#[cfg(test)]
+mod tests;

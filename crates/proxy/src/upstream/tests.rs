@@ -1,0 +1,111 @@
+use std::mem::size_of;
+
+use config::{TlsMode, Upstream as Settings};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpListener,
+};
+
+use super::*;
+
+fn settings(port: u16, tls: TlsMode) -> Settings {
+    Settings {
+        host: "localhost".to_owned(),
+        port,
+        user: None,
+        password: None,
+        database: None,
+        tls,
+        root_certificate: None,
+        connect_timeout: Duration::from_secs(5),
+    }
+}
+
+/// Connects to a server that answers the request for TLS with `answer`, once.
+async fn connect(tls: TlsMode, answer: &'static [u8]) -> Result<ServerStream, UpstreamError> {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let upstream = Upstream::new(&settings(listener.local_addr().unwrap().port(), tls)).unwrap();
+    let server = async {
+        let (mut socket, _) = listener.accept().await.unwrap();
+        let mut request = [0; 8];
+        socket.read_exact(&mut request).await.unwrap();
+        assert_eq!(request, SSL_REQUEST);
+        socket.write_all(answer).await.unwrap();
+        socket.shutdown().await.unwrap();
+        socket
+    };
+    tokio::join!(upstream.connect(), server).0
+}
+
+#[tokio::test]
+async fn prefer_goes_on_in_plain_text_when_the_server_has_no_tls() {
+    assert!(matches!(
+        connect(TlsMode::Prefer, b"N").await,
+        Ok(ServerStream::Tcp(_))
+    ));
+}
+
+#[tokio::test]
+async fn require_does_not() {
+    let outcome = connect(TlsMode::Require, b"N").await;
+    assert!(matches!(outcome, Err(UpstreamError::TlsNotOffered)));
+}
+
+#[tokio::test]
+async fn bytes_behind_the_answer_are_refused() {
+    for answer in [&b"N\0"[..], b"SR"] {
+        let outcome = connect(TlsMode::Prefer, answer).await;
+        assert!(matches!(outcome, Err(UpstreamError::EarlyData)));
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_is_none_is_refused() {
+    let outcome = connect(TlsMode::Prefer, b"H").await;
+    assert!(matches!(outcome, Err(UpstreamError::NotPostgres(b'H'))));
+    let outcome = connect(TlsMode::Require, b"EFATAL").await;
+    assert!(matches!(outcome, Err(UpstreamError::TlsRefused)));
+    let outcome = connect(TlsMode::Require, b"").await;
+    assert!(matches!(outcome, Err(UpstreamError::Negotiation(_))));
+}
+
+#[tokio::test]
+async fn a_closed_port_names_the_address_it_tried() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    drop(listener);
+    let outcome = Upstream::new(&settings(port, TlsMode::Disable))
+        .unwrap()
+        .connect()
+        .await;
+    let Err(UpstreamError::Connect { target, .. }) = outcome else {
+        panic!("{outcome:?}")
+    };
+    assert!(target.ends_with(&format!(":{port}")));
+}
+
+#[tokio::test]
+async fn a_server_that_says_nothing_costs_the_configured_time() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let mut settings = settings(listener.local_addr().unwrap().port(), TlsMode::Require);
+    settings.connect_timeout = Duration::from_millis(50);
+    let outcome = Upstream::new(&settings).unwrap().connect().await;
+    assert!(matches!(outcome, Err(UpstreamError::Timeout(_))));
+}
+
+#[test]
+fn a_stream_is_not_much_larger_than_a_socket() {
+    assert!(size_of::<ServerStream>() <= size_of::<TcpStream>() + 8);
+}
+
+#[test]
+fn a_directory_is_the_place_of_a_unix_socket() {
+    let mut settings = settings(5433, TlsMode::VerifyFull);
+    settings.host = "/run/postgresql".to_owned();
+    let upstream = Upstream::new(&settings).unwrap();
+    assert!(upstream.tls().is_none());
+    let Target::Unix(path) = &upstream.target else {
+        panic!("{upstream:?}")
+    };
+    assert_eq!(path, &PathBuf::from("/run/postgresql/.s.PGSQL.5433"));
+}
