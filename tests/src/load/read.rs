@@ -1,0 +1,108 @@
+//! The ways to read.
+
+use anyhow::{Result, ensure};
+
+use super::{COUNTERS, PAIRS, Session, number, numbers};
+use crate::wire::{Answer, Frontend};
+
+const ONE: &str = "SELECT n FROM counter WHERE k = $1";
+
+impl Session<'_> {
+    /// One read in one of the ways.
+    pub(super) fn read(&mut self) -> Result<()> {
+        match self.random.below(8) {
+            0 | 1 => self.one("simple query", |s, k| {
+                s.conn
+                    .query(&format!("SELECT n FROM counter WHERE k = {k}"))
+            }),
+            2 => self.one("extended query", |s, k| {
+                s.conn.extended(ONE, &[&k.to_string()])
+            }),
+            3 => self.one("prepared statement", Self::prepared),
+            4 => self.one("transaction", Self::in_transaction),
+            5 => self.all(),
+            6 => self.pair(),
+            _ => self.joined(),
+        }
+    }
+
+    fn one(
+        &mut self,
+        how: &str,
+        ask: impl FnOnce(&mut Self, usize) -> Result<Answer>,
+    ) -> Result<()> {
+        let counter = self.random.below(COUNTERS as u64) as usize;
+        let floor = self.history.floor(counter);
+        let value = number(&ask(self, counter)?)?;
+        self.history
+            .judge(&mut self.seen, counter, floor, value, how);
+        Ok(())
+    }
+
+    fn prepared(&mut self, counter: usize) -> Result<Answer> {
+        let batch = Frontend::new()
+            .bind("", "one", &[&counter.to_string()])
+            .execute("", 0)
+            .sync();
+        self.conn.send(batch.bytes())?;
+        self.conn.read_until(b'Z')
+    }
+
+    fn in_transaction(&mut self, counter: usize) -> Result<Answer> {
+        self.conn.run("BEGIN")?;
+        let answer = self
+            .conn
+            .query(&format!("SELECT n FROM counter WHERE k = {counter}"))?;
+        self.conn.run("COMMIT")?;
+        Ok(answer)
+    }
+
+    fn all(&mut self) -> Result<()> {
+        let floors: Vec<_> = (0..COUNTERS)
+            .map(|counter| self.history.floor(counter))
+            .collect();
+        let rows = numbers(&self.conn.query("SELECT k, n FROM counter ORDER BY k")?)?;
+        ensure!(rows.len() == COUNTERS, "{} counters", rows.len());
+        for (counter, floor) in floors.into_iter().enumerate() {
+            let value = rows[counter][1];
+            self.history
+                .judge(&mut self.seen, counter, floor, value, "whole table");
+        }
+        Ok(())
+    }
+
+    fn pair(&mut self) -> Result<()> {
+        let pair = self.random.below(PAIRS as u64) as usize;
+        let register = COUNTERS + pair;
+        let floor = self.history.floor(register);
+        let sql = format!("SELECT n FROM pair WHERE id = {pair} ORDER BY side");
+        let rows = numbers(&self.conn.query(&sql)?)?;
+        ensure!(rows.len() == 2, "{} sides", rows.len());
+        self.history
+            .judge_pair(&self.seen, register, rows[0][0], rows[1][0], "two rows");
+        self.history
+            .judge(&mut self.seen, register, floor, rows[0][0], "two rows");
+        Ok(())
+    }
+
+    /// One reply that depends on both tables.
+    fn joined(&mut self) -> Result<()> {
+        let pair = self.random.below(PAIRS as u64) as usize;
+        let register = COUNTERS + pair;
+        let floors = (self.history.floor(pair), self.history.floor(register));
+        let sql = format!(
+            "SELECT c.n, l.n, r.n FROM counter c JOIN pair l ON l.id = c.k AND l.side = 0 \
+             JOIN pair r ON r.id = c.k AND r.side = 1 WHERE c.k = {pair}"
+        );
+        let rows = numbers(&self.conn.query(&sql)?)?;
+        let row = rows.first().filter(|row| row.len() == 3);
+        let row = row.ok_or_else(|| anyhow::anyhow!("the join has no row"))?;
+        self.history
+            .judge(&mut self.seen, pair, floors.0, row[0], "join");
+        self.history
+            .judge_pair(&self.seen, register, row[1], row[2], "join");
+        self.history
+            .judge(&mut self.seen, register, floors.1, row[1], "join");
+        Ok(())
+    }
+}

@@ -1,0 +1,213 @@
+//! pgmemo as a process: started, asked for its numbers, signalled.
+
+use std::{
+    fs,
+    net::SocketAddr,
+    path::Path,
+    process::{Command, ExitStatus},
+    time::Duration,
+};
+
+use anyhow::{Context, Result, ensure};
+use tempfile::TempDir;
+
+use crate::{
+    env::{direct, pgmemo_bin},
+    http,
+    metrics::Metrics,
+    net::{SOON, free_port, local},
+    postgres::Postgres,
+    redis::Redis,
+    server::{Server, Signal},
+    wire::{Conn, Login},
+};
+
+/// Where replies and versions live.
+#[derive(Clone, Copy, Debug)]
+pub enum Store<'a> {
+    /// In the process.
+    Memory,
+    /// In this Redis.
+    Redis(&'a Redis),
+}
+
+impl Store<'_> {
+    fn argument(self) -> String {
+        match self {
+            Self::Memory => "memory".to_owned(),
+            Self::Redis(redis) => redis.url(),
+        }
+    }
+}
+
+/// A running pgmemo, or PostgreSQL in its place.
+#[derive(Debug)]
+pub struct Pgmemo {
+    address: SocketAddr,
+    admin: SocketAddr,
+    process: Option<(Server, TempDir)>,
+}
+
+impl Pgmemo {
+    /// Starts it with further arguments and waits until it is ready.
+    pub fn start(upstream: &Postgres, store: Store<'_>, arguments: &[&str]) -> Result<Self> {
+        Self::start_with(upstream, store, arguments, "")
+    }
+
+    /// The same with a configuration file.
+    pub fn start_with(
+        upstream: &Postgres,
+        store: Store<'_>,
+        arguments: &[&str],
+        file: &str,
+    ) -> Result<Self> {
+        if direct() {
+            return Ok(Self {
+                address: upstream.address(),
+                admin: local(1),
+                process: None,
+            });
+        }
+        Self::start_upstream(&upstream.url("postgres"), store, arguments, file)
+    }
+
+    /// The same in front of any URL; there is no stand-in for it.
+    pub fn start_upstream(
+        upstream: &str,
+        store: Store<'_>,
+        arguments: &[&str],
+        file: &str,
+    ) -> Result<Self> {
+        let dir = tempfile::Builder::new().prefix("pgmemo-").tempdir()?;
+        let (address, admin) = (local(free_port()?), local(free_port()?));
+        let mut command = Command::new(pgmemo_bin()?);
+        command.arg("serve").args(["--upstream", upstream]);
+        command.args([
+            "--listen",
+            &address.to_string(),
+            "--admin",
+            &admin.to_string(),
+        ]);
+        command.args(["--store", &store.argument()]).args(arguments);
+        if !file.is_empty() {
+            fs::write(dir.path().join("pgmemo.toml"), file)?;
+            command.arg("--config").arg(dir.path().join("pgmemo.toml"));
+        }
+        let log = dir.path().join("log");
+        let mut server = Server::spawn("pgmemo", command, Signal::Term, &log, dir.path())?;
+        server.await_ready(SOON, || {
+            http::get(admin, "/readyz").is_ok_and(|(status, _)| status == 200)
+        })?;
+        Ok(Self {
+            address,
+            admin,
+            process: Some((server, dir)),
+        })
+    }
+
+    /// Whether there is a proxy whose hits can be counted.
+    pub const fn is_real(&self) -> bool {
+        self.process.is_some()
+    }
+
+    /// Where clients connect.
+    pub const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Where metrics and health are served.
+    pub const fn admin(&self) -> SocketAddr {
+        self.admin
+    }
+
+    /// A URL for the superuser.
+    pub fn url(&self, database: &str) -> String {
+        format!(
+            "postgres://postgres@{}/{database}?sslmode=disable",
+            self.address
+        )
+    }
+
+    /// A session of the superuser.
+    pub fn connect(&self, database: &str) -> Result<Conn> {
+        Conn::connect(self.address, &Login::to(database))
+    }
+
+    /// Its numbers now; all zero when it is not real.
+    pub fn metrics(&self) -> Result<Metrics> {
+        if !self.is_real() {
+            return Ok(Metrics::default());
+        }
+        let (status, body) = http::get(self.admin, "/metrics")?;
+        ensure!(status == 200, "/metrics answers {status}");
+        Ok(Metrics::parse(&body))
+    }
+
+    /// Statements answered from the store so far.
+    pub fn hits(&self) -> Result<f64> {
+        Ok(self.metrics()?.hits())
+    }
+
+    /// Fails unless at least `least` statements were answered from the store since `before`.
+    pub fn expect_hits_since(&self, before: &Metrics, least: f64) -> Result<()> {
+        if self.is_real() {
+            let now = self.metrics()?;
+            let grown = now.hits() - before.hits();
+            ensure!(
+                grown >= least,
+                "{grown} hits, expected {least}; misses {}, bypassed for {:?}",
+                now.misses() - before.misses(),
+                now.bypass_reasons_since(before)
+            );
+        }
+        Ok(())
+    }
+
+    /// Its process.
+    pub fn server(&mut self) -> Result<&mut Server> {
+        Ok(&mut self.process.as_mut().context("pgmemo is not running")?.0)
+    }
+
+    /// Its directory, with the configuration file.
+    pub fn dir(&self) -> Result<&Path> {
+        Ok(self
+            .process
+            .as_ref()
+            .context("pgmemo is not running")?
+            .1
+            .path())
+    }
+
+    /// Sends SIGTERM and waits for the end.
+    pub fn term(&mut self, deadline: Duration) -> Result<ExitStatus> {
+        let server = self.server()?;
+        server.signal(Signal::Term)?;
+        server.wait(deadline)
+    }
+
+    /// Kills it as `kill -9` does.
+    pub fn kill(&mut self) -> Result<()> {
+        self.server()?.kill()
+    }
+
+    /// Resident memory in bytes.
+    pub fn resident_bytes(&mut self) -> Result<u64> {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.server()?.pid()))?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let kib: u64 = line
+            .context("no VmRSS")?
+            .trim()
+            .trim_end_matches(" kB")
+            .parse()?;
+        Ok(kib * 1024)
+    }
+
+    /// Lets it run on, with its directory; gives its process id.
+    pub fn leave_running(self) -> Option<u32> {
+        let (server, dir) = self.process?;
+        let pid = server.pid();
+        server.leave_running();
+        let _ = dir.keep();
+        Some(pid)
+    }
+}

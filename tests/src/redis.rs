@@ -1,0 +1,131 @@
+//! A throwaway Redis that can be killed, frozen, emptied and brought back with an old memory.
+
+use std::{
+    fs,
+    io::{BufRead, BufReader, Write},
+    net::{SocketAddr, TcpStream},
+    process::Command,
+    time::Duration,
+};
+
+use anyhow::{Context, Result, ensure};
+use tempfile::TempDir;
+
+use crate::{
+    net::{SOON, free_port, local},
+    server::{Server, Signal},
+};
+
+/// A Redis on a port of its own; the port stays the same over restarts.
+#[derive(Debug)]
+pub struct Redis {
+    address: SocketAddr,
+    server: Option<Server>,
+    dir: TempDir,
+}
+
+impl Redis {
+    /// An empty one.
+    pub fn start() -> Result<Self> {
+        let dir = tempfile::Builder::new().prefix("pgmemo-redis-").tempdir()?;
+        let mut redis = Self {
+            address: local(free_port()?),
+            server: None,
+            dir,
+        };
+        redis.launch()?;
+        Ok(redis)
+    }
+
+    /// `redis://…`.
+    pub fn url(&self) -> String {
+        format!("redis://{}", self.address)
+    }
+
+    /// Kills it as a crash would; nothing that was not saved survives.
+    pub fn kill9(&mut self) -> Result<()> {
+        self.server.take().context("Redis is not running")?.kill()
+    }
+
+    /// Starts it again with what was saved last, if anything.
+    pub fn launch(&mut self) -> Result<()> {
+        let mut command = Command::new("redis-server");
+        command.args([
+            "--bind",
+            "127.0.0.1",
+            "--port",
+            &self.address.port().to_string(),
+        ]);
+        command.args(["--save", "", "--appendonly", "no", "--daemonize", "no"]);
+        command
+            .args(["--dbfilename", "dump.rdb", "--dir"])
+            .arg(self.dir.path());
+        let log = self.dir.path().join("log");
+        let mut server = Server::spawn("Redis", command, Signal::Term, &log, self.dir.path())?;
+        let address = self.address;
+        server.await_ready(SOON, || {
+            ask(address, "PING").is_ok_and(|answer| answer == "+PONG")
+        })?;
+        self.server = Some(server);
+        Ok(())
+    }
+
+    /// Freezes the process: connections stay open, nothing answers.
+    pub fn pause(&self) -> Result<()> {
+        self.server
+            .as_ref()
+            .context("Redis is not running")?
+            .signal(Signal::Stop)
+    }
+
+    /// Thaws it.
+    pub fn cont(&self) -> Result<()> {
+        self.server
+            .as_ref()
+            .context("Redis is not running")?
+            .signal(Signal::Cont)
+    }
+
+    /// Forgets everything.
+    pub fn flush(&self) -> Result<()> {
+        self.command("FLUSHALL").map(|_| ())
+    }
+
+    /// Writes its memory to disk, for a later [`Self::launch`].
+    pub fn save(&self) -> Result<()> {
+        self.command("SAVE").map(|_| ())
+    }
+
+    /// Removes what was saved.
+    pub fn forget_saved(&self) -> Result<()> {
+        match fs::remove_file(self.dir.path().join("dump.rdb")) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error.into()),
+            Ok(()) | Err(_) => Ok(()),
+        }
+    }
+
+    /// First line of the answer to an inline command.
+    pub fn command(&self, line: &str) -> Result<String> {
+        let answer = ask(self.address, line)?;
+        ensure!(!answer.starts_with('-'), "Redis answers {line}: {answer}");
+        Ok(answer)
+    }
+
+    /// Lets it run on, with its directory; gives its process id.
+    pub fn leave_running(self) -> Option<u32> {
+        let server = self.server?;
+        let pid = server.pid();
+        server.leave_running();
+        let _ = self.dir.keep();
+        Some(pid)
+    }
+}
+
+fn ask(address: SocketAddr, line: &str) -> Result<String> {
+    let mut stream = TcpStream::connect_timeout(&address, Duration::from_secs(1))?;
+    stream.set_read_timeout(Some(Duration::from_secs(5)))?;
+    write!(stream, "{line}\r\n")?;
+    let mut answer = String::new();
+    BufReader::new(stream).read_line(&mut answer)?;
+    Ok(answer.trim_end().to_owned())
+}
