@@ -1,2 +1,47 @@
-//! Not yet written.
-fn main() {}
+//! `cargo xtask`: set-up, demo, tests and checks, the same at the desk and in CI.
+//!
+//! Servers are started and stopped by the test harness, so that nothing outlives a command that
+//! fails or is interrupted.
+
+mod check;
+mod demo;
+mod setup;
+mod suite;
+mod tools;
+
+use std::process::ExitCode;
+
+use anyhow::{Result, bail};
+
+const USAGE: &str = "\
+cargo xtask setup [16] [17]   install what tests and demo need; does nothing when all is there
+cargo xtask demo [--keep]     pgbench direct, through pgmemo, and through pgmemo with Redis
+cargo xtask test [filter …]   set up, build, and run all tests, or those that match
+cargo xtask check             formatting, lints, documentation, licences, scripts";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    match run(&arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(arguments: &[String]) -> Result<()> {
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match words.as_slice() {
+        ["setup", versions @ ..] => setup::run(versions),
+        ["demo"] => demo::run(false),
+        ["demo", "--keep"] => demo::run(true),
+        ["test", filters @ ..] => suite::run(filters),
+        ["check"] => check::all(),
+        [] | ["help" | "--help" | "-h"] => {
+            println!("{USAGE}");
+            Ok(())
+        }
+        _ => bail!("no such command: {}\n{USAGE}", words.join(" ")),
+    }
+}
