@@ -14,7 +14,9 @@ pub struct Entry {
 
 /// An entry's parts do not fit each other.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
-#[error("an entry of {bytes} bytes cannot hold {description} bytes of description and a tag at {complete}")]
+#[error(
+    "an entry of {bytes} bytes cannot hold {description} bytes of description and a tag at {complete}"
+)]
 pub struct EntryError {
     bytes: usize,
     description: u32,
@@ -29,12 +31,26 @@ impl Entry {
     /// # Errors
     ///
     /// When the offsets do not lie in order inside `frames`, or the entry exceeds 2 GiB.
-    pub fn new(frames: Bytes, description: u32, complete: u32, rows: u32) -> Result<Self, EntryError> {
+    pub fn new(
+        frames: Bytes,
+        description: u32,
+        complete: u32,
+        rows: u32,
+    ) -> Result<Self, EntryError> {
         let bytes = frames.len();
         if description > complete || complete as usize >= bytes || bytes > i32::MAX as usize {
-            return Err(EntryError { bytes, description, complete });
+            return Err(EntryError {
+                bytes,
+                description,
+                complete,
+            });
         }
-        Ok(Self { frames, description, complete, rows })
+        Ok(Self {
+            frames,
+            description,
+            complete,
+            rows,
+        })
     }
 
     /// All frames: description, rows, tag.
@@ -49,7 +65,8 @@ impl Entry {
 
     /// The `DataRow` frames.
     pub fn data(&self) -> Bytes {
-        self.frames.slice(self.description as usize..self.complete as usize)
+        self.frames
+            .slice(self.description as usize..self.complete as usize)
     }
 
     /// The `DataRow` frames and the tag, which is what an Execute returns.

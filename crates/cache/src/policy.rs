@@ -35,7 +35,10 @@ impl Policy {
 
     /// The time to live of a reply that reads these relations: the smallest of theirs, or `None`
     /// if one of them is not cached.
-    pub fn ttl<'a>(&self, relations: impl IntoIterator<Item = (&'a str, &'a str)>) -> Option<Duration> {
+    pub fn ttl<'a>(
+        &self,
+        relations: impl IntoIterator<Item = (&'a str, &'a str)>,
+    ) -> Option<Duration> {
         relations
             .into_iter()
             .map(|(schema, name)| self.of(schema, name).ttl)
@@ -72,12 +75,16 @@ impl Pattern {
         if schema.is_empty() || name.is_empty() || name.contains('.') {
             return Err(PatternError(text.into()));
         }
-        Ok(Self { schema: schema.into(), name: name.into() })
+        Ok(Self {
+            schema: schema.into(),
+            name: name.into(),
+        })
     }
 
     /// Whether it matches a relation.
     pub fn matches(&self, schema: &str, name: &str) -> bool {
-        glob(self.schema.as_bytes(), schema.as_bytes()) && glob(self.name.as_bytes(), name.as_bytes())
+        glob(self.schema.as_bytes(), schema.as_bytes())
+            && glob(self.name.as_bytes(), name.as_bytes())
     }
 
     /// Whether the name part holds no wildcard.
@@ -106,7 +113,9 @@ fn glob(pattern: &[u8], text: &[u8]) -> bool {
                 t += 1;
             }
             _ => {
-                let Some((star, taken)) = retry else { return false };
+                let Some((star, taken)) = retry else {
+                    return false;
+                };
                 retry = Some((star, taken + 1));
                 p = star + 1;
                 t = taken + 1;
@@ -122,7 +131,12 @@ mod tests {
 
     fn policy() -> Policy {
         let rule = |text: &str, secs: Option<u64>| {
-            (Pattern::parse(text).unwrap(), Rule { ttl: secs.map(Duration::from_secs) })
+            (
+                Pattern::parse(text).unwrap(),
+                Rule {
+                    ttl: secs.map(Duration::from_secs),
+                },
+            )
         };
         Policy::new(
             Some(Duration::from_secs(60)),
@@ -148,7 +162,10 @@ mod tests {
     #[test]
     fn the_smallest_ttl_wins_and_one_uncached_table_refuses() {
         let ttl = |names: &[(&'static str, &'static str)]| policy().ttl(names.iter().copied());
-        assert_eq!(ttl(&[("public", "city"), ("x", "y")]), Some(Duration::from_secs(10)));
+        assert_eq!(
+            ttl(&[("public", "city"), ("x", "y")]),
+            Some(Duration::from_secs(10))
+        );
         assert_eq!(ttl(&[("public", "city"), ("x", "y_log")]), None);
     }
 

@@ -60,7 +60,10 @@ impl Stamp {
     /// changed: in doubt, the server answers.
     pub fn holds(&self, current: impl IntoIterator<Item = Option<Version>>) -> bool {
         let mut current = current.into_iter();
-        self.0.iter().all(|&seen| current.next() == Some(Some(seen))) && current.next().is_none()
+        self.0
+            .iter()
+            .all(|&seen| current.next() == Some(Some(seen)))
+            && current.next().is_none()
     }
 }
 

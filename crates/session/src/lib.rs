@@ -1,7 +1,50 @@
 //! The state machine of one client: protocol in, protocol out, and what to ask of the store.
+//!
+//! Invariants: replies leave in the order they were asked for; nothing is answered here that the
+//! server would judge; a read is looked up only in a state in which every committed write is
+//! visible to it and none of its own is pending.
+//!
+//! Sockets, clocks and the store are the shell's affair (`proxy`).
 
+mod client;
+mod extended;
+mod identity;
 mod knowledge;
+mod mirror;
+mod output;
+mod prepared;
+mod queue;
+mod recorder;
+mod registry;
+mod server;
+mod session;
+mod shared;
+mod simple;
 mod telemetry;
+mod transaction;
 
+pub use identity::Identity;
 pub use knowledge::Knowledge;
+pub use output::Output;
+pub use recorder::Record;
+pub use session::{Answer, Login, Need, Outcome, Question, Session, SessionError};
+pub use shared::{Limits, Shared};
 pub use telemetry::{Counter, Gauge, Histogram, RefusedFill, Telemetry};
+
+/// Whether no byte of a multibyte character of this client encoding can be mistaken for ASCII, so
+/// that text in it can be read byte by byte.
+pub fn is_ascii_safe(encoding: &[u8]) -> bool {
+    const UNSAFE: [&[u8]; 8] = [
+        b"SJIS",
+        b"SHIFT_JIS_2004",
+        b"BIG5",
+        b"GBK",
+        b"UHC",
+        b"GB18030",
+        b"JOHAB",
+        b"MULE_INTERNAL",
+    ];
+    !UNSAFE
+        .iter()
+        .any(|name| name.eq_ignore_ascii_case(encoding))
+}

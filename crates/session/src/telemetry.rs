@@ -66,7 +66,10 @@ impl Histogram {
     /// Exclusive upper bounds in microseconds (`None` for the last) with their counts, not accumulated.
     pub fn buckets(&self) -> impl Iterator<Item = (Option<u64>, u64)> {
         self.buckets.iter().enumerate().map(|(index, bucket)| {
-            ((index + 1 < Self::BUCKETS).then(|| 1 << index), bucket.value())
+            (
+                (index + 1 < Self::BUCKETS).then(|| 1 << index),
+                bucket.value(),
+            )
         })
     }
 

@@ -209,12 +209,17 @@ pub fn put_query(out: &mut BytesMut, text: &[u8]) {
 
 /// Appends a Parse without declared types.
 pub fn put_parse(out: &mut BytesMut, name: &[u8], text: &[u8]) {
+    put_parse_typed(out, name, text, &[0, 0]);
+}
+
+/// Appends a Parse; `types` holds the number of declared types in two bytes, then four bytes each.
+pub fn put_parse_typed(out: &mut BytesMut, name: &[u8], text: &[u8], types: &[u8]) {
     put(out, tag::PARSE, |body| {
         body.put_slice(name);
         body.put_u8(0);
         body.put_slice(text);
         body.put_u8(0);
-        body.put_u16(0);
+        body.put_slice(types);
     });
 }
 

@@ -1,0 +1,253 @@
+//! Messages of the client: framing, and those that are neither queries nor their parts.
+
+use bytes::BytesMut;
+use wire::{
+    Header,
+    frontend::{self, tag},
+};
+
+use crate::{
+    prepared::Prepared,
+    queue::{Boundary, Execution, Expect, Slot},
+    registry::{Name, Portal, Source},
+    session::{Need, PREFIX, Session, SessionError, reserve, wanted},
+};
+
+/// What became of one message.
+pub(crate) enum Step {
+    /// It is dealt with.
+    Done,
+    /// It was sent on as it is.
+    Forward,
+    /// The store has to be asked first; the message is handled again afterwards.
+    Ask(Need),
+    /// Replies that are owed have to come first.
+    Wait,
+}
+
+/// How many replies may be owed to one client before its messages wait.
+const OWED_MAX: usize = 65_536;
+
+impl Session {
+    /// Handles what the client has sent, consuming from `input` whatever is dealt with.
+    ///
+    /// Returns [`Need::Input`] when no whole message is left or messages have to wait.
+    ///
+    /// # Errors
+    ///
+    /// When the bytes cannot be cut into messages; the connection is lost.
+    pub fn client(&mut self, input: &mut BytesMut) -> Result<Need, SessionError> {
+        loop {
+            if self.raw {
+                let all = input.len();
+                self.to_server.take_from(input, all);
+                return Ok(Need::Input);
+            }
+            if self.client_rest > 0 {
+                let step = self.client_rest.min(input.len());
+                self.to_server.take_from(input, step);
+                self.client_rest -= step;
+            }
+            if self.client_rest > 0 || self.ended || (self.stalled && !self.queue.is_empty()) {
+                return Ok(Need::Input);
+            }
+            if self.queue.len() >= OWED_MAX {
+                self.stall();
+                return Ok(Need::Input);
+            }
+            let Some(header) = wire::header(input)? else {
+                return Ok(Need::Input);
+            };
+            if streams(header.tag) {
+                self.stream(header, input);
+                continue;
+            }
+            let wanted = wanted(header.total);
+            let Some(frame) = input.get(..wanted) else {
+                reserve(input, wanted);
+                return Ok(Need::Input);
+            };
+            let step = if wanted < header.total {
+                self.oversized(header, frame)
+            } else {
+                self.message(header.tag, frame)
+            };
+            match step {
+                Step::Done => bytes::Buf::advance(input, wanted),
+                Step::Forward => {
+                    self.to_server.take_from(input, wanted);
+                    self.client_rest = header.total - wanted;
+                }
+                Step::Ask(need) => return Ok(need),
+                Step::Wait => return Ok(Need::Input),
+            }
+        }
+    }
+
+    /// A message whose body may be long and need not be read.
+    fn stream(&mut self, header: Header, input: &mut BytesMut) {
+        let step = header.total.min(input.len());
+        self.to_server.take_from(input, step);
+        self.client_rest = header.total - step;
+    }
+
+    fn message(&mut self, message: u8, frame: &[u8]) -> Step {
+        if message == tag::TERMINATE {
+            self.ended = true;
+            return Step::Forward;
+        }
+        if self.copying {
+            return self.while_copying(message);
+        }
+        if self.skipping && message != tag::SYNC {
+            return Step::Done;
+        }
+        match message {
+            tag::QUERY => self.query(frame),
+            tag::PARSE => self.parse(frame),
+            tag::BIND => self.bind(frame),
+            tag::DESCRIBE => self.describe(frame),
+            tag::EXECUTE => self.execute(frame),
+            tag::CLOSE => self.close(frame),
+            tag::SYNC => self.sync(),
+            tag::FLUSH => self.flush(),
+            tag::FUNCTION_CALL => self.function_call(),
+            tag::COPY_DONE | tag::COPY_FAIL => self.copy_end(),
+            // The server closes the connection over it, and says why.
+            _ => Step::Forward,
+        }
+    }
+
+    fn while_copying(&mut self, message: u8) -> Step {
+        match message {
+            tag::COPY_DONE | tag::COPY_FAIL => self.copying = false,
+            // The server ignores both while it takes copy data.
+            tag::SYNC | tag::FLUSH => {}
+            // Anything else makes it fail the copy.
+            _ => self.copying = false,
+        }
+        Step::Forward
+    }
+
+    /// Copy data ended before we heard that the server takes any: a copy that was pipelined, or
+    /// one that failed.
+    fn copy_end(&mut self) -> Step {
+        if !self.queue.is_empty() {
+            self.queue.push(Slot::CopyEnd);
+        }
+        Step::Forward
+    }
+
+    fn flush(&mut self) -> Step {
+        if self.queue.is_empty() {
+            Step::Done
+        } else {
+            Step::Forward
+        }
+    }
+
+    fn sync(&mut self) -> Step {
+        let forwarded = std::mem::take(&mut self.forwarded) || self.skipping;
+        self.flushed = false;
+        let number = self.segment.segment;
+        let boundary = std::mem::replace(&mut self.segment, Boundary::new(number + 1));
+        if forwarded {
+            self.skipping = false;
+            self.push_server(Expect::Sync(boundary), None);
+            return Step::Forward;
+        }
+        if self.status() == wire::backend::Status::Idle {
+            self.registry.end_portals(number);
+        }
+        if self.queue.is_empty() {
+            let status = self.status();
+            self.to_client.put(wire::backend::ready(status));
+        } else {
+            self.queue.push(Slot::Ready);
+        }
+        Step::Done
+    }
+
+    /// A function call by OID may do anything.
+    fn function_call(&mut self) -> Step {
+        let prepared = Prepared::opaque(b"");
+        if let Some(step) = self.mark_for(&prepared.plan) {
+            return step;
+        }
+        self.materialize_block();
+        self.note(&prepared.plan, b"");
+        let boundary = self.end_segment();
+        self.push_server(Expect::Function(boundary), None);
+        Step::Forward
+    }
+
+    /// A message too long to be read: what its prefix tells, and the worst otherwise.
+    fn oversized(&mut self, header: Header, prefix: &[u8]) -> Step {
+        if self.copying {
+            return self.while_copying(header.tag);
+        }
+        if self.skipping {
+            return Step::Forward;
+        }
+        let opaque = || std::sync::Arc::new(Prepared::opaque(b""));
+        match header.tag {
+            tag::QUERY => {
+                let prepared = opaque();
+                if let Some(step) = self.mark_for(&prepared.plan) {
+                    return step;
+                }
+                self.forward_query(&prepared, Execution::default())
+            }
+            tag::FUNCTION_CALL => self.function_call(),
+            tag::PARSE => {
+                self.materialize_block();
+                let name = prefix.get(wire::HEADER..PREFIX).unwrap_or_default();
+                let name = name.split(|&byte| byte == 0).next().unwrap_or_default();
+                // The server will have it under this name, and nobody can make it again.
+                self.registry.remove_statement(name);
+                self.registry.server_unnamed |= name.is_empty();
+                self.forwarded = true;
+                self.push_server(Expect::Parse(None), None);
+                Step::Forward
+            }
+            tag::BIND => {
+                self.materialize_block();
+                if let Ok((portal, statement)) = frontend::Bind::names(prefix) {
+                    let (portal, statement) =
+                        (Name::from_slice(portal), Name::from_slice(statement));
+                    self.count_bypass(sql::Reason::LargeParameters, &statement);
+                    self.materialize_statement(&statement);
+                    let statement = self
+                        .registry
+                        .statement(&statement)
+                        .map(|s| s.prepared.clone());
+                    let undo = self.registry.put_portal(
+                        &portal,
+                        Portal {
+                            statement,
+                            source: Source::Server {
+                                recording: None,
+                                described: false,
+                            },
+                            segment: self.segment.segment,
+                            bind: Default::default(),
+                        },
+                    );
+                    self.forwarded = true;
+                    self.push_server(Expect::Bind, Some(undo));
+                } else {
+                    self.forwarded = true;
+                    self.push_server(Expect::Bind, None);
+                }
+                Step::Forward
+            }
+            // Nothing else can be that long; the server will say so.
+            _ => Step::Forward,
+        }
+    }
+}
+
+/// Messages that are passed on without being looked at.
+const fn streams(message: u8) -> bool {
+    message == tag::COPY_DATA
+}

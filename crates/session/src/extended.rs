@@ -1,0 +1,503 @@
+//! The extended query protocol: statements and portals, some of which the server has never seen.
+//!
+//! A portal's rows are those visible at its Bind (`PortalStart` takes the snapshot), so the Bind is
+//! where the store is asked; Describe and Execute only deliver.
+
+use std::sync::Arc;
+
+use sql::Reason;
+use wire::{
+    backend,
+    frontend::{self, Bind, Parse, Target},
+};
+
+use crate::{
+    client::Step,
+    prepared::{Prepared, Shape, Types},
+    queue::{Description, Execution, Expect, Slot},
+    recorder::Recording,
+    registry::{Name, Portal, Source, Statement, Undo},
+    session::Session,
+    simple::{Lookup, Protocol},
+};
+
+/// A Bind longer than this, in bytes, is not looked up: its values are part of the key.
+const ARGUMENTS_MAX: usize = 64 * 1024;
+
+impl Session {
+    pub(crate) fn parse(&mut self, frame: &[u8]) -> Step {
+        let Ok(Parse { name, text, types }) = Parse::read(frame) else {
+            return self.forward_part(Expect::Parse(None));
+        };
+        let mut prepared = self.prepared(text);
+        if self.should_know_itself(&prepared) {
+            if !self.knows_itself() {
+                return Step::Wait;
+            }
+            prepared = self.prepared(text);
+        }
+        if !name.is_empty() && self.registry.statement(name).is_some() {
+            // The server has to say that the name is taken.
+            self.materialize_statement(name);
+            return self.forward_part(Expect::Parse(None));
+        }
+        let virtually =
+            self.status() != backend::Status::Failed && self.may_pretend(&prepared, types);
+        let types = Types::from_slice(types);
+        let statement = Statement {
+            prepared: Arc::clone(&prepared),
+            types: types.clone(),
+            on_server: !virtually,
+        };
+        let undo = self.registry.put_statement(name, statement);
+        if virtually {
+            self.push_local_undoable(backend::PARSE_COMPLETE, undo);
+            return Step::Done;
+        }
+        self.materialize_block();
+        self.forwarded = true;
+        let learn = prepared.plan.read.is_ok().then_some((prepared, types));
+        self.push_server(Expect::Parse(learn), Some(undo));
+        Step::Forward
+    }
+
+    /// Whether the server would accept a Parse that it is not sent.
+    fn may_pretend(&self, prepared: &Prepared, types: &[u8]) -> bool {
+        if prepared.plan.effects.control.is_some() {
+            return types.is_empty() && is_plain_control(prepared);
+        }
+        prepared.plan.read.is_ok() && prepared.ttl.is_ok() && prepared.was_parsed(types)
+    }
+
+    pub(crate) fn bind(&mut self, frame: &[u8]) -> Step {
+        let Ok(bind) = Bind::read(frame) else {
+            return self.forward_part(Expect::Bind);
+        };
+        let Some(statement) = self.registry.statement(bind.statement) else {
+            self.close_stale_unnamed(bind.statement);
+            return self.forward_bind(&bind, frame, None, None);
+        };
+        let (mut prepared, types) = (Arc::clone(&statement.prepared), statement.types.clone());
+        if !bind.portal.is_empty() && self.registry.portal_mut(bind.portal).is_some() {
+            // The server has to say that the name is taken.
+            self.materialize_portal(bind.portal);
+            self.materialize_statement(bind.statement);
+            return self.forward_part(Expect::Bind);
+        }
+        if self.should_know_itself(&prepared) && !self.knows_itself() {
+            return Step::Wait;
+        }
+        prepared = self.current(&prepared);
+        if bind.parameters() == 0 && is_plain_control(&prepared) && self.server_is_quiet() {
+            self.put_portal(&bind, frame, Some(prepared), Source::Control);
+            return Step::Done;
+        }
+        if prepared.refusal().is_none() && prepared.plan.read.is_ok() {
+            let refusal = if frame.len() > ARGUMENTS_MAX {
+                Some(Reason::LargeParameters)
+            } else {
+                bind.values()
+                    .any(sql::names_clock)
+                    .then_some(Reason::ClockParameter)
+            };
+            if let Some(reason) = refusal {
+                self.shared.telemetry.bypass(reason).inc();
+                return self.forward_bind(&bind, frame, Some(prepared), None);
+            }
+        }
+        match self.look_up(&prepared, Protocol::Extended, &types, bind.arguments) {
+            Lookup::Ask(need) => Step::Ask(need),
+            Lookup::Wait => Step::Wait,
+            Lookup::Hit(entry) => {
+                self.put_portal(
+                    &bind,
+                    frame,
+                    Some(prepared),
+                    Source::Entry { entry, sent: 0 },
+                );
+                Step::Done
+            }
+            Lookup::Forward(recording) => {
+                self.forward_bind(&bind, frame, Some(prepared), recording)
+            }
+        }
+    }
+
+    /// A portal that the server does not know.
+    fn put_portal(
+        &mut self,
+        bind: &Bind<'_>,
+        frame: &[u8],
+        statement: Option<Arc<Prepared>>,
+        source: Source,
+    ) {
+        let portal = Portal {
+            statement,
+            source,
+            segment: self.segment.segment,
+            bind: frame.into(),
+        };
+        let undo = self.registry.put_portal(bind.portal, portal);
+        self.push_local_undoable(backend::BIND_COMPLETE, undo);
+    }
+
+    fn forward_bind(
+        &mut self,
+        bind: &Bind<'_>,
+        frame: &[u8],
+        prepared: Option<Arc<Prepared>>,
+        recording: Option<Box<Recording>>,
+    ) -> Step {
+        self.materialize_block();
+        self.materialize_statement(bind.statement);
+        // Only what may be looked up again needs its arguments.
+        let kept = if recording.is_some() { frame } else { &[] };
+        let portal = Portal {
+            statement: prepared,
+            source: Source::Server {
+                recording,
+                described: false,
+            },
+            segment: self.segment.segment,
+            bind: kept.into(),
+        };
+        let undo = self.registry.put_portal(bind.portal, portal);
+        self.forwarded = true;
+        self.push_server(Expect::Bind, Some(undo));
+        Step::Forward
+    }
+
+    pub(crate) fn describe(&mut self, frame: &[u8]) -> Step {
+        match frontend::target(frame) {
+            Ok((Target::Statement, name)) => self.describe_statement(name),
+            Ok((Target::Portal, name)) => self.describe_portal(name),
+            Err(_) => self.forward_part(Expect::DescribePortal { capture: false }),
+        }
+    }
+
+    fn describe_statement(&mut self, name: &[u8]) -> Step {
+        let mut learn = None;
+        if let Some(statement) = self.registry.statement(name) {
+            let (prepared, types) = (&statement.prepared, &statement.types);
+            if !statement.on_server {
+                if is_plain_control(prepared) {
+                    let mut reply = backend::NO_PARAMETERS.to_vec();
+                    reply.extend_from_slice(backend::NO_DATA);
+                    self.push_local(&reply);
+                    return Step::Done;
+                }
+                if let Some(Shape { parameters, row }) = prepared.shape(types) {
+                    self.push_local(&parameters);
+                    self.push_local(&row);
+                    return Step::Done;
+                }
+            }
+            if prepared.plan.read.is_ok() {
+                learn = Some((Arc::clone(prepared), types.clone()));
+            }
+        } else {
+            self.close_stale_unnamed(name);
+        }
+        self.materialize_statement(name);
+        self.forward_part(Expect::DescribeStatement {
+            learn,
+            parameters: None,
+        })
+    }
+
+    fn describe_portal(&mut self, name: &[u8]) -> Step {
+        let mut capture = false;
+        if let Some(portal) = self.registry.portal_mut(name) {
+            match &mut portal.source {
+                Source::Entry { entry, .. } => {
+                    if let Some(description) = entry.description() {
+                        self.push_local(&description);
+                        return Step::Done;
+                    }
+                }
+                Source::Control => {
+                    self.push_local(backend::NO_DATA);
+                    return Step::Done;
+                }
+                Source::Server {
+                    recording,
+                    described,
+                } => {
+                    capture = recording.is_some() && !*described;
+                    *described |= capture;
+                }
+            }
+        }
+        self.materialize_portal(name);
+        self.forward_part(Expect::DescribePortal { capture })
+    }
+
+    pub(crate) fn execute(&mut self, frame: &[u8]) -> Step {
+        let Ok((name, limit)) = frontend::execute(frame) else {
+            return self.forward_part(Expect::Execute(Execution::default()));
+        };
+        let quiet = self.server_is_quiet();
+        let segment = self.segment.segment;
+        let in_block = self.status() != backend::Status::Idle;
+        let Some(portal) = self.registry.portal_mut(name) else {
+            // A cursor of SQL, or an error.
+            return self.execute_on_server(name, &Arc::new(Prepared::opaque(b"")), limit);
+        };
+        if portal.segment != segment && !in_block && !matches!(portal.source, Source::Server { .. })
+        {
+            // It ended with its transaction, as the server will say.
+            self.registry.remove_portal(name);
+            return self.forward_part(Expect::Execute(Execution::default()));
+        }
+        let statement = portal.statement.clone();
+        match &mut portal.source {
+            Source::Entry { entry, sent } => {
+                let reply = deliver(entry, sent, limit);
+                if self.queue.is_empty() {
+                    for part in &reply {
+                        self.to_client.put_shared(part);
+                    }
+                } else {
+                    for part in reply {
+                        self.queue.push(Slot::Local(part, None));
+                    }
+                }
+                Step::Done
+            }
+            Source::Control => {
+                let prepared = statement.unwrap_or_else(|| Arc::new(Prepared::opaque(b"")));
+                if quiet && let Some(tag) = self.answer_control(&prepared) {
+                    backend::put_command_complete(self.to_client.tail(), tag);
+                    return Step::Done;
+                }
+                self.execute_on_server(name, &prepared, limit)
+            }
+            Source::Server { .. } => {
+                let prepared = statement.unwrap_or_else(|| Arc::new(Prepared::opaque(b"")));
+                self.execute_on_server(name, &prepared, limit)
+            }
+        }
+    }
+
+    fn execute_on_server(&mut self, name: &[u8], prepared: &Arc<Prepared>, limit: i32) -> Step {
+        if let Some(step) = self.mark_for(&prepared.plan) {
+            return step;
+        }
+        self.materialize_block();
+        self.materialize_portal(name);
+        if prepared.plan.effects.names {
+            self.materialize_names();
+        }
+        let mut execution = Execution {
+            deallocates: prepared.plan.effects.deallocates.clone(),
+            ..Execution::default()
+        };
+        self.take_recording(name, prepared, limit, &mut execution);
+        self.note(&prepared.plan, &prepared.text);
+        self.forwarded = true;
+        self.push_server(Expect::Execute(execution), None);
+        Step::Forward
+    }
+
+    /// The first Execute of a portal that asks for all rows is recorded, if its Bind was a miss
+    /// and the description is known or on its way.
+    fn take_recording(
+        &mut self,
+        name: &[u8],
+        prepared: &Arc<Prepared>,
+        limit: i32,
+        execution: &mut Execution,
+    ) {
+        let Some(portal) = self.registry.portal_mut(name) else {
+            return;
+        };
+        let Source::Server {
+            recording,
+            described,
+        } = &mut portal.source
+        else {
+            return;
+        };
+        let Some(recording) = recording.take() else {
+            return;
+        };
+        if limit != 0 {
+            return;
+        }
+        if *described {
+            execution.description = Description::Captured;
+            execution.recording = Some(recording);
+            return;
+        }
+        let (bind, statement) = (portal.bind.clone(), portal.statement.clone());
+        let known = Bind::read(&bind).ok().and_then(|bind| {
+            let types = &self.registry.statement(bind.statement)?.types;
+            let shape = statement.as_ref().unwrap_or(prepared).shape(types)?;
+            backend::with_formats(&shape.row, bind.result_formats).ok()
+        });
+        execution.description = match known {
+            Some(description) => Description::Known(description.freeze()),
+            None => {
+                frontend::put_describe(self.to_server.tail(), Target::Portal, name);
+                self.push_swallowed(Expect::DescribePortal { capture: true });
+                Description::Captured
+            }
+        };
+        execution.recording = Some(recording);
+    }
+
+    pub(crate) fn close(&mut self, frame: &[u8]) -> Step {
+        let (on_server, undo) = match frontend::target(frame) {
+            Ok((Target::Statement, name)) => match self.registry.remove_statement(name) {
+                Some(statement) => {
+                    let on_server =
+                        statement.on_server || (name.is_empty() && self.registry.server_unnamed);
+                    let undo = Undo::Statement(Name::from_slice(name), Some(statement));
+                    (on_server, Some(undo))
+                }
+                None => (true, None),
+            },
+            Ok((Target::Portal, name)) => match self.registry.remove_portal(name) {
+                Some(portal) => {
+                    let on_server = matches!(portal.source, Source::Server { .. });
+                    let undo = Undo::Portal(Name::from_slice(name), Some(portal));
+                    (on_server, Some(undo))
+                }
+                None => (true, None),
+            },
+            Err(_) => (true, None),
+        };
+        if !on_server && self.status() != backend::Status::Failed {
+            match undo {
+                Some(undo) => self.push_local_undoable(backend::CLOSE_COMPLETE, undo),
+                None => self.push_local(backend::CLOSE_COMPLETE),
+            }
+            return Step::Done;
+        }
+        self.materialize_block();
+        self.forwarded = true;
+        self.push_server(Expect::Close, undo);
+        Step::Forward
+    }
+
+    /// Sends a part of the extended protocol on as it is.
+    pub(crate) fn forward_part(&mut self, expect: Expect) -> Step {
+        self.materialize_block();
+        self.forwarded = true;
+        self.push_server(expect, None);
+        Step::Forward
+    }
+
+    /// The server must have this statement from here on.
+    pub(crate) fn materialize_statement(&mut self, name: &[u8]) {
+        self.materialize_block();
+        let Some(statement) = self.registry.statement_mut(name) else {
+            return;
+        };
+        if statement.on_server {
+            return;
+        }
+        statement.on_server = true;
+        let learn = (Arc::clone(&statement.prepared), statement.types.clone());
+        statement.put_parse(self.to_server.tail(), name);
+        self.registry.server_unnamed |= name.is_empty();
+        self.forwarded = true;
+        self.push_swallowed(Expect::Parse(Some(learn)));
+    }
+
+    /// The server must have this portal from here on.
+    pub(crate) fn materialize_portal(&mut self, name: &[u8]) {
+        let Some(portal) = self.registry.portal_mut(name) else {
+            return;
+        };
+        if matches!(portal.source, Source::Server { .. }) {
+            return;
+        }
+        portal.source = Source::Server {
+            recording: None,
+            described: false,
+        };
+        let frame = portal.bind.clone();
+        if let Ok(bind) = Bind::read(&frame) {
+            self.materialize_statement(bind.statement);
+        }
+        self.materialize_block();
+        self.to_server.put(&frame);
+        self.forwarded = true;
+        self.push_swallowed(Expect::Bind);
+    }
+
+    /// A statement is about to leave that can see names: all of them must exist.
+    pub(crate) fn materialize_names(&mut self) {
+        for name in self.registry.absent_statements() {
+            self.materialize_statement(&name);
+        }
+        for name in self.registry.absent_portals() {
+            self.materialize_portal(&name);
+        }
+    }
+
+    /// The client's unnamed statement is gone, the server's is not: it must not answer for it.
+    fn close_stale_unnamed(&mut self, name: &[u8]) {
+        if name.is_empty() && std::mem::take(&mut self.registry.server_unnamed) {
+            self.materialize_block();
+            frontend::put_close(self.to_server.tail(), Target::Statement, b"");
+            self.forwarded = true;
+            self.push_swallowed(Expect::Close);
+        }
+    }
+
+    /// Counts a read that is not looked up because of the size of its arguments.
+    pub(crate) fn count_bypass(&self, reason: Reason, statement: &[u8]) {
+        let is_read = self
+            .registry
+            .statement(statement)
+            .is_some_and(|it| it.prepared.plan.read.is_ok());
+        if is_read {
+            self.shared.telemetry.bypass(reason).inc();
+        }
+    }
+}
+
+/// Transaction control that we may answer in some state of the session.
+fn is_plain_control(prepared: &Prepared) -> bool {
+    use sql::Control;
+    matches!(
+        prepared.plan.effects.control,
+        Some(
+            Control::Begin(_)
+                | Control::Commit { chain: false }
+                | Control::Rollback { chain: false }
+        )
+    )
+}
+
+/// The frames that an Execute with a row limit delivers from a recorded reply (0: no limit).
+///
+/// A portal that has returned as many rows as were asked for is suspended even if none is left;
+/// the next Execute finds that out, and its tag counts its own rows only.
+fn deliver(entry: &cache::Entry, sent: &mut usize, limit: i32) -> Vec<bytes::Bytes> {
+    let limit = u64::try_from(limit).unwrap_or(0);
+    if limit == 0 && *sent == 0 {
+        *sent = entry.data().len();
+        return vec![entry.execution()];
+    }
+    let data = entry.data().slice((*sent).min(entry.data().len())..);
+    let (mut bytes, mut rows) = (0, 0_u64);
+    while (limit == 0 || rows < limit)
+        && let Ok(Some(header)) = wire::header(data.get(bytes..).unwrap_or_default())
+    {
+        bytes += header.total;
+        rows += 1;
+    }
+    *sent += bytes;
+    let rows_part = data.slice(..bytes.min(data.len()));
+    let end = if limit > 0 && rows == limit {
+        bytes::Bytes::from_static(backend::PORTAL_SUSPENDED)
+    } else {
+        let mut tag = bytes::BytesMut::new();
+        backend::put_command_complete(&mut tag, format!("SELECT {rows}").as_bytes());
+        tag.freeze()
+    };
+    vec![rows_part, end]
+}

@@ -1,0 +1,172 @@
+//! Who a session is and how it sees the database: what a reply depends on besides its text.
+
+use bytes::BytesMut;
+use cache::{Digest, DigestBuilder};
+use catalog::{DatabaseId, RoleId, SchemaId, SearchPath};
+use wire::{backend, frontend};
+
+use crate::Knowledge;
+
+/// The state of a session that shapes what it reads, as the server itself reported it.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Identity {
+    /// Digest over all of it: part of every key.
+    pub(crate) digest: Digest,
+    /// The effective role.
+    pub(crate) role: RoleId,
+    /// The search path in effect.
+    pub(crate) path: SearchPath,
+    /// It has temporary objects, which could shadow any name.
+    pub(crate) temporary: bool,
+    /// `default_transaction_isolation` is READ COMMITTED.
+    pub(crate) read_committed: bool,
+}
+
+/// Asks the server for the state of this very session in one row.
+///
+/// Every name is qualified, operators included: the session's search path must not decide what the
+/// question means. The settings are those that shape output or meaning whatever their source, and
+/// all others that are not the server's defaults, save those known to change neither.
+pub(crate) const PROBE: &str = "SELECT \
+(SELECT r.oid FROM pg_catalog.pg_roles r WHERE r.rolname OPERATOR(pg_catalog.=) current_user), \
+(SELECT r.oid FROM pg_catalog.pg_roles r WHERE r.rolname OPERATOR(pg_catalog.=) session_user), \
+pg_catalog.array_to_string(pg_catalog.current_schemas(true), pg_catalog.chr(31)), \
+CASE WHEN pg_catalog.pg_my_temp_schema() OPERATOR(pg_catalog.=) 0 THEN false ELSE EXISTS \
+(SELECT FROM pg_catalog.pg_class c WHERE c.relnamespace OPERATOR(pg_catalog.=) pg_catalog.pg_my_temp_schema()) END, \
+pg_catalog.current_setting('default_transaction_isolation'), \
+(SELECT pg_catalog.string_agg(pg_catalog.concat(s.name, pg_catalog.chr(30), s.setting), pg_catalog.chr(31) ORDER BY s.name) \
+FROM pg_catalog.pg_settings s WHERE pg_catalog.lower(s.name) OPERATOR(pg_catalog.=) ANY (ARRAY['timezone', 'datestyle', \
+'intervalstyle', 'client_encoding', 'bytea_output', 'extra_float_digits', 'lc_messages', 'lc_monetary', \
+'lc_numeric', 'lc_time', 'standard_conforming_strings', 'xmlbinary', 'xmloption', 'array_nulls', \
+'backslash_quote', 'default_text_search_config', 'transform_null_equals', 'quote_all_identifiers', \
+'row_security', 'timezone_abbreviations', 'gin_fuzzy_search_limit', 'escape_string_warning']) \
+OR (s.source OPERATOR(pg_catalog.=) ANY (ARRAY['session', 'client', 'database', 'user', 'database user']) \
+AND NOT (pg_catalog.lower(s.name) OPERATOR(pg_catalog.=) ANY (ARRAY['application_name', 'search_path', 'role', \
+'session_authorization', 'client_min_messages', 'statement_timeout', 'lock_timeout', 'idle_session_timeout', \
+'idle_in_transaction_session_timeout', 'transaction_timeout', 'work_mem', 'maintenance_work_mem', \
+'temp_buffers', 'synchronous_commit', 'jit', 'plan_cache_mode', 'default_transaction_isolation', \
+'default_transaction_read_only', 'default_transaction_deferrable', 'transaction_isolation', \
+'transaction_read_only', 'transaction_deferrable', 'tcp_keepalives_idle', 'tcp_keepalives_interval', \
+'tcp_keepalives_count', 'tcp_user_timeout', 'log_statement', 'log_min_duration_statement', \
+'default_tablespace', 'temp_tablespaces', 'check_function_bodies', 'effective_cache_size', \
+'random_page_cost', 'seq_page_cost', 'max_parallel_workers_per_gather', 'commit_delay', \
+'client_connection_check_interval']))))";
+
+/// Settings that change neither the rows of a read nor their form; `SET` of these is no change.
+const HARMLESS: [&str; 33] = [
+    "application_name",
+    "check_function_bodies",
+    "client_connection_check_interval",
+    "client_min_messages",
+    "commit_delay",
+    "default_tablespace",
+    "default_transaction_deferrable",
+    "default_transaction_read_only",
+    "effective_cache_size",
+    "idle_in_transaction_session_timeout",
+    "idle_session_timeout",
+    "jit",
+    "lock_timeout",
+    "log_min_duration_statement",
+    "log_statement",
+    "maintenance_work_mem",
+    "max_parallel_workers_per_gather",
+    "plan_cache_mode",
+    "random_page_cost",
+    "seq_page_cost",
+    "statement_timeout",
+    "synchronous_commit",
+    "tcp_keepalives_count",
+    "tcp_keepalives_idle",
+    "tcp_keepalives_interval",
+    "tcp_user_timeout",
+    "temp_buffers",
+    "temp_tablespaces",
+    "transaction_deferrable",
+    "transaction_read_only",
+    "transaction_timeout",
+    "vacuum_cost_delay",
+    "work_mem",
+];
+
+/// The name under which the question is prepared: it must not touch the client's unnamed statement.
+const NAME: &[u8] = b"_pgmemo_state";
+
+/// Whether `SET` of this (lower-case) name leaves every read as it was.
+pub(crate) fn is_harmless(name: &str) -> bool {
+    HARMLESS.binary_search(&name).is_ok()
+}
+
+/// Appends the question. The server answers with ParseComplete, BindComplete, one DataRow,
+/// CommandComplete, CloseComplete and ReadyForQuery.
+pub(crate) fn put_probe(out: &mut BytesMut) {
+    frontend::put_parse(out, NAME, PROBE.as_bytes());
+    frontend::put_bind(out, NAME, NAME);
+    frontend::put_execute(out, NAME);
+    frontend::put_close(out, frontend::Target::Statement, NAME);
+    out.extend_from_slice(frontend::SYNC);
+}
+
+impl Identity {
+    /// Reads the row; `None` if it is not what the question promises, or names a schema that the
+    /// snapshot does not know.
+    pub(crate) fn read(row: &[u8], knowledge: &Knowledge) -> Option<Self> {
+        let columns = backend::columns(row).ok()?;
+        let [role, login, schemas, temporary, isolation, settings] = columns[..] else {
+            return None;
+        };
+        let oid = |text: Option<&[u8]>| std::str::from_utf8(text?).ok()?.parse::<u32>().ok();
+        let (role, login) = (oid(role)?, oid(login)?);
+        let path = path(schemas?, knowledge)?;
+        let DatabaseId { system, oid } = knowledge.database;
+        let mut digest = DigestBuilder::default();
+        digest
+            .number(KEY_FORMAT)
+            .number(system.0)
+            .number(u64::from(oid));
+        digest
+            .number(u64::from(login))
+            .number(u64::from(role))
+            .number(path.0.len() as u64);
+        for schema in &path.0 {
+            digest.number(u64::from(schema.oid()));
+        }
+        digest.field(settings.unwrap_or_default());
+        // Not part of what a reply depends on, but of the state that sessions have in common.
+        digest.field(temporary?).field(isolation?);
+        Some(Self {
+            digest: digest.finish(),
+            role: RoleId::from_oid(role),
+            path,
+            temporary: temporary? != b"f",
+            read_committed: isolation? == b"read committed" || isolation? == b"read uncommitted",
+        })
+    }
+}
+
+/// Changes whenever equal fields would mean another reply.
+const KEY_FORMAT: u64 = 1;
+
+fn path(schemas: &[u8], knowledge: &Knowledge) -> Option<SearchPath> {
+    let snapshot = knowledge.schema.snapshot();
+    let mut path: Vec<SchemaId> = Vec::new();
+    for name in std::str::from_utf8(schemas).ok()?.split('\x1f') {
+        if name.starts_with("pg_temp_") || name.is_empty() {
+            continue;
+        }
+        path.push(snapshot.schema_by_name(name)?.id);
+    }
+    Some(SearchPath(path.into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn harmless_settings_are_sorted_for_the_search() {
+        assert!(HARMLESS.is_sorted());
+        assert!(is_harmless("application_name") && is_harmless("work_mem"));
+        assert!(!is_harmless("timezone") && !is_harmless("search_path"));
+    }
+}

@@ -1,0 +1,164 @@
+//! What is remembered of a statement's text, for all sessions.
+
+use std::{
+    sync::{PoisonError, RwLock},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use cache::{Digest, DigestBuilder};
+use smallvec::SmallVec;
+use sql::{Effects, Plan, Reason, Writes};
+
+use crate::Knowledge;
+
+/// A statement's text with everything that was found out about it under one context: catalog
+/// snapshot, policy, search path and role.
+#[derive(Debug)]
+pub(crate) struct Prepared {
+    /// The text, exactly as sent.
+    pub(crate) text: Bytes,
+    /// The context it was planned under; 0 for none.
+    pub(crate) context: u64,
+    /// Of the text without what carries no meaning.
+    pub(crate) digest: Digest,
+    /// What may be done with it.
+    pub(crate) plan: Plan,
+    /// How long a recorded reply lives, or why there is none.
+    pub(crate) ttl: Result<Duration, Reason>,
+    /// Whether the text alone could be a cacheable read, so that it pays to learn the session's state.
+    pub(crate) candidate: bool,
+    /// Declared parameter types under which the server has parsed it, and what it said of them.
+    shapes: RwLock<SmallVec<[(Types, Option<Shape>); 1]>>,
+}
+
+/// Declared parameter types, four bytes each, as they stand in a Parse.
+pub(crate) type Types = SmallVec<[u8; 16]>;
+
+/// What a server answers to Describe of a statement: `ParameterDescription`, and `RowDescription`
+/// with all formats zero.
+#[derive(Clone, Debug)]
+pub(crate) struct Shape {
+    pub(crate) parameters: Bytes,
+    pub(crate) row: Bytes,
+}
+
+/// Combinations of declared types remembered per text.
+const SHAPES_MAX: usize = 8;
+
+impl Prepared {
+    /// Plans `text`. Without knowledge of the database, only what the text proves is allowed.
+    pub(crate) fn new(text: &[u8], place: Option<(&Knowledge, &sql::Context<'_>, u64)>) -> Self {
+        let analysis = sql::analyze(text);
+        let (plan, ttl, context) = match place {
+            Some((knowledge, context, id)) => {
+                let plan = knowledge.schema.plan(&analysis, context);
+                let ttl = ttl(&plan, knowledge);
+                (plan, ttl, id)
+            }
+            None => (
+                sql::plan_without_catalog(&analysis),
+                Err(Reason::NoCatalog),
+                0,
+            ),
+        };
+        Self {
+            text: Bytes::copy_from_slice(text),
+            context,
+            digest: DigestBuilder::default()
+                .field(&sql::significant_text(text))
+                .finish(),
+            ttl,
+            candidate: analysis.is_candidate(),
+            plan,
+            shapes: RwLock::default(),
+        }
+    }
+
+    /// A statement of which nothing may be believed.
+    pub(crate) fn opaque(text: &[u8]) -> Self {
+        Self {
+            text: Bytes::copy_from_slice(text),
+            context: 0,
+            digest: DigestBuilder::default().field(text).finish(),
+            plan: Plan {
+                read: Err(Reason::Unreadable),
+                writes: Writes::Everything,
+                effects: Effects {
+                    settings: sql::SettingsEffect::Unknown,
+                    temporary: true,
+                    names: true,
+                    commits: true,
+                    tag_judges: true,
+                    ..Effects::default()
+                },
+            },
+            ttl: Err(Reason::Unreadable),
+            candidate: false,
+            shapes: RwLock::default(),
+        }
+    }
+
+    /// The refusal that counts, if it could have been a read.
+    pub(crate) fn refusal(&self) -> Option<Reason> {
+        match &self.plan.read {
+            Ok(_) => self.ttl.err(),
+            Err(Reason::NotARead | Reason::Writes) => None,
+            Err(reason) => Some(*reason),
+        }
+    }
+
+    /// Whether the server has accepted it with these declared types.
+    pub(crate) fn was_parsed(&self, types: &[u8]) -> bool {
+        self.shapes
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .iter()
+            .any(|(known, _)| known[..] == *types)
+    }
+
+    /// What the server said of it.
+    pub(crate) fn shape(&self, types: &[u8]) -> Option<Shape> {
+        let shapes = self.shapes.read().unwrap_or_else(PoisonError::into_inner);
+        shapes
+            .iter()
+            .find(|(known, _)| known[..] == *types)?
+            .1
+            .clone()
+    }
+
+    /// The server has accepted it, and perhaps described it.
+    pub(crate) fn learn(&self, types: &[u8], shape: Option<Shape>) {
+        let mut shapes = self.shapes.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, known)) = shapes.iter_mut().find(|(known, _)| known[..] == *types) {
+            if shape.is_some() {
+                *known = shape;
+            }
+        } else if shapes.len() < SHAPES_MAX {
+            shapes.push((Types::from_slice(types), shape));
+        }
+    }
+
+    /// Approximate size in bytes.
+    pub(crate) fn bytes(&self) -> usize {
+        let relations = match &self.plan.read {
+            Ok(relations) => relations.len(),
+            Err(_) => 0,
+        };
+        size_of::<Self>() + self.text.len() + relations * 4 + 256
+    }
+}
+
+fn ttl(plan: &Plan, knowledge: &Knowledge) -> Result<Duration, Reason> {
+    let relations = plan.read.as_ref().map_err(|reason| *reason)?;
+    let snapshot = knowledge.schema.snapshot();
+    let mut names = SmallVec::<[(&str, &str); 4]>::new();
+    for &id in relations {
+        let relation = snapshot.relation(id).ok_or(Reason::UnknownRelation)?;
+        let schema = snapshot
+            .schema(relation.schema)
+            .ok_or(Reason::UnknownRelation)?;
+        names.push((&schema.name, &relation.name));
+    }
+    knowledge.policy.ttl(names).ok_or(Reason::Policy)
+}

@@ -1,0 +1,301 @@
+//! The replies a client is owed, in the order it asked.
+//!
+//! Invariant: nothing reaches the client but from the head of this queue, asynchronous messages
+//! of the server aside; so no reply overtakes another, whoever gives it.
+//!
+//! Chapter "Message Flow" of PostgreSQL's manual says which messages answer which.
+
+use std::{collections::VecDeque, sync::Arc};
+
+use bytes::Bytes;
+use cache::Digest;
+use sql::Writes;
+
+use crate::{
+    prepared::{Prepared, Types},
+    recorder::Recording,
+    registry::Undo,
+};
+
+/// One reply that is owed.
+#[derive(Debug)]
+pub(crate) enum Slot {
+    /// The server gives it.
+    Server(Awaited),
+    /// It is ready and leaves when it reaches the head.
+    Local(Bytes, Option<Undo>),
+    /// A ReadyForQuery for a segment that the server never saw.
+    Ready,
+    /// The client has ended its copy data; no reply.
+    CopyEnd,
+}
+
+/// A reply that the server gives.
+#[derive(Debug)]
+pub(crate) struct Awaited {
+    pub(crate) expect: Expect,
+    pub(crate) route: Route,
+    /// What to put back if the server skips the message.
+    pub(crate) undo: Option<Undo>,
+}
+
+/// What becomes of a server's reply.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Route {
+    /// The client asked.
+    Relay,
+    /// We asked on the client's behalf; only errors and notices concern it.
+    Swallow,
+    /// We asked about the session itself.
+    Probe,
+}
+
+/// Which reply ends the slot, and what is learned from it.
+#[derive(Debug)]
+pub(crate) enum Expect {
+    /// ParseComplete.
+    Parse(Option<(Arc<Prepared>, Types)>),
+    /// BindComplete.
+    Bind,
+    /// ParameterDescription, then RowDescription or NoData.
+    DescribeStatement {
+        learn: Option<(Arc<Prepared>, Types)>,
+        parameters: Option<Bytes>,
+    },
+    /// RowDescription or NoData; kept for the recording that follows.
+    DescribePortal { capture: bool },
+    /// CommandComplete, EmptyQueryResponse or PortalSuspended.
+    Execute(Execution),
+    /// CloseComplete.
+    Close,
+    /// ReadyForQuery.
+    Sync(Boundary),
+    /// ReadyForQuery, after any number of results.
+    Query(Execution, Boundary),
+    /// ReadyForQuery, after FunctionCallResponse.
+    Function(Boundary),
+}
+
+/// What an Execute or Query carries along.
+#[derive(Debug, Default)]
+pub(crate) struct Execution {
+    /// Keep the reply under this name.
+    pub(crate) recording: Option<Box<Recording>>,
+    /// Where the RowDescription of the recording comes from.
+    pub(crate) description: Description,
+    /// DEALLOCATE of this statement.
+    pub(crate) deallocates: Option<Box<str>>,
+}
+
+/// Where the RowDescription of a recording comes from.
+#[derive(Debug, Default)]
+pub(crate) enum Description {
+    /// It is part of the reply.
+    #[default]
+    InReply,
+    /// The Describe of the portal before.
+    Captured,
+    /// It is known.
+    Known(Bytes),
+}
+
+/// What the messages between two ReadyForQuery amount to.
+#[derive(Debug)]
+pub(crate) struct Boundary {
+    /// The segment's number.
+    pub(crate) segment: u64,
+    /// The last mark that was set for it.
+    pub(crate) ticket: Option<u64>,
+    /// What it may have written.
+    pub(crate) writes: Writes,
+    /// It may have begun or ended a transaction block: its status is not known before its end.
+    pub(crate) control: bool,
+    /// Something in it may be committed even though something else failed.
+    pub(crate) commits: bool,
+    /// Whether a transaction block begun here is READ COMMITTED, as far as is known.
+    pub(crate) read_committed: Option<bool>,
+    /// It failed.
+    pub(crate) failed: bool,
+    /// The server's tags so far prove that nothing was written after all.
+    pub(crate) judged: Judged,
+    /// The settings it changes.
+    pub(crate) settings: SettingsChange,
+    /// It may create or drop temporary objects.
+    pub(crate) temporary: bool,
+}
+
+/// The verdict of CommandComplete over text that was not understood.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Judged {
+    /// Nobody asked.
+    No,
+    /// The tag decides.
+    Pending,
+    /// Harmless.
+    Cleared,
+    /// Not harmless.
+    Guilty,
+}
+
+/// What a segment does to settings.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum SettingsChange {
+    /// Nothing.
+    None,
+    /// This one statement, by digest of its text.
+    One(Digest),
+    /// Unknown.
+    Unknown,
+}
+
+impl Boundary {
+    /// An empty segment.
+    pub(crate) const fn new(segment: u64) -> Self {
+        Self {
+            segment,
+            ticket: None,
+            writes: Writes::Nothing,
+            control: false,
+            commits: false,
+            read_committed: None,
+            failed: false,
+            judged: Judged::No,
+            settings: SettingsChange::None,
+            temporary: false,
+        }
+    }
+}
+
+/// Replies owed to one client.
+#[derive(Debug, Default)]
+pub(crate) struct Queue {
+    slots: VecDeque<Slot>,
+    controls: usize,
+}
+
+impl Queue {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.slots.is_empty()
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// Whether a block may begin or end before all replies have come.
+    pub(crate) const fn has_control(&self) -> bool {
+        self.controls > 0
+    }
+
+    pub(crate) fn push(&mut self, slot: Slot) {
+        self.controls += usize::from(controls(&slot));
+        self.slots.push_back(slot);
+    }
+
+    pub(crate) fn front_mut(&mut self) -> Option<&mut Slot> {
+        self.slots.front_mut()
+    }
+
+    pub(crate) fn pop(&mut self) -> Option<Slot> {
+        let slot = self.slots.pop_front()?;
+        self.controls -= usize::from(controls(&slot));
+        Some(slot)
+    }
+
+    /// All boundaries that are awaited.
+    pub(crate) fn boundaries(&self) -> impl Iterator<Item = &Boundary> {
+        self.slots.iter().filter_map(|slot| match slot {
+            Slot::Server(awaited) => boundary(&awaited.expect),
+            Slot::Local(..) | Slot::Ready | Slot::CopyEnd => None,
+        })
+    }
+
+    /// The server has reported an error in answer to an extended-query message and skips to the
+    /// next Sync: drops what it skips and returns what to put back, last change first. If that
+    /// Sync was sent already, its boundary has failed and stands at the head; otherwise the
+    /// result is false.
+    pub(crate) fn fail_segment(&mut self) -> (Vec<Undo>, bool) {
+        let mut undos = Vec::new();
+        let reached = loop {
+            match self.slots.front_mut() {
+                None => break false,
+                Some(Slot::Server(Awaited {
+                    expect: Expect::Sync(boundary),
+                    ..
+                })) => {
+                    boundary.failed = true;
+                    break true;
+                }
+                Some(_) => {
+                    if let Some(
+                        Slot::Server(Awaited {
+                            undo: Some(undo), ..
+                        })
+                        | Slot::Local(_, Some(undo)),
+                    ) = self.pop()
+                    {
+                        undos.push(undo);
+                    }
+                }
+            }
+        };
+        undos.reverse();
+        (undos, reached)
+    }
+
+    /// The head has begun to copy in: the server ignores every Sync that was sent before the
+    /// copy data ended.
+    pub(crate) fn ignore_syncs(&mut self) {
+        let end = self
+            .slots
+            .iter()
+            .position(|slot| matches!(slot, Slot::CopyEnd));
+        let mut index = 0;
+        let limit = end.unwrap_or(self.slots.len());
+        let controls_before = &mut self.controls;
+        self.slots.retain(|slot| {
+            let ignored = index > 0 && index < limit && is_sync(slot);
+            index += 1;
+            if ignored && controls(slot) {
+                *controls_before -= 1;
+            }
+            !ignored
+        });
+    }
+
+    /// Whether the client has sent the end of its copy data already.
+    pub(crate) fn has_copy_end(&self) -> bool {
+        self.slots.iter().any(|slot| matches!(slot, Slot::CopyEnd))
+    }
+}
+
+fn is_sync(slot: &Slot) -> bool {
+    matches!(
+        slot,
+        Slot::Server(Awaited {
+            expect: Expect::Sync(_),
+            ..
+        })
+    )
+}
+
+fn boundary(expect: &Expect) -> Option<&Boundary> {
+    match expect {
+        Expect::Sync(boundary) | Expect::Query(_, boundary) | Expect::Function(boundary) => {
+            Some(boundary)
+        }
+        Expect::Parse(_)
+        | Expect::Bind
+        | Expect::DescribeStatement { .. }
+        | Expect::DescribePortal { .. }
+        | Expect::Execute(_)
+        | Expect::Close => None,
+    }
+}
+
+fn controls(slot: &Slot) -> bool {
+    match slot {
+        Slot::Server(awaited) => boundary(&awaited.expect).is_some_and(|boundary| boundary.control),
+        Slot::Local(..) | Slot::Ready | Slot::CopyEnd => false,
+    }
+}

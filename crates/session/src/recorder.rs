@@ -1,0 +1,101 @@
+//! Recording a reply while it passes.
+
+use bytes::{Bytes, BytesMut};
+use cache::{Entry, Stamp};
+use wire::backend;
+
+use crate::{Question, RefusedFill};
+
+/// A reply that the session wants to be kept.
+#[derive(Debug)]
+pub struct Record {
+    /// What it answers.
+    pub question: Question,
+    /// The versions that were current before the query left.
+    pub stamp: Stamp,
+    /// The frames.
+    pub entry: Entry,
+}
+
+/// Under which name and stamp a reply will be kept.
+#[derive(Debug)]
+pub(crate) struct Recording {
+    pub(crate) question: Question,
+    pub(crate) stamp: Stamp,
+}
+
+/// Collects the frames of one reply.
+#[derive(Debug)]
+pub(crate) struct Recorder {
+    recording: Box<Recording>,
+    frames: BytesMut,
+    description: usize,
+    rows: u32,
+    limit: usize,
+}
+
+impl Recorder {
+    /// `description` is the `RowDescription` frame if it is known from elsewhere.
+    pub(crate) fn new(recording: Box<Recording>, description: Option<&[u8]>, limit: usize) -> Self {
+        let frames = BytesMut::from(description.unwrap_or_default());
+        Self {
+            recording,
+            description: frames.len(),
+            frames,
+            rows: 0,
+            limit,
+        }
+    }
+
+    /// The description, when it comes as part of the reply.
+    pub(crate) fn describe(&mut self, frame: &[u8]) -> Result<(), RefusedFill> {
+        if self.description > 0 || self.rows > 0 {
+            return Err(RefusedFill::Incomplete);
+        }
+        self.description = frame.len();
+        self.frames.extend_from_slice(frame);
+        Ok(())
+    }
+
+    /// Bytes of `DataRow` frames, `rows` of which begin here.
+    pub(crate) fn rows(&mut self, bytes: &[u8], rows: u32) -> Result<(), RefusedFill> {
+        if self.frames.len() + bytes.len() > self.limit {
+            return Err(RefusedFill::TooLarge);
+        }
+        self.rows = self.rows.saturating_add(rows);
+        self.frames.extend_from_slice(bytes);
+        Ok(())
+    }
+
+    /// The tag ends it: a read's, counting the rows that came.
+    pub(crate) fn finish(mut self, frame: &[u8]) -> Result<Record, RefusedFill> {
+        let counted = backend::command_tag(frame)
+            .ok()
+            .and_then(|tag| tag.strip_prefix(b"SELECT "))
+            .and_then(|count| std::str::from_utf8(count).ok()?.parse::<u32>().ok());
+        if counted != Some(self.rows) || self.description == 0 {
+            return Err(RefusedFill::Incomplete);
+        }
+        let complete = self.frames.len();
+        self.frames.extend_from_slice(frame);
+        if self.frames.len() > self.limit {
+            return Err(RefusedFill::TooLarge);
+        }
+        // A copy of its own: the buffer may be much larger than what it holds.
+        let frames = Bytes::copy_from_slice(&self.frames);
+        let offset = |bytes: usize| u32::try_from(bytes).map_err(|_| RefusedFill::TooLarge);
+        let entry = Entry::new(
+            frames,
+            offset(self.description)?,
+            offset(complete)?,
+            self.rows,
+        )
+        .map_err(|_| RefusedFill::TooLarge)?;
+        let Recording { question, stamp } = *self.recording;
+        Ok(Record {
+            question,
+            stamp,
+            entry,
+        })
+    }
+}

@@ -1,0 +1,166 @@
+//! Prepared statements and portals as the client sees them, and whether the server has them.
+//!
+//! Invariant: what the client believes to exist is here, and can be made on the server from what is
+//! kept here, until an error of the server says that it never came to be.
+
+use std::{collections::HashMap, sync::Arc};
+
+use bytes::BytesMut;
+use cache::Entry;
+use smallvec::SmallVec;
+use wire::frontend;
+
+use crate::{
+    prepared::{Prepared, Types},
+    recorder::Recording,
+};
+
+/// A name the client gave; empty for the unnamed statement or portal.
+pub(crate) type Name = SmallVec<[u8; 24]>;
+
+type Map<T> = HashMap<Name, T, foldhash::fast::RandomState>;
+
+/// A prepared statement.
+#[derive(Clone, Debug)]
+pub(crate) struct Statement {
+    pub(crate) prepared: Arc<Prepared>,
+    pub(crate) types: Types,
+    pub(crate) on_server: bool,
+}
+
+impl Statement {
+    /// Appends the Parse that makes it.
+    pub(crate) fn put_parse(&self, out: &mut BytesMut, name: &[u8]) {
+        let mut types = BytesMut::with_capacity(2 + self.types.len());
+        let count = u16::try_from(self.types.len() / 4).unwrap_or(u16::MAX);
+        types.extend_from_slice(&count.to_be_bytes());
+        types.extend_from_slice(&self.types);
+        frontend::put_parse_typed(out, name, &self.prepared.text, &types);
+    }
+}
+
+/// A portal.
+#[derive(Debug)]
+pub(crate) struct Portal {
+    pub(crate) statement: Option<Arc<Prepared>>,
+    pub(crate) source: Source,
+    /// The segment in which it was bound.
+    pub(crate) segment: u64,
+    /// The names and values of its Bind, to make it on the server later.
+    pub(crate) bind: SmallVec<[u8; 96]>,
+}
+
+/// Where a portal's rows come from.
+#[derive(Debug)]
+pub(crate) enum Source {
+    /// The server, perhaps to be recorded on the way.
+    Server {
+        recording: Option<Box<Recording>>,
+        /// A Describe of it is on its way or has been answered since its Bind.
+        described: bool,
+    },
+    /// A recorded reply; `sent` bytes of its rows have been delivered.
+    Entry { entry: Entry, sent: usize },
+    /// Transaction control that we may answer.
+    Control,
+}
+
+/// What to put back if the server skips a message.
+#[derive(Debug)]
+pub(crate) enum Undo {
+    Statement(Name, Option<Statement>),
+    Portal(Name, Option<Portal>),
+}
+
+/// All names of one client.
+#[derive(Debug, Default)]
+pub(crate) struct Registry {
+    statements: Map<Statement>,
+    portals: Map<Portal>,
+    /// The server has an unnamed statement, whatever the client believes.
+    pub(crate) server_unnamed: bool,
+}
+
+impl Registry {
+    pub(crate) fn statement(&self, name: &[u8]) -> Option<&Statement> {
+        self.statements.get(name)
+    }
+
+    pub(crate) fn statement_mut(&mut self, name: &[u8]) -> Option<&mut Statement> {
+        self.statements.get_mut(name)
+    }
+
+    pub(crate) fn portal_mut(&mut self, name: &[u8]) -> Option<&mut Portal> {
+        self.portals.get_mut(name)
+    }
+
+    pub(crate) fn put_statement(&mut self, name: &[u8], statement: Statement) -> Undo {
+        let name = Name::from_slice(name);
+        if name.is_empty() && statement.on_server {
+            self.server_unnamed = true;
+        }
+        let previous = self.statements.insert(name.clone(), statement);
+        Undo::Statement(name, previous)
+    }
+
+    pub(crate) fn put_portal(&mut self, name: &[u8], portal: Portal) -> Undo {
+        let name = Name::from_slice(name);
+        let previous = self.portals.insert(name.clone(), portal);
+        Undo::Portal(name, previous)
+    }
+
+    pub(crate) fn remove_statement(&mut self, name: &[u8]) -> Option<Statement> {
+        self.statements.remove(name)
+    }
+
+    pub(crate) fn remove_portal(&mut self, name: &[u8]) -> Option<Portal> {
+        self.portals.remove(name)
+    }
+
+    pub(crate) fn undo(&mut self, undo: Undo) {
+        match undo {
+            Undo::Statement(name, Some(statement)) => {
+                self.statements.insert(name, statement);
+            }
+            Undo::Statement(name, None) => {
+                self.statements.remove(&name);
+            }
+            Undo::Portal(name, Some(portal)) => {
+                self.portals.insert(name, portal);
+            }
+            Undo::Portal(name, None) => {
+                self.portals.remove(&name);
+            }
+        }
+    }
+
+    /// A transaction has ended: portals bound in `segment` or earlier are gone.
+    pub(crate) fn end_portals(&mut self, segment: u64) {
+        if !self.portals.is_empty() {
+            self.portals.retain(|_, portal| portal.segment > segment);
+        }
+    }
+
+    /// DEALLOCATE ALL, DISCARD ALL: no named statement is left on the server.
+    pub(crate) fn clear_statements(&mut self) {
+        self.statements.retain(|name, _| name.is_empty());
+    }
+
+    /// Names of statements that the server does not have.
+    pub(crate) fn absent_statements(&self) -> Vec<Name> {
+        let absent = self
+            .statements
+            .iter()
+            .filter(|(_, statement)| !statement.on_server);
+        absent.map(|(name, _)| name.clone()).collect()
+    }
+
+    /// Names of portals that the server does not have.
+    pub(crate) fn absent_portals(&self) -> Vec<Name> {
+        let absent = self
+            .portals
+            .iter()
+            .filter(|(_, portal)| !matches!(portal.source, Source::Server { .. }));
+        absent.map(|(name, _)| name.clone()).collect()
+    }
+}

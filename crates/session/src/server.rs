@@ -1,0 +1,517 @@
+//! Messages of the server: which reply they belong to, where they go, and what they teach.
+
+use bytes::{Buf, Bytes, BytesMut};
+use sql::Writes;
+use wire::{
+    Header,
+    backend::{self, Status, tag},
+};
+
+use crate::{
+    RefusedFill,
+    identity::Identity,
+    queue::{Awaited, Boundary, Description, Expect, Judged, Route, SettingsChange, Slot},
+    recorder::Recorder,
+    registry::Undo,
+    session::{Need, Outcome, Session, SessionError, reserve},
+};
+
+/// Server messages longer than this, in bytes, pass piece by piece even if they are not rows.
+const WHOLE_MAX: usize = 1024 * 1024;
+
+impl Session {
+    /// Handles what the server has sent, consuming from `input` whatever is dealt with.
+    ///
+    /// # Errors
+    ///
+    /// When the bytes cannot be cut into messages, or answer nothing that was asked.
+    pub fn server(&mut self, input: &mut BytesMut) -> Result<Need, SessionError> {
+        loop {
+            if self.raw {
+                let all = input.len();
+                self.to_client.take_from(input, all);
+                return Ok(Need::Input);
+            }
+            if self.server_rest > 0 {
+                let step = self.server_rest.min(input.len());
+                self.pass_rows(input, step, 0);
+                self.server_rest -= step;
+                if self.server_rest > 0 {
+                    return Ok(Need::Input);
+                }
+            }
+            let Some(header) = wire::header(input)? else {
+                return Ok(Need::Input);
+            };
+            if matches!(header.tag, tag::DATA_ROW | tag::COPY_DATA) {
+                self.rows(header, input)?;
+                continue;
+            }
+            let Some(frame) = input.get(..header.total) else {
+                if header.total <= WHOLE_MAX {
+                    reserve(input, header.total);
+                    return Ok(Need::Input);
+                }
+                self.pass_large(header, input);
+                continue;
+            };
+            if header.tag == tag::READY
+                && let Some(need) = self.before_ready(frame)
+            {
+                return Ok(need);
+            }
+            self.reply(header.tag, frame)?;
+            input.advance(header.total);
+        }
+    }
+
+    /// The server connection has ended: whatever it had in hand may have been committed.
+    pub const fn lost_server(&mut self) -> u64 {
+        self.next_ticket
+    }
+
+    /// Passes a run of rows in one piece.
+    fn rows(&mut self, header: Header, input: &mut BytesMut) -> Result<(), SessionError> {
+        self.start_recorder();
+        let (mut bytes, mut rows) = (0, 0);
+        loop {
+            match wire::header(input.get(bytes..).unwrap_or_default())? {
+                Some(next) if next.tag == header.tag && bytes + next.total <= input.len() => {
+                    bytes += next.total;
+                    rows += 1;
+                }
+                // A row that is not here whole: what there is of it may leave.
+                Some(next) if next.tag == header.tag && rows == 0 => {
+                    self.server_rest = next.total - input.len();
+                    bytes = input.len();
+                    rows = 1;
+                    break;
+                }
+                _ => break,
+            }
+        }
+        if let Some(Slot::Server(Awaited {
+            route: Route::Probe,
+            ..
+        })) = self.queue.front_mut()
+        {
+            self.probed = Some(Bytes::copy_from_slice(
+                input.get(..bytes).unwrap_or_default(),
+            ));
+        }
+        self.pass_rows(input, bytes, rows);
+        Ok(())
+    }
+
+    fn pass_rows(&mut self, input: &mut BytesMut, bytes: usize, rows: u32) {
+        if let Some(recorder) = &mut self.recorder {
+            let kept = recorder.rows(input.get(..bytes).unwrap_or_default(), rows);
+            self.keep_recording(kept);
+        }
+        if self.is_swallowing() {
+            input.advance(bytes.min(input.len()));
+        } else {
+            self.to_client.take_from(input, bytes);
+        }
+    }
+
+    /// A long message that is no row: nothing is learned from it.
+    fn pass_large(&mut self, header: Header, input: &mut BytesMut) {
+        self.refuse_recording(RefusedFill::TooLarge);
+        if header.tag == tag::ROW_DESCRIPTION {
+            self.finish_description(None);
+        }
+        let step = input.len().min(header.total);
+        self.to_client.take_from(input, step);
+        self.server_rest = header.total - step;
+    }
+
+    fn is_swallowing(&mut self) -> bool {
+        matches!(
+            self.queue.front_mut(),
+            Some(Slot::Server(Awaited {
+                route: Route::Swallow | Route::Probe,
+                ..
+            }))
+        )
+    }
+
+    /// One whole message other than a row.
+    fn reply(&mut self, message: u8, frame: &[u8]) -> Result<(), SessionError> {
+        match message {
+            tag::NOTICE | tag::NOTIFICATION => self.asynchronous(message, frame),
+            tag::PARAMETER_STATUS => self.parameter(frame),
+            tag::ERROR => self.error(frame),
+            tag::READY => self.ready(frame)?,
+            tag::COPY_BOTH => {
+                self.to_client.put(frame);
+                self.raw = true;
+            }
+            _ => self.part(message, frame)?,
+        }
+        Ok(())
+    }
+
+    fn asynchronous(&mut self, message: u8, frame: &[u8]) {
+        if message == tag::NOTICE {
+            self.refuse_recording(RefusedFill::Notice);
+        }
+        let probing = matches!(
+            self.queue.front_mut(),
+            Some(Slot::Server(Awaited {
+                route: Route::Probe,
+                ..
+            }))
+        );
+        if !(probing && message == tag::NOTICE) {
+            self.to_client.put(frame);
+        }
+    }
+
+    fn parameter(&mut self, frame: &[u8]) {
+        self.to_client.put(frame);
+        let Ok((name, value)) = backend::parameter_status(frame) else {
+            return;
+        };
+        match name {
+            b"application_name" | b"in_hot_standby" | b"is_superuser" => return,
+            b"standard_conforming_strings" => self.readable &= value == b"on",
+            b"client_encoding" => self.readable &= crate::is_ascii_safe(value),
+            _ => {}
+        }
+        // Reported with the statement that did it; otherwise something changed behind our back.
+        let expected = self.mirror.identity().is_none();
+        if !expected {
+            self.mirror.forget();
+        }
+    }
+
+    /// A part of a reply, which may complete it.
+    fn part(&mut self, message: u8, frame: &[u8]) -> Result<(), SessionError> {
+        if matches!(message, tag::COMMAND_COMPLETE | tag::ROW_DESCRIPTION) {
+            self.start_recorder();
+        }
+        let Some(Slot::Server(Awaited { expect, route, .. })) = self.queue.front_mut() else {
+            return Err(SessionError::Unexpected(message));
+        };
+        let relayed = *route == Route::Relay;
+        let is_query = matches!(expect, Expect::Query(..));
+        let done = match (&mut *expect, message) {
+            (Expect::Parse(learn), tag::PARSE_COMPLETE) => {
+                if let Some((prepared, types)) = learn {
+                    prepared.learn(types, None);
+                }
+                true
+            }
+            (Expect::Bind, tag::BIND_COMPLETE) | (Expect::Close, tag::CLOSE_COMPLETE) => true,
+            (Expect::DescribeStatement { parameters, .. }, tag::PARAMETER_DESCRIPTION) => {
+                *parameters = Some(Bytes::copy_from_slice(frame));
+                false
+            }
+            (
+                Expect::DescribeStatement { .. } | Expect::DescribePortal { .. },
+                tag::ROW_DESCRIPTION | tag::NO_DATA,
+            ) => {
+                self.finish_description(Some(frame));
+                true
+            }
+            (Expect::Execute(_), tag::EMPTY_QUERY | tag::PORTAL_SUSPENDED) => {
+                self.refuse_recording(RefusedFill::Incomplete);
+                true
+            }
+            (Expect::Execute(_) | Expect::Query(..), tag::COMMAND_COMPLETE) => {
+                self.completed(frame);
+                !is_query
+            }
+            (Expect::Execute(_) | Expect::Query(..), tag::COPY_IN) => {
+                self.copying = !self.queue.has_copy_end();
+                self.queue.ignore_syncs();
+                false
+            }
+            (Expect::Query(..), tag::ROW_DESCRIPTION) => {
+                self.description_in_reply(frame);
+                false
+            }
+            (Expect::Execute(_) | Expect::Query(..), tag::COPY_OUT | tag::COPY_DONE)
+            | (Expect::Query(..), tag::EMPTY_QUERY)
+            | (Expect::Function(_), tag::FUNCTION_RESULT) => false,
+            _ => return Err(SessionError::Unexpected(message)),
+        };
+        if relayed {
+            self.to_client.put(frame);
+        }
+        if done {
+            self.queue.pop();
+            self.emit_local();
+        }
+        Ok(())
+    }
+
+    /// A Describe is answered; `None` if the answer is too long to be remembered.
+    fn finish_description(&mut self, frame: Option<&[u8]>) {
+        let Some(Slot::Server(Awaited { expect, .. })) = self.queue.front_mut() else {
+            return;
+        };
+        let Some(frame) = frame else { return };
+        match expect {
+            Expect::DescribeStatement {
+                learn: Some((prepared, types)),
+                parameters,
+            } => {
+                if let Some(parameters) = parameters.take() {
+                    let row = Bytes::copy_from_slice(frame);
+                    prepared.learn(types, Some(crate::prepared::Shape { parameters, row }));
+                }
+            }
+            Expect::DescribePortal { capture: true } => {
+                self.captured = Some(Bytes::copy_from_slice(frame));
+            }
+            _ => {}
+        }
+    }
+
+    /// The head's reply begins: start to record it if that is wanted.
+    fn start_recorder(&mut self) {
+        let Some(Slot::Server(Awaited {
+            expect: Expect::Execute(execution) | Expect::Query(execution, _),
+            ..
+        })) = self.queue.front_mut()
+        else {
+            return;
+        };
+        let Some(recording) = execution.recording.take() else {
+            return;
+        };
+        let limit = self.shared.limits.entry_bytes_max;
+        self.recorder = match &execution.description {
+            Description::InReply => Some(Recorder::new(recording, None, limit)),
+            Description::Known(frame) => Some(Recorder::new(recording, Some(frame), limit)),
+            Description::Captured => {
+                let captured = self.captured.take();
+                captured.map(|frame| Recorder::new(recording, Some(&frame), limit))
+            }
+        };
+    }
+
+    fn description_in_reply(&mut self, frame: &[u8]) {
+        if let Some(recorder) = &mut self.recorder {
+            let kept = recorder.describe(frame);
+            self.keep_recording(kept);
+        }
+    }
+
+    fn keep_recording(&mut self, kept: Result<(), RefusedFill>) {
+        if let Err(why) = kept {
+            self.refuse_recording(why);
+        }
+    }
+
+    fn refuse_recording(&mut self, why: RefusedFill) {
+        if let Some(Slot::Server(Awaited {
+            expect: Expect::Execute(execution) | Expect::Query(execution, _),
+            ..
+        })) = self.queue.front_mut()
+        {
+            let wanted = execution.recording.take().is_some();
+            if self.recorder.take().is_some() || wanted {
+                self.shared.telemetry.refused(why).inc();
+            }
+        }
+    }
+
+    /// CommandComplete: one statement of the head has ended well.
+    fn completed(&mut self, frame: &[u8]) {
+        if let Some(recorder) = self.recorder.take() {
+            match recorder.finish(frame) {
+                Ok(record) => self.records.push(record),
+                Err(why) => self.shared.telemetry.refused(why).inc(),
+            }
+        }
+        self.copying = false;
+        let command = backend::command_tag(frame).unwrap_or_default();
+        let (execution, boundary) = match self.queue.front_mut() {
+            Some(Slot::Server(Awaited {
+                expect: Expect::Query(execution, boundary),
+                ..
+            })) => (Some(execution), Some(boundary)),
+            Some(Slot::Server(Awaited {
+                expect: Expect::Execute(execution),
+                ..
+            })) => (Some(execution), None),
+            _ => (None, None),
+        };
+        let deallocates = execution.and_then(|execution| execution.deallocates.take());
+        judge(boundary.unwrap_or(&mut self.segment), command);
+        match command {
+            b"DEALLOCATE ALL" | b"DISCARD ALL" => self.registry.clear_statements(),
+            b"DEALLOCATE" => {
+                if let Some(name) = deallocates {
+                    self.registry.remove_statement(name.as_bytes());
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// ErrorResponse, in answer to the head or out of the blue.
+    fn error(&mut self, frame: &[u8]) {
+        self.refuse_recording(RefusedFill::Error);
+        self.recorder = None;
+        self.captured = None;
+        self.copying = false;
+        let probing = match self.queue.front_mut() {
+            Some(Slot::Server(Awaited { route, .. })) => *route == Route::Probe,
+            _ => false,
+        };
+        if probing && !is_fatal(frame) {
+            self.probed = None;
+        } else {
+            self.to_client.put(frame);
+        }
+        match self.queue.front_mut() {
+            None => {}
+            Some(Slot::Server(Awaited {
+                expect:
+                    Expect::Sync(boundary) | Expect::Query(_, boundary) | Expect::Function(boundary),
+                ..
+            })) => boundary.failed = true,
+            Some(Slot::Server(Awaited {
+                expect: Expect::Parse(_),
+                undo,
+                ..
+            })) => {
+                // The server drops its unnamed statement before it reads the new one.
+                if let Some(Undo::Statement(name, previous)) = undo
+                    && name.is_empty()
+                {
+                    *previous = None;
+                    self.registry.server_unnamed = false;
+                }
+                self.skip_to_sync();
+            }
+            Some(_) => self.skip_to_sync(),
+        }
+    }
+
+    /// The server discards everything up to the next Sync, and so do we.
+    fn skip_to_sync(&mut self) {
+        let (undos, reached) = self.queue.fail_segment();
+        for undo in undos {
+            self.registry.undo(undo);
+        }
+        if !reached {
+            self.skipping = true;
+            self.segment.failed = true;
+            self.stalled = false;
+            self.flushed = false;
+        }
+    }
+
+    /// What has to happen before a ReadyForQuery may reach the client: the marks of its segment
+    /// end, so that the client's next read, anywhere, finds new versions.
+    fn before_ready(&mut self, frame: &[u8]) -> Option<Need> {
+        if self.answer.take().is_some() {
+            return None;
+        }
+        let status = backend::read_ready(frame).ok()?;
+        let Some(Slot::Server(Awaited { expect, .. })) = self.queue.front_mut() else {
+            return None;
+        };
+        let (Expect::Sync(boundary) | Expect::Query(_, boundary) | Expect::Function(boundary)) =
+            expect
+        else {
+            return None;
+        };
+        let ticket = boundary.ticket.take()?;
+        Some(Need::End(ticket, outcome(boundary, status)))
+    }
+
+    fn ready(&mut self, frame: &[u8]) -> Result<(), SessionError> {
+        let status =
+            backend::read_ready(frame).map_err(|_| SessionError::Unexpected(tag::READY))?;
+        let Some(Slot::Server(awaited)) = self.queue.pop() else {
+            return Err(SessionError::Unexpected(tag::READY));
+        };
+        let (Expect::Sync(boundary) | Expect::Query(_, boundary) | Expect::Function(boundary)) =
+            awaited.expect
+        else {
+            return Err(SessionError::Unexpected(tag::READY));
+        };
+        self.recorder = None;
+        self.copying = false;
+        match awaited.route {
+            Route::Probe => self.learn_state(),
+            Route::Swallow => self.transaction.end(status, &boundary),
+            Route::Relay => {
+                self.end_boundary(status, boundary);
+                self.to_client.put(frame);
+            }
+        }
+        self.emit_local();
+        Ok(())
+    }
+
+    fn learn_state(&mut self) {
+        let row = self.probed.take();
+        if let Some(knowledge) = &self.knowledge {
+            let identity = row.and_then(|row| Identity::read(&row, knowledge));
+            self.mirror.learn(identity, &self.shared, knowledge);
+        }
+    }
+
+    fn end_boundary(&mut self, status: Status, mut boundary: Boundary) {
+        if boundary.judged == Judged::Cleared {
+            boundary.writes = Writes::Nothing;
+        }
+        let in_block = status != Status::Idle;
+        let settings = self.transaction.settings;
+        let dropped = boundary.writes == Writes::Everything
+            && self
+                .mirror
+                .identity()
+                .is_some_and(|identity| identity.temporary);
+        self.transaction.end(status, &boundary);
+        if !in_block {
+            self.registry.end_portals(boundary.segment);
+        } else {
+            self.transaction.settings = settings || boundary.settings != SettingsChange::None;
+        }
+        self.mirror
+            .changed(boundary.settings, boundary.failed, in_block || settings);
+        if boundary.temporary || dropped {
+            self.mirror.forget();
+        } else if settings && !in_block {
+            self.mirror.changed(SettingsChange::Unknown, false, false);
+        }
+    }
+}
+
+/// CommandComplete is the judge of text that was not understood.
+fn judge(boundary: &mut Boundary, command: &[u8]) {
+    if boundary.judged == Judged::Pending {
+        boundary.judged = if sql::tag_clears(command) {
+            Judged::Cleared
+        } else {
+            Judged::Guilty
+        };
+    } else if boundary.judged == Judged::Cleared && !sql::tag_clears(command) {
+        boundary.judged = Judged::Guilty;
+    }
+}
+
+/// How the work of a segment ended, as far as its marks are concerned.
+fn outcome(boundary: &Boundary, status: Status) -> Outcome {
+    let undone = boundary.failed && !boundary.commits && status == Status::Idle;
+    if undone || boundary.judged == Judged::Cleared {
+        Outcome::RolledBack
+    } else {
+        Outcome::Committed
+    }
+}
+
+fn is_fatal(frame: &[u8]) -> bool {
+    // The unlocalized severity (field V) comes second; FATAL and PANIC end the connection.
+    let body = frame.get(wire::HEADER..).unwrap_or_default();
+    body.split(|&byte| byte == 0)
+        .any(|field| matches!(field, b"VFATAL" | b"VPANIC"))
+}

@@ -1,0 +1,436 @@
+//! The state of one client's session, and what it asks of the shell.
+
+use std::{sync::Arc, time::Duration};
+
+use bytes::{Bytes, BytesMut};
+use cache::{CacheKey, Digest, Entry, Stamp};
+use catalog::RelationId;
+use sql::{Reason, Writes};
+use wire::{
+    FrameError, HEADER,
+    backend::{self, Status},
+};
+
+use crate::{
+    Knowledge, Output, Record, Shared,
+    mirror::Mirror,
+    prepared::Prepared,
+    queue::{Awaited, Boundary, Expect, Queue, Route, Slot},
+    recorder::Recorder,
+    registry::{Registry, Undo},
+    transaction::{Block, Transaction},
+};
+
+/// What the shell must do before the session can go on. Everything else lies in the two outputs.
+#[derive(Debug)]
+pub enum Need {
+    /// Read more from either peer.
+    Input,
+    /// Ask the store for [`Session::question`], then call [`Session::answer`].
+    LookUp,
+    /// Mark these scopes as being written under this ticket, then call [`Session::answer`]. A
+    /// ticket is greater than all before it.
+    Mark(u64, Writes),
+    /// End all marks up to this ticket, then call [`Session::answer`].
+    End(u64, Outcome),
+}
+
+/// How the work under a mark ended.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Outcome {
+    /// Committed, or unknown, which counts as committed: the scopes get new versions.
+    Committed,
+    /// Nothing was written.
+    RolledBack,
+}
+
+/// A question to the store.
+#[derive(Debug)]
+pub struct Question {
+    /// The reply's name.
+    pub key: CacheKey,
+    /// What the statement was planned under.
+    pub knowledge: Arc<Knowledge>,
+    pub(crate) statement: Arc<Prepared>,
+    /// How long a reply may be served.
+    pub ttl: Duration,
+}
+
+impl Question {
+    /// The relations that the reply depends on, sorted.
+    pub fn relations(&self) -> &[RelationId] {
+        self.statement.plan.read.as_deref().unwrap_or_default()
+    }
+}
+
+/// What the store said, or did.
+#[derive(Debug)]
+pub enum Answer {
+    /// A reply that holds.
+    Hit(Entry),
+    /// None; what comes may be recorded under this stamp.
+    Miss(Stamp),
+    /// None, and nothing may be recorded.
+    Nothing(Reason),
+    /// The mark is set, or the end of marks is delivered.
+    Done,
+}
+
+/// The connection cannot go on.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SessionError {
+    /// A peer's bytes can no longer be cut into messages.
+    #[error(transparent)]
+    Frame(#[from] FrameError),
+    /// The server answered something that nobody asked.
+    #[error("the server sent message `{}` where none of its kind was due", char::from(*.0))]
+    Unexpected(u8),
+}
+
+/// How a client logged in: what the state of its session follows from.
+#[derive(Clone, Copy, Debug)]
+pub struct Login {
+    /// Digest over the startup packet and the parameters the server reported.
+    pub digest: Digest,
+    /// The lexical rules of the session are those our reader knows: `standard_conforming_strings`
+    /// is on, and no byte of a multibyte character can be mistaken for ASCII.
+    pub readable: bool,
+}
+
+/// One client's session: bytes in, bytes out, questions in between.
+///
+/// The shell feeds [`Session::client`] and [`Session::server`], answers what they need, and writes
+/// the outputs. Nothing here waits or looks at a clock.
+#[derive(Debug)]
+pub struct Session {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) knowledge: Option<Arc<Knowledge>>,
+    pub(crate) mirror: Mirror,
+    pub(crate) readable: bool,
+    pub(crate) registry: Registry,
+    pub(crate) queue: Queue,
+    pub(crate) transaction: Transaction,
+    pub(crate) segment: Boundary,
+    /// Something of this segment has gone to the server, so its Sync must follow.
+    pub(crate) forwarded: bool,
+    /// The server discards what comes until the client's next Sync.
+    pub(crate) skipping: bool,
+    /// The server takes copy data; Sync and Flush are nothing to it.
+    pub(crate) copying: bool,
+    /// Client messages wait until every reply that is owed has come.
+    pub(crate) stalled: bool,
+    /// A Flush has been sent on behalf of a stalled message.
+    pub(crate) flushed: bool,
+    pub(crate) answer: Option<Answer>,
+    pub(crate) question: Option<Question>,
+    pub(crate) granted: bool,
+    pub(crate) next_ticket: u64,
+    /// Bytes of a client message, too large to be held, that still go straight to the server.
+    pub(crate) client_rest: usize,
+    /// Bytes of a server message that still go the way of its beginning.
+    pub(crate) server_rest: usize,
+    pub(crate) recorder: Option<Recorder>,
+    pub(crate) captured: Option<Bytes>,
+    pub(crate) probed: Option<Bytes>,
+    /// Both directions are a pipe from now on.
+    pub(crate) raw: bool,
+    /// The client has said goodbye or vanished.
+    pub(crate) ended: bool,
+    pub(crate) key_buffer: Vec<u8>,
+    /// To be kept by the store.
+    pub records: Vec<Record>,
+    /// To be written to the client.
+    pub to_client: Output,
+    /// To be written to the server.
+    pub to_server: Output,
+}
+
+impl Session {
+    /// A session whose login has just ended with a ReadyForQuery.
+    pub fn new(shared: Arc<Shared>, login: &Login) -> Self {
+        Self {
+            shared,
+            knowledge: None,
+            mirror: Mirror::new(login.digest),
+            readable: login.readable,
+            registry: Registry::default(),
+            queue: Queue::default(),
+            transaction: Transaction::default(),
+            segment: Boundary::new(1),
+            forwarded: false,
+            skipping: false,
+            copying: false,
+            stalled: false,
+            flushed: false,
+            answer: None,
+            question: None,
+            granted: false,
+            next_ticket: 1,
+            client_rest: 0,
+            server_rest: 0,
+            recorder: None,
+            captured: None,
+            probed: None,
+            raw: false,
+            ended: false,
+            key_buffer: Vec::new(),
+            records: Vec::new(),
+            to_client: Output::default(),
+            to_server: Output::default(),
+        }
+    }
+
+    /// What is known of the database from now on. Call when it changes.
+    pub fn know(&mut self, knowledge: Option<Arc<Knowledge>>) {
+        if generation(self.knowledge.as_ref()) != generation(knowledge.as_ref()) {
+            self.mirror.relearn();
+        }
+        self.knowledge = knowledge;
+    }
+
+    /// What is known of the database.
+    pub const fn knowledge(&self) -> Option<&Arc<Knowledge>> {
+        self.knowledge.as_ref()
+    }
+
+    /// Hands over what the store said; call the method that needed it again with the same input.
+    pub fn answer(&mut self, answer: Answer) {
+        self.answer = Some(answer);
+    }
+
+    /// What the store is to be asked.
+    pub const fn question(&self) -> Option<&Question> {
+        self.question.as_ref()
+    }
+
+    /// Whether client input waits for replies of the server: reading more of it is pointless.
+    pub const fn is_stalled(&self) -> bool {
+        self.stalled
+    }
+
+    /// Whether the client has sent Terminate.
+    pub const fn has_ended(&self) -> bool {
+        self.ended
+    }
+
+    /// Whether both directions are a plain pipe.
+    pub const fn is_raw(&self) -> bool {
+        self.raw
+    }
+
+    /// Whether the session stands between transactions with no reply owed, so that it can be
+    /// closed without breaking anything.
+    pub fn is_idle(&self) -> bool {
+        self.queue.is_empty() && !self.forwarded && !self.transaction.is_open()
+    }
+
+    /// Whether replies of the server are owed.
+    pub fn is_owed(&self) -> bool {
+        !self.queue.is_empty()
+    }
+
+    /// Adds a reply that is ready: it leaves at once if nothing is owed before it.
+    pub(crate) fn push_local(&mut self, frame: &[u8]) {
+        if self.queue.is_empty() {
+            self.to_client.put(frame);
+        } else {
+            self.queue
+                .push(Slot::Local(Bytes::copy_from_slice(frame), None));
+        }
+    }
+
+    /// The same for a message that the server may yet turn out to skip.
+    pub(crate) fn push_local_undoable(&mut self, frame: &'static [u8], undo: Undo) {
+        if self.queue.is_empty() {
+            self.to_client.put(frame);
+        } else {
+            self.queue
+                .push(Slot::Local(Bytes::from_static(frame), Some(undo)));
+        }
+    }
+
+    /// Adds a reply that the server owes the client.
+    pub(crate) fn push_server(&mut self, expect: Expect, undo: Option<Undo>) {
+        self.queue.push(Slot::Server(Awaited {
+            expect,
+            route: Route::Relay,
+            undo,
+        }));
+    }
+
+    /// Adds a reply that the server owes us.
+    pub(crate) fn push_swallowed(&mut self, expect: Expect) {
+        self.queue.push(Slot::Server(Awaited {
+            expect,
+            route: Route::Swallow,
+            undo: None,
+        }));
+    }
+
+    /// Lets everything leave that is ready and first in line.
+    pub(crate) fn emit_local(&mut self) {
+        while let Some(slot) = self.queue.front_mut() {
+            match slot {
+                Slot::Server(_) => return,
+                Slot::Local(frame, _) => self.to_client.put_shared(frame),
+                Slot::Ready => {
+                    let status = self.transaction.status();
+                    self.to_client.put(backend::ready(status));
+                }
+                Slot::CopyEnd => {}
+            }
+            self.queue.pop();
+        }
+        self.stalled = false;
+        self.flushed = false;
+    }
+
+    /// The status that a ReadyForQuery of ours reports.
+    pub(crate) fn status(&self) -> Status {
+        self.transaction.status()
+    }
+
+    /// What is known of a text in this session's present context.
+    pub(crate) fn prepared(&self, text: &[u8]) -> Arc<Prepared> {
+        if !self.readable && text.iter().any(|&byte| byte == b'\\' || byte >= 0x80) {
+            return Arc::new(Prepared::opaque(text));
+        }
+        match (&self.knowledge, self.mirror.naming()) {
+            (Some(knowledge), Some((context, identity))) => {
+                self.shared.prepared(*context, text, || {
+                    let place = sql::Context {
+                        path: &identity.path,
+                        role: identity.role,
+                    };
+                    Prepared::new(text, Some((knowledge, &place, *context)))
+                })
+            }
+            _ => self.shared.prepared(0, text, || Prepared::new(text, None)),
+        }
+    }
+
+    /// The same statement, planned in the present context.
+    pub(crate) fn current(&self, prepared: &Arc<Prepared>) -> Arc<Prepared> {
+        let context = match (&self.knowledge, self.mirror.naming()) {
+            (Some(_), Some((context, _))) => *context,
+            _ => 0,
+        };
+        if prepared.context == context {
+            Arc::clone(prepared)
+        } else {
+            self.prepared(&prepared.text)
+        }
+    }
+
+    /// Makes sure that the server is in the transaction block which the client believes to be in.
+    pub(crate) fn materialize_block(&mut self) {
+        if let Block::Virtual {
+            begin,
+            read_committed,
+        } = &self.transaction.block
+        {
+            let (begin, read_committed) = (Arc::clone(begin), *read_committed);
+            wire::frontend::put_query(self.to_server.tail(), &begin.text);
+            self.registry.server_unnamed = false;
+            self.lose_unnamed();
+            let boundary = Boundary {
+                read_committed: Some(read_committed),
+                ..Boundary::new(self.segment.segment.saturating_sub(1))
+            };
+            self.push_swallowed(Expect::Query(Default::default(), boundary));
+            self.transaction.block = Block::Open { read_committed };
+        }
+    }
+
+    /// A simple query of ours has cost the server its unnamed statement; ours can be made again.
+    fn lose_unnamed(&mut self) {
+        if let Some(statement) = self.registry.statement_mut(b"") {
+            statement.on_server = false;
+        }
+    }
+
+    /// Asks the server about the state of this session. Call only when it is idle.
+    pub(crate) fn probe(&mut self) {
+        crate::identity::put_probe(self.to_server.tail());
+        let execution = Default::default();
+        for expect in [
+            Expect::Parse(None),
+            Expect::Bind,
+            Expect::Execute(execution),
+            Expect::Close,
+        ] {
+            self.queue.push(Slot::Server(Awaited {
+                expect,
+                route: Route::Probe,
+                undo: None,
+            }));
+        }
+        let boundary = Boundary::new(self.segment.segment.saturating_sub(1));
+        let expect = Expect::Sync(boundary);
+        self.queue.push(Slot::Server(Awaited {
+            expect,
+            route: Route::Probe,
+            undo: None,
+        }));
+    }
+
+    /// Whether the server stands between commands with nothing of this segment sent.
+    pub(crate) fn server_is_quiet(&self) -> bool {
+        self.queue.is_empty() && !self.forwarded && !self.skipping && !self.copying
+    }
+
+    /// Tries to know the session's state; false if the server has to be waited for.
+    pub(crate) fn knows_itself(&mut self) -> bool {
+        let Some(knowledge) = &self.knowledge else {
+            return true;
+        };
+        if self.mirror.identity().is_some() || !self.mirror.can_ask() {
+            return true;
+        }
+        if self.mirror.recall(&self.shared, knowledge) {
+            return true;
+        }
+        if !self.server_is_quiet() || self.transaction.is_open() {
+            return true;
+        }
+        self.probe();
+        self.stalled = true;
+        false
+    }
+
+    /// A client message waits for all replies that are owed; the server must not hold them back.
+    pub(crate) fn stall(&mut self) {
+        if self.forwarded && !self.flushed {
+            self.to_server.put(wire::frontend::FLUSH);
+            self.flushed = true;
+        }
+        self.stalled = true;
+    }
+}
+
+fn generation(knowledge: Option<&Arc<Knowledge>>) -> Option<u64> {
+    knowledge.map(|knowledge| knowledge.generation)
+}
+
+/// Client messages longer than this, in bytes, pass without being read.
+pub(crate) const INSPECTED_MAX: usize = 1024 * 1024;
+
+/// Of a message that is too long to be read, this many bytes must hold its names.
+pub(crate) const PREFIX: usize = 16 * 1024;
+
+/// How many bytes of a frame of `total` bytes must be there before it is looked at.
+pub(crate) fn wanted(total: usize) -> usize {
+    if total > INSPECTED_MAX {
+        PREFIX
+    } else {
+        total.max(HEADER)
+    }
+}
+
+/// Makes room for what is wanted.
+pub(crate) fn reserve(input: &mut BytesMut, wanted: usize) {
+    if input.capacity() < wanted {
+        input.reserve(wanted - input.len());
+    }
+}

@@ -1,0 +1,148 @@
+//! What the sessions of one process share: texts, identities, counters.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use cache::Digest;
+use catalog::{RoleId, SearchPath};
+use quick_cache::{Equivalent, Weighter, sync::Cache};
+
+use crate::{Identity, Knowledge, Telemetry, prepared::Prepared};
+
+/// Bounds of what sessions may hold.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// All remembered texts together, in bytes.
+    pub analysis_bytes_max: u64,
+    /// The largest reply that is recorded, in bytes.
+    pub entry_bytes_max: usize,
+}
+
+/// Shared by all sessions of one process.
+#[derive(Debug)]
+pub struct Shared {
+    texts: Cache<Key, Arc<Prepared>, ByBytes, foldhash::fast::RandomState>,
+    identities: Cache<Digest, Arc<Identity>>,
+    contexts: Mutex<HashMap<(u64, RoleId, SearchPath), u64, foldhash::fast::RandomState>>,
+    next_context: AtomicU64,
+    /// What is counted.
+    pub telemetry: Arc<Telemetry>,
+    /// What is bounded.
+    pub limits: Limits,
+}
+
+/// Texts longer than this, in bytes, are planned each time and not remembered.
+const REMEMBERED_MAX: usize = 64 * 1024;
+
+/// Identities that are remembered.
+const IDENTITIES_MAX: usize = 10_000;
+
+/// Contexts before the table is emptied; their numbers are never used again.
+const CONTEXTS_MAX: usize = 10_000;
+
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+struct Key(u64, bytes::Bytes);
+
+#[derive(Hash)]
+struct KeyRef<'a>(u64, &'a [u8]);
+
+impl Equivalent<Key> for KeyRef<'_> {
+    fn equivalent(&self, key: &Key) -> bool {
+        self.0 == key.0 && *self.1 == *key.1
+    }
+}
+
+#[derive(Clone, Debug)]
+struct ByBytes;
+
+impl Weighter<Key, Arc<Prepared>> for ByBytes {
+    fn weight(&self, _: &Key, prepared: &Arc<Prepared>) -> u64 {
+        prepared.bytes() as u64
+    }
+}
+
+impl Shared {
+    /// Nothing known yet.
+    pub fn new(limits: Limits, telemetry: Arc<Telemetry>) -> Self {
+        let items = usize::try_from(limits.analysis_bytes_max / 512).unwrap_or(usize::MAX);
+        Self {
+            texts: Cache::with(
+                items,
+                limits.analysis_bytes_max,
+                ByBytes,
+                foldhash::fast::RandomState::default(),
+                quick_cache::sync::DefaultLifecycle::default(),
+            ),
+            identities: Cache::new(IDENTITIES_MAX),
+            contexts: Mutex::default(),
+            next_context: AtomicU64::new(1),
+            telemetry,
+            limits,
+        }
+    }
+
+    /// The number of a context: one catalog snapshot, role and search path.
+    pub(crate) fn context(&self, knowledge: &Knowledge, identity: &Identity) -> u64 {
+        let mut contexts = self.contexts.lock().unwrap_or_else(PoisonError::into_inner);
+        if contexts.len() >= CONTEXTS_MAX {
+            contexts.clear();
+        }
+        *contexts
+            .entry((knowledge.generation, identity.role, identity.path.clone()))
+            .or_insert_with(|| self.next_context.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// What is known of a text under a context, which `plan` finds out at first sight.
+    pub(crate) fn prepared(
+        &self,
+        context: u64,
+        text: &[u8],
+        plan: impl FnOnce() -> Prepared,
+    ) -> Arc<Prepared> {
+        if let Some(known) = self.texts.get(&KeyRef(context, text)) {
+            return known;
+        }
+        let prepared = Arc::new(plan());
+        if text.len() <= REMEMBERED_MAX {
+            self.texts
+                .insert(Key(context, prepared.text.clone()), Arc::clone(&prepared));
+        }
+        prepared
+    }
+
+    /// An identity that a session was proven to have after what `history` stands for.
+    pub(crate) fn identity(&self, history: &Digest) -> Option<Arc<Identity>> {
+        self.identities.get(history)
+    }
+
+    /// Remembers one.
+    pub(crate) fn learn_identity(&self, history: Digest, identity: Arc<Identity>) {
+        self.identities.insert(history, identity);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::hash::{BuildHasher, Hash};
+
+    use super::*;
+
+    #[test]
+    fn borrowed_and_owned_keys_hash_alike() {
+        let state = foldhash::fast::FixedState::default();
+        let hash = |value: &dyn Fn(&mut <foldhash::fast::FixedState as BuildHasher>::Hasher)| {
+            let mut hasher = state.build_hasher();
+            value(&mut hasher);
+            std::hash::Hasher::finish(&hasher)
+        };
+        let owned = Key(7, bytes::Bytes::from_static(b"select 1"));
+        let borrowed = KeyRef(7, b"select 1");
+        assert_eq!(hash(&|h| owned.hash(h)), hash(&|h| borrowed.hash(h)));
+        assert!(borrowed.equivalent(&owned));
+    }
+}

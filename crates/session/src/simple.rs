@@ -1,0 +1,370 @@
+//! The simple query protocol, and what both protocols have in common: deciding what a statement
+//! may write, and what is to be done before it leaves.
+
+use std::sync::Arc;
+
+use cache::DigestBuilder;
+use sql::{Control, Isolation, Plan, Reason, SetScope, SettingsEffect, Writes};
+use wire::{backend, frontend};
+
+use crate::{
+    client::Step,
+    prepared::Prepared,
+    queue::{Boundary, Description, Execution, Expect, Judged, SettingsChange},
+    recorder::Recording,
+    session::{Answer, Need, Question, Session},
+    transaction::Block,
+};
+
+/// What distinguishes the keys of the two protocols.
+#[derive(Clone, Copy)]
+pub(crate) enum Protocol {
+    Simple = 1,
+    Extended = 2,
+}
+
+impl Session {
+    pub(crate) fn query(&mut self, frame: &[u8]) -> Step {
+        let Ok(text) = frontend::query(frame) else {
+            return self.forward_unread(Expect::Query);
+        };
+        let mut prepared = self.prepared(text);
+        if self.should_know_itself(&prepared) {
+            if !self.knows_itself() {
+                return Step::Wait;
+            }
+            prepared = self.prepared(text);
+        }
+        if self.server_is_quiet()
+            && let Some(step) = self.virtual_control(&prepared)
+        {
+            return step;
+        }
+        match self.look_up(&prepared, Protocol::Simple, &[], &[]) {
+            Lookup::Ask(need) => Step::Ask(need),
+            Lookup::Wait => Step::Wait,
+            Lookup::Hit(entry) => {
+                self.forget_unnamed(false);
+                let status = self.status();
+                self.to_client.put_shared(entry.frames());
+                self.to_client.put(backend::ready(status));
+                Step::Done
+            }
+            Lookup::Forward(recording) => {
+                if let Some(step) = self.mark_for(&prepared.plan) {
+                    return step;
+                }
+                let execution = Execution {
+                    recording,
+                    description: Description::InReply,
+                    deallocates: prepared.plan.effects.deallocates.clone(),
+                };
+                self.forward_query(&prepared, execution)
+            }
+        }
+    }
+
+    pub(crate) fn forward_query(&mut self, prepared: &Arc<Prepared>, execution: Execution) -> Step {
+        self.materialize_block();
+        if prepared.plan.effects.names {
+            self.materialize_names();
+        }
+        self.forget_unnamed(true);
+        self.note(&prepared.plan, &prepared.text);
+        let boundary = self.end_segment();
+        self.push_server(Expect::Query(execution, boundary), None);
+        Step::Forward
+    }
+
+    /// A message whose body is malformed: the server ends the connection over it.
+    fn forward_unread(&mut self, expect: impl FnOnce(Execution, Boundary) -> Expect) -> Step {
+        self.materialize_block();
+        let boundary = self.end_segment();
+        self.push_server(expect(Execution::default(), boundary), None);
+        Step::Forward
+    }
+
+    /// BEGIN, COMMIT and ROLLBACK that the server need not know of.
+    fn virtual_control(&mut self, prepared: &Arc<Prepared>) -> Option<Step> {
+        let tag = self.answer_control(prepared)?;
+        self.forget_unnamed(false);
+        backend::put_command_complete(self.to_client.tail(), tag);
+        let status = self.status();
+        self.to_client.put(backend::ready(status));
+        Some(Step::Done)
+    }
+
+    /// Carries out transaction control without the server, if that can be done, and returns the
+    /// tag of its CommandComplete. Nothing may be owed or on its way.
+    pub(crate) fn answer_control(&mut self, prepared: &Arc<Prepared>) -> Option<&'static [u8]> {
+        let control = prepared.plan.effects.control.as_ref()?;
+        match (control, &self.transaction.block) {
+            (Control::Begin(begin), Block::Idle) if begin.deferrable.is_none() => {
+                let identity = self.mirror.identity()?;
+                let read_committed = begin.isolation.map_or(identity.read_committed, |level| {
+                    level == Isolation::ReadCommitted
+                });
+                if !read_committed {
+                    return None;
+                }
+                self.transaction.block = Block::Virtual {
+                    begin: Arc::clone(prepared),
+                    read_committed,
+                };
+                Some(if begin.start_transaction {
+                    b"START TRANSACTION"
+                } else {
+                    b"BEGIN"
+                })
+            }
+            (Control::Commit { chain: false }, Block::Virtual { .. }) => {
+                self.end_virtual_block();
+                Some(b"COMMIT")
+            }
+            (Control::Rollback { chain: false }, Block::Virtual { .. }) => {
+                self.end_virtual_block();
+                Some(b"ROLLBACK")
+            }
+            _ => None,
+        }
+    }
+
+    fn end_virtual_block(&mut self) {
+        self.transaction.block = Block::Idle;
+        self.registry.end_portals(self.segment.segment);
+    }
+
+    /// A simple query destroys the unnamed statement and portal.
+    fn forget_unnamed(&mut self, forwarded: bool) {
+        self.registry.remove_statement(b"");
+        self.registry.remove_portal(b"");
+        if forwarded {
+            self.registry.server_unnamed = false;
+        }
+    }
+
+    /// Decides whether to ask the store about a statement, and takes in what it says.
+    pub(crate) fn look_up(
+        &mut self,
+        prepared: &Arc<Prepared>,
+        protocol: Protocol,
+        types: &[u8],
+        arguments: &[u8],
+    ) -> Lookup {
+        if let Some(reason) = prepared.refusal() {
+            if !self.granted {
+                self.shared.telemetry.bypass(reason).inc();
+            }
+            return Lookup::Forward(None);
+        }
+        if prepared.plan.read.is_err() {
+            return Lookup::Forward(None);
+        }
+        if let Some(answer) = self.answer.take() {
+            return self.answered(answer);
+        }
+        if let Err(reason) = self.may_look_up() {
+            self.shared.telemetry.bypass(reason).inc();
+            return Lookup::Forward(None);
+        }
+        let (Some(knowledge), Some(identity), Ok(ttl)) =
+            (&self.knowledge, self.mirror.identity(), prepared.ttl)
+        else {
+            self.shared.telemetry.bypass(Reason::NoCatalog).inc();
+            return Lookup::Forward(None);
+        };
+        let buffer = std::mem::take(&mut self.key_buffer);
+        let mut key = DigestBuilder::reusing(buffer);
+        key.digest(&identity.digest)
+            .digest(&prepared.digest)
+            .number(protocol as u64);
+        if matches!(protocol, Protocol::Extended) {
+            key.field(types).field(arguments);
+        }
+        let (key, buffer) = key.into_key();
+        self.key_buffer = buffer;
+        let (knowledge, statement) = (Arc::clone(knowledge), Arc::clone(prepared));
+        self.question = Some(Question {
+            key,
+            knowledge,
+            statement,
+            ttl,
+        });
+        Lookup::Ask(Need::LookUp)
+    }
+
+    fn answered(&mut self, answer: Answer) -> Lookup {
+        let telemetry = &self.shared.telemetry;
+        match answer {
+            Answer::Hit(entry) => {
+                if !self.queue.is_empty() {
+                    // Earlier replies are still owed, and could be newer than this one: ask again
+                    // when they have come.
+                    self.stall();
+                    return Lookup::Wait;
+                }
+                telemetry.hits.inc();
+                Lookup::Hit(entry)
+            }
+            Answer::Miss(stamp) => {
+                telemetry.misses.inc();
+                let question = self.question.take();
+                let record = |question| Box::new(Recording { question, stamp });
+                Lookup::Forward(question.map(record))
+            }
+            Answer::Nothing(reason) => {
+                telemetry.bypass(reason).inc();
+                Lookup::Forward(None)
+            }
+            Answer::Done => Lookup::Forward(None),
+        }
+    }
+
+    /// Whether a read may be looked up now, as far as the session goes.
+    fn may_look_up(&self) -> Result<(), Reason> {
+        self.transaction.allows_reads()?;
+        let segment = &self.segment;
+        if self.queue.has_control() || segment.control || segment.commits || segment.writes.any() {
+            return Err(Reason::Pipeline);
+        }
+        if self.transaction.is_open() && self.queue.boundaries().any(|it| it.writes.any()) {
+            return Err(Reason::TransactionWrites);
+        }
+        match self.mirror.identity() {
+            _ if self.knowledge.is_none() => Err(Reason::NoCatalog),
+            None => Err(Reason::SettingsUnknown),
+            Some(identity) if identity.temporary => Err(Reason::TemporaryObjects),
+            Some(_) => Ok(()),
+        }
+    }
+
+    /// Sets a mark, if the statement needs one before it may leave.
+    ///
+    /// Inside a block whose end is a statement of its own nothing becomes visible before that
+    /// statement; it is the one that is marked, with all that the block has written.
+    pub(crate) fn mark_for(&mut self, plan: &Plan) -> Option<Step> {
+        if std::mem::take(&mut self.granted) {
+            self.answer = None;
+            return None;
+        }
+        let effects = &plan.effects;
+        let unsure = self.queue.has_control() || self.segment.control;
+        let in_block = self.status() != backend::Status::Idle && !unsure;
+        let mut scopes = Writes::Nothing;
+        if !in_block || effects.commits || effects.tag_judges {
+            scopes.add(&plan.writes);
+        }
+        if matches!(effects.control, Some(Control::CommitPrepared(_))) {
+            // Another session prepared it, perhaps through another instance.
+            scopes.add(&Writes::Everything);
+        }
+        let ends = matches!(effects.control, Some(Control::Commit { .. }));
+        if ends || effects.commits || effects.tag_judges {
+            scopes.add(&self.transaction.writes);
+            scopes.add(&self.segment.writes);
+            for boundary in self.queue.boundaries() {
+                scopes.add(&boundary.writes);
+            }
+        }
+        if !scopes.any() {
+            return None;
+        }
+        let ticket = self.next_ticket;
+        self.next_ticket += 1;
+        self.segment.ticket = Some(ticket);
+        self.granted = true;
+        Some(Step::Ask(Need::Mark(ticket, scopes)))
+    }
+
+    /// Notes what a statement that is about to leave does to its segment.
+    pub(crate) fn note(&mut self, plan: &Plan, text: &[u8]) {
+        let effects = &plan.effects;
+        let segment = &mut self.segment;
+        if plan.writes.any() {
+            let first = !segment.writes.any() && segment.judged == Judged::No;
+            segment.judged = if effects.tag_judges && first {
+                Judged::Pending
+            } else {
+                Judged::Guilty
+            };
+        }
+        segment.writes.add(&plan.writes);
+        segment.commits |= effects.commits;
+        segment.temporary |= effects.temporary;
+        match &effects.control {
+            Some(Control::Begin(begin)) => {
+                segment.control = true;
+                segment.read_committed = begin.isolation.map_or_else(
+                    || {
+                        self.mirror
+                            .identity()
+                            .map(|identity| identity.read_committed)
+                    },
+                    |level| Some(level == Isolation::ReadCommitted),
+                );
+            }
+            Some(Control::Savepoint) => {}
+            Some(_) => segment.control = true,
+            None => segment.control |= effects.commits,
+        }
+        self.note_settings(plan, text);
+    }
+
+    fn note_settings(&mut self, plan: &Plan, text: &[u8]) {
+        let change = match &plan.effects.settings {
+            SettingsEffect::Untouched => return,
+            SettingsEffect::One(setting) if crate::identity::is_harmless(&setting.name) => return,
+            SettingsEffect::One(setting)
+                if setting.scope == SetScope::Local && !self.transaction.is_open() =>
+            {
+                // Outside a block it has no effect but a warning.
+                SettingsChange::Unknown
+            }
+            SettingsEffect::One(_) | SettingsEffect::ResetAll => {
+                SettingsChange::One(DigestBuilder::default().field(text).finish())
+            }
+            SettingsEffect::Unknown => SettingsChange::Unknown,
+        };
+        let names = match &plan.effects.settings {
+            SettingsEffect::One(setting) => {
+                matches!(
+                    &*setting.name,
+                    "search_path" | "role" | "session_authorization"
+                )
+            }
+            SettingsEffect::Untouched | SettingsEffect::ResetAll | SettingsEffect::Unknown => true,
+        };
+        self.segment.settings = match self.segment.settings {
+            SettingsChange::None => change,
+            SettingsChange::One(_) | SettingsChange::Unknown => SettingsChange::Unknown,
+        };
+        if self.transaction.is_open() || self.segment.control {
+            self.transaction.settings = true;
+        }
+        self.mirror.doubt(names);
+    }
+
+    /// Whether it pays, or is needed, to know the session's state before a statement is planned.
+    pub(crate) fn should_know_itself(&self, prepared: &Prepared) -> bool {
+        self.knowledge.is_some()
+            && self.mirror.can_ask()
+            && (prepared.candidate
+                || matches!(prepared.plan.effects.control, Some(Control::Begin(_)))
+                || (prepared.plan.writes.any() && self.mirror.naming().is_none()))
+    }
+
+    /// The segment ends with the message at hand.
+    pub(crate) fn end_segment(&mut self) -> Boundary {
+        // A simple query or function call does not end the messages of an unfinished segment.
+        let next = Boundary::new(self.segment.segment + 1);
+        std::mem::replace(&mut self.segment, next)
+    }
+}
+
+/// What to do with a statement that might be a hit.
+pub(crate) enum Lookup {
+    Ask(Need),
+    Wait,
+    Hit(cache::Entry),
+    Forward(Option<Box<Recording>>),
+}

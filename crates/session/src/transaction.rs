@@ -1,0 +1,102 @@
+//! The transaction block of a session, as the server reported it and as we predict it.
+
+use std::sync::Arc;
+
+use sql::{Reason, Writes};
+use wire::backend::Status;
+
+use crate::{prepared::Prepared, queue::Boundary};
+
+/// Where the session stands.
+#[derive(Debug, Default)]
+pub(crate) enum Block {
+    /// Outside a block.
+    #[default]
+    Idle,
+    /// The client has said BEGIN; the server does not know yet.
+    Virtual {
+        /// The statement, to be sent when something must reach the server.
+        begin: Arc<Prepared>,
+        /// Whether it will be READ COMMITTED.
+        read_committed: bool,
+    },
+    /// Inside a block.
+    Open {
+        /// Whether each statement sees what was committed before it.
+        read_committed: bool,
+    },
+    /// Inside a block that has failed.
+    Failed,
+}
+
+/// The present transaction.
+#[derive(Debug)]
+pub(crate) struct Transaction {
+    pub(crate) block: Block,
+    /// What the open block has written so far, as far as its replies have come.
+    pub(crate) writes: Writes,
+    /// Settings were changed inside the block: what holds after it only the server can tell.
+    pub(crate) settings: bool,
+}
+
+impl Default for Transaction {
+    fn default() -> Self {
+        Self {
+            block: Block::Idle,
+            writes: Writes::Nothing,
+            settings: false,
+        }
+    }
+}
+
+impl Transaction {
+    /// What ReadyForQuery says.
+    pub(crate) const fn status(&self) -> Status {
+        match self.block {
+            Block::Idle => Status::Idle,
+            Block::Virtual { .. } | Block::Open { .. } => Status::Transaction,
+            Block::Failed => Status::Failed,
+        }
+    }
+
+    /// Whether the server is inside a block.
+    pub(crate) const fn is_open(&self) -> bool {
+        matches!(self.block, Block::Open { .. } | Block::Failed)
+    }
+
+    /// Whether a read may be answered by others' versions of the data, as far as the block goes.
+    pub(crate) fn allows_reads(&self) -> Result<(), Reason> {
+        match self.block {
+            Block::Failed => Err(Reason::FailedTransaction),
+            Block::Virtual {
+                read_committed: false,
+                ..
+            }
+            | Block::Open {
+                read_committed: false,
+            } => Err(Reason::Isolation),
+            Block::Open { .. } if self.writes.any() => Err(Reason::TransactionWrites),
+            Block::Idle | Block::Virtual { .. } | Block::Open { .. } => Ok(()),
+        }
+    }
+
+    /// The server's ReadyForQuery at the end of `boundary`.
+    pub(crate) fn end(&mut self, status: Status, boundary: &Boundary) {
+        let read_committed = match (&self.block, boundary.read_committed) {
+            (_, Some(known)) => known,
+            (Block::Open { read_committed }, None) => *read_committed && !boundary.control,
+            (Block::Idle | Block::Virtual { .. } | Block::Failed, None) => false,
+        };
+        match status {
+            Status::Idle => *self = Self::default(),
+            Status::Transaction => {
+                self.writes.add(&boundary.writes);
+                self.block = Block::Open { read_committed };
+            }
+            Status::Failed => {
+                self.writes.add(&boundary.writes);
+                self.block = Block::Failed;
+            }
+        }
+    }
+}
