@@ -8,6 +8,7 @@
 
 mod analysis;
 mod clock;
+mod effects;
 mod plan;
 mod reason;
 mod scan;

@@ -1,0 +1,143 @@
+//! Functions whose bodies cannot be read, but are known.
+
+/// What a function of the server itself does beside returning a value.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Builtin {
+    /// Nothing that a reply or a session's settings could depend on. Sequences, large objects,
+    /// locks and notifications count as nothing: no reply over them is recorded.
+    Harmless,
+    /// Changes a setting.
+    Sets,
+    /// Runs text as SQL, or changes definitions or the server's configuration.
+    Anything,
+}
+
+/// Places a function of the server; `volatile` is what its declaration says.
+pub(super) fn builtin(name: &str, volatile: bool) -> Builtin {
+    match name {
+        "set_config" => Builtin::Sets,
+        // The overload that takes three queries is pure.
+        "ts_rewrite" if volatile => Builtin::Anything,
+        _ if ANYTHING.contains(&name) || name.starts_with("binary_upgrade_") => Builtin::Anything,
+        _ => Builtin::Harmless,
+    }
+}
+
+/// Whether the C functions of an extension write no table. Those in SQL or PL/pgSQL are read like
+/// any other.
+pub(super) fn is_harmless_extension(name: &str) -> bool {
+    HARMLESS.contains(&name)
+}
+
+/// Builtins that run text as SQL or read whole schemas (views among them), and those that change
+/// definitions, statistics or configuration.
+const ANYTHING: [&str; 25] = [
+    "query_to_xml",
+    "query_to_xmlschema",
+    "query_to_xml_and_xmlschema",
+    "cursor_to_xml",
+    "cursor_to_xmlschema",
+    "table_to_xml",
+    "table_to_xmlschema",
+    "table_to_xml_and_xmlschema",
+    "schema_to_xml",
+    "schema_to_xmlschema",
+    "schema_to_xml_and_xmlschema",
+    "database_to_xml",
+    "database_to_xmlschema",
+    "database_to_xml_and_xmlschema",
+    "ts_stat",
+    "pg_reload_conf",
+    "pg_promote",
+    "pg_import_system_collations",
+    "pg_extension_config_dump",
+    "pg_nextoid",
+    "pg_stop_making_pinned_objects",
+    "pg_restore_relation_stats",
+    "pg_restore_attribute_stats",
+    "pg_clear_relation_stats",
+    "pg_clear_attribute_stats",
+];
+
+/// Absent on purpose, because they run SQL: `dblink`, `tablefunc`, `xml2`, `refint`, `pg_cron`,
+/// `postgis_topology`, `temporal_tables`.
+const HARMLESS: [&str; 47] = [
+    "amcheck",
+    "autoinc",
+    "bloom",
+    "btree_gin",
+    "btree_gist",
+    "citext",
+    "cube",
+    "dict_int",
+    "dict_xsyn",
+    "earthdistance",
+    "fuzzystrmatch",
+    "h3",
+    "hll",
+    "hstore",
+    "hypopg",
+    "insert_username",
+    "intagg",
+    "intarray",
+    "ip4r",
+    "isn",
+    "lo",
+    "ltree",
+    "moddatetime",
+    "pageinspect",
+    "pg_bigm",
+    "pg_buffercache",
+    "pg_freespacemap",
+    "pg_hashids",
+    "pg_prewarm",
+    "pg_stat_statements",
+    "pg_trgm",
+    "pg_uuidv7",
+    "pg_walinspect",
+    "pgcrypto",
+    "pgrowlocks",
+    "pgstattuple",
+    "postgis",
+    "postgis_raster",
+    "prefix",
+    "rum",
+    "seg",
+    "semver",
+    "sslinfo",
+    "tcn",
+    "unaccent",
+    "uuid-ossp",
+    "vector",
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_builtins_that_run_text_or_change_definitions_may_do_anything() {
+        for name in [
+            "query_to_xml",
+            "ts_stat",
+            "pg_reload_conf",
+            "binary_upgrade_set_next_oid",
+        ] {
+            assert_eq!(builtin(name, true), Builtin::Anything, "{name}");
+        }
+        assert_eq!(builtin("ts_rewrite", true), Builtin::Anything);
+        assert_eq!(builtin("ts_rewrite", false), Builtin::Harmless);
+        assert_eq!(builtin("set_config", true), Builtin::Sets);
+        for name in ["lower", "now", "nextval", "pg_notify", "lo_create"] {
+            assert_eq!(builtin(name, true), Builtin::Harmless, "{name}");
+        }
+    }
+
+    #[test]
+    fn extensions_that_run_sql_are_not_harmless() {
+        assert!(is_harmless_extension("pgcrypto"));
+        for name in ["dblink", "postgres_fdw", "tablefunc", "pg_cron", ""] {
+            assert!(!is_harmless_extension(name), "{name}");
+        }
+    }
+}
