@@ -88,10 +88,11 @@ pub struct Relation {
     pub temporary: bool,
     /// `relpersistence = 'u'`.
     pub unlogged: bool,
-    /// Names and types of its live columns, in order; system columns are not listed.
+    /// Names and types of its live columns, in order; system columns are not listed. Empty for
+    /// sequences, composite types and whatever came with `initdb`.
     pub columns: Box<[(Box<str>, TypeId)]>,
     /// For a view or materialized view: its query as `pg_get_viewdef` prints it under an empty
-    /// `search_path`, every name outside `pg_catalog` qualified.
+    /// `search_path`, every name outside `pg_catalog` qualified. `None` if it came with `initdb`.
     pub definition: Option<Box<str>>,
     /// For a view: `security_invoker` is set.
     pub security_invoker: bool,
@@ -248,7 +249,7 @@ pub struct Cast {
 pub struct Depends {
     /// The view or materialized view.
     pub view: RelationId,
-    /// A relation it names at any depth.
+    /// A relation that its query names, subqueries included; not what that relation names in turn.
     pub relation: RelationId,
 }
 

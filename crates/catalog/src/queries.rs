@@ -65,8 +65,10 @@ pub struct Query {
 ///
 /// The settings decide how `pg_get_viewdef` and its kin print: names qualified, backslashes plain.
 /// These functions lock the tables they print, so a transaction that holds ACCESS EXCLUSIVE blocks
-/// them: better no snapshot for now than a control connection that hangs. Compiling the statements
-/// would cost more than running them.
+/// them: better no snapshot for now than a control connection that hangs. They also look past the
+/// transaction's moment: where a definition has changed meanwhile they print the new one, and where
+/// it is gone they may fail, which a second attempt cures. Compiling the statements would cost more
+/// than running them.
 pub const BEGIN: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; \
     SET LOCAL search_path = ''; SET LOCAL jit = off; SET LOCAL quote_all_identifiers = off; \
     SET LOCAL standard_conforming_strings = on; \

@@ -7,6 +7,8 @@
 //!
 //! Invariant: an outcome names at least every relation whose rows may change. Names in bodies stand
 //! for every object they could mean in any schema, and a body that cannot be read for anything.
+//! Temporary relations are left out: a body that writes one it did not find may do anything, and
+//! what a temporary view calls is the affair of whoever created it.
 //!
 //! What a text mentions is [`body`]'s affair, which functions are known without a body [`known`]'s.
 
@@ -266,7 +268,14 @@ impl Walk<'_> {
     fn rows(&mut self, table: &Relation, event: Event) {
         let snapshot = &*self.effects.snapshot;
         self.touched.insert(table.id);
-        self.touched.extend(snapshot.ancestors(table.id));
+        for ancestor in snapshot.ancestors(table.id) {
+            self.touched.insert(ancestor);
+            // The key of a partitioned table is computed for its partitions as well.
+            let uses = snapshot
+                .uses(ancestor)
+                .filter(|uses| uses.moment == Moment::Write);
+            self.open.extend(uses.map(|uses| Node::Call(uses.function)));
+        }
         // An update that moves a row deletes it in one partition and inserts it in another.
         let moves = event == Event::Update && table.kind == RelationKind::PartitionedTable;
         for child in snapshot.descendants(table.id) {

@@ -385,6 +385,17 @@ fn defaults_run_on_writes_and_policies_on_reads_too() {
 }
 
 #[test]
+fn the_key_of_a_partitioned_table_is_computed_for_its_partitions() {
+    let (mut db, [city, person, _]) = db();
+    let leaf = db.table("public", "leaf", &["id"]);
+    db.inherit(leaf, city);
+    let key = db.plpgsql("key", "BEGIN INSERT INTO person VALUES (1); RETURN 1; END");
+    db.uses(city, key, Moment::Write);
+    let writes = effects(db).of_write(leaf, Event::Insert).writes;
+    assert_eq!(writes, relations(&[city, leaf, person]));
+}
+
+#[test]
 fn casts_and_operators_may_run_in_any_statement() {
     let (mut db, [city, person, _]) = db();
     let convert = db.plpgsql("convert", "BEGIN DELETE FROM person; RETURN 1; END");
