@@ -362,3 +362,35 @@ fn same(expected: &[(char, Message)], found: &[(char, Message)]) -> Result<()> {
     );
     Ok(())
 }
+
+/// Runs named conversations in a database filled by `fixture`, and fails with all that differ.
+///
+/// The hits they bring together must be at least `hits`: a proxy that never answers by itself
+/// passes every comparison.
+pub fn check_all(
+    version: crate::Version,
+    fixture: &str,
+    hits: f64,
+    talks: Vec<(&str, Talk)>,
+) -> Result<()> {
+    let postgres = crate::Postgres::shared(version);
+    let database = postgres.database()?;
+    database.connect()?.run(fixture)?;
+    let pgmemo = Pgmemo::start(postgres, crate::Store::Memory, &[])?;
+    let before = pgmemo.metrics()?;
+    let count = talks.len();
+    let failures: Vec<_> = talks
+        .into_iter()
+        .filter_map(|(name, talk)| {
+            let error = talk.check(&database, &pgmemo).err()?;
+            Some(format!("--- {name}\n{error:#}"))
+        })
+        .collect();
+    ensure!(
+        failures.is_empty(),
+        "{} of {count} conversations differ\n{}",
+        failures.len(),
+        failures.join("\n")
+    );
+    pgmemo.expect_hits_since(&before, hits)
+}

@@ -36,6 +36,10 @@ pub(crate) fn all() -> Result<()> {
     Ok(())
 }
 
+fn formatting() -> Result<()> {
+    run(cargo().args(["fmt", "--all", "--check"]))
+}
+
 fn lints() -> Result<()> {
     let mut clippy = cargo();
     run(clippy.args([

@@ -53,11 +53,11 @@ impl Workload {
             .context("pgbench says no tps")?;
         let mut times = take_times(&self.0)?;
         times.sort_unstable();
-        let at = |share: f64| times.get((times.len() as f64 * share) as usize).copied();
+        let at = |percent: usize| times.get(times.len() * percent / 100).copied();
         Ok(Measured {
             tps: tps.parse()?,
-            p50_us: at(0.50).context("pgbench logged nothing")?,
-            p99_us: at(0.99).context("pgbench logged nothing")?,
+            p50_us: at(50).context("pgbench logged nothing")?,
+            p99_us: at(99).context("pgbench logged nothing")?,
         })
     }
 
