@@ -8,6 +8,7 @@
 
 mod limits;
 mod memory;
+mod redis;
 mod status;
 
 use std::{sync::Arc, time::Duration};
@@ -17,6 +18,7 @@ use catalog::{DatabaseId, RelationId};
 
 pub use limits::Limits;
 pub use memory::Memory;
+pub use redis::{Redis, RedisSettings, StoreError};
 pub use status::{State, Status, Trouble};
 
 /// What a lookup asks.
@@ -71,6 +73,8 @@ pub struct Fill {
 pub enum Store {
     /// In this process.
     Memory(Arc<Memory>),
+    /// In Redis, shared by all instances.
+    Redis(Arc<Redis>),
 }
 
 impl Store {
@@ -79,12 +83,22 @@ impl Store {
         Self::Memory(Arc::new(Memory::new(limits)))
     }
 
+    /// A store in Redis. Never waits for Redis; its tasks run on the current tokio runtime.
+    ///
+    /// # Errors
+    ///
+    /// When the settings cannot be used, or outside a tokio runtime.
+    pub fn redis(settings: RedisSettings, limits: Limits) -> Result<Self, StoreError> {
+        Ok(Self::Redis(Arc::new(Redis::new(settings, limits)?)))
+    }
+
     /// Looks a reply up.
     ///
     /// In memory this never waits. Cancel safe.
     pub async fn look_up(&self, question: &Question<'_>) -> Found {
         match self {
             Self::Memory(memory) => memory.look_up(question),
+            Self::Redis(redis) => redis.look_up(question).await,
         }
     }
 
@@ -93,23 +107,27 @@ impl Store {
     pub async fn epoch(&self, database: DatabaseId) -> Option<Version> {
         match self {
             Self::Memory(memory) => memory.epoch(database),
+            Self::Redis(redis) => redis.epoch(database).await,
         }
     }
 
     /// Takes away the current versions of `scopes` until the mark ends.
     ///
-    /// To be awaited before anything leaves that could make the change visible. Not cancel safe in
-    /// one respect: a mark that was sent and not returned ends as a bump, by its lease.
+    /// To be awaited before anything leaves that could make the change visible. Never waits longer
+    /// than the store's deadline; a mark that does not arrive in time ends all the same.
+    /// Not cancel safe: cancelled, it may end as a bump, which costs misses and no more.
     pub async fn mark(&self, scopes: &[Scope]) -> Mark {
         match self {
             Self::Memory(memory) => Mark(Held::Memory(memory.mark(scopes))),
+            Self::Redis(redis) => Mark(Held::Redis(redis.mark(scopes).await)),
         }
     }
 
-    /// Remembers a reply. Never waits; refuses it if its stamp no longer holds.
+    /// Remembers a reply. Never waits; refuses it, now or at every lookup, if its stamp no longer holds.
     pub fn fill(&self, fill: Fill) {
         match self {
             Self::Memory(memory) => memory.fill(fill),
+            Self::Redis(redis) => redis.fill(fill),
         }
     }
 
@@ -117,6 +135,7 @@ impl Store {
     pub fn status(&self) -> Status {
         match self {
             Self::Memory(memory) => memory.status(),
+            Self::Redis(redis) => redis.status(),
         }
     }
 
@@ -124,6 +143,7 @@ impl Store {
     pub async fn shutdown(&self) {
         match self {
             Self::Memory(_) => {}
+            Self::Redis(redis) => redis.shutdown().await,
         }
     }
 }
@@ -138,6 +158,7 @@ pub struct Mark(Held);
 #[derive(Debug)]
 enum Held {
     Memory(memory::Hold),
+    Redis(redis::Hold),
 }
 
 impl Mark {
@@ -148,6 +169,7 @@ impl Mark {
     pub async fn bump(self) {
         match self.0 {
             Held::Memory(hold) => drop(hold),
+            Held::Redis(hold) => hold.bump().await,
         }
     }
 
@@ -157,6 +179,7 @@ impl Mark {
     pub async fn clear(self) {
         match self.0 {
             Held::Memory(hold) => hold.clear(),
+            Held::Redis(hold) => hold.clear().await,
         }
     }
 }

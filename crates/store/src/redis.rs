@@ -1,0 +1,383 @@
+//! The store in Redis, which all instances share.
+//!
+//! # What holds
+//!
+//! A reply is served only if, in one round trip on a verified connection to a master, its stamp
+//! equalled the versions there. Whatever Redis loses, forgets or repeats, the following keep a
+//! reply that is older than an acknowledged write from being served:
+//!
+//! - A version is a random token. One that is missing (evicted, flushed, expired) gets another.
+//! - A connection is believed only by the name that its verification gave it (`line`): after any
+//!   reconnection nothing is served until somebody has looked which server is there.
+//! - Every database has a *term* in Redis: the server that was verified, and a random generation
+//!   that is part of every stamp. If the server is another than the term says, because it was
+//!   restarted, restored or promoted, the generation changes and with it every stamp. If it is
+//!   another than *this instance* last worked with, the instance changes the generation too,
+//!   because its own bumps may not have reached the new one.
+//! - A mark is a lease, renewed while it is held, that ends in a new version unless it was cleared.
+//! - A bump that is not known to have arrived is owed (`debts`): this instance serves nothing until
+//!   it has arrived.
+//! - Every instance has a membership with a lease. When one falls silent, the first to notice
+//!   changes the generation: all that its lost marks and bumps could have outdated is given up.
+//!
+//! # What does not
+//!
+//! - While an instance is cut off from Redis, *other* instances do not hear of the writes that go
+//!   through it. Entries recorded before it fell silent are given up within six seconds; those
+//!   recorded later may miss its writes until it is back, or their TTL ends, as with writes that
+//!   bypass pgmemo.
+//! - Replication of Redis is asynchronous. If a master fails, bumps it had acknowledged may be
+//!   missing in its successor until the instance that sent them has come over, which takes it about
+//!   a second; during a split brain, until the split ends.
+//! - A server that is demoted and promoted again within a second, with no client disconnected and
+//!   nothing asked of it meanwhile, goes unnoticed for up to a second.
+//! - A Redis that refuses writes (read-only, out of memory, failed persistence) is soon not used.
+//!
+//! Redis 6.2 or later, alone or behind Sentinel.
+
+mod debts;
+mod hold;
+mod line;
+mod names;
+mod scripts;
+mod shared;
+mod tasks;
+mod value;
+mod version;
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use cache::{Scope, Stamp, Version};
+use catalog::DatabaseId;
+use fred::{
+    interfaces::ClientLike,
+    types::{
+        Builder, RespVersion, Value,
+        config::{Config, ReconnectPolicy, UnresponsiveConfig},
+    },
+};
+use tokio::{runtime::Handle, sync::Semaphore};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{Fill, Found, Limits, Question, State, Status, Trouble};
+pub(crate) use hold::Hold;
+use line::{Line, Patience, Trust, command};
+use names::{Dice, Token};
+use shared::{Database, Shared, millis};
+use value::Stored;
+use version::Seen;
+
+/// Where Redis is and how it is used.
+#[derive(Clone, Eq, PartialEq)]
+pub struct RedisSettings {
+    /// `redis://`, `rediss://`, `redis-sentinel://`, `rediss-sentinel://`, `redis+unix://`.
+    pub url: String,
+    /// The longest a client waits for one lookup, mark or bump.
+    pub deadline: Duration,
+    /// Prefix of all keys, without braces.
+    pub prefix: String,
+    /// Connections; at least one is made.
+    pub connections: usize,
+}
+
+impl fmt::Debug for RedisSettings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The URL may hold a password.
+        f.debug_struct("RedisSettings")
+            .field("deadline", &self.deadline)
+            .field("prefix", &self.prefix)
+            .field("connections", &self.connections)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A Redis store cannot be made.
+#[derive(Debug, Eq, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum StoreError {
+    /// The client does not understand the URL.
+    #[error("the URL of redis cannot be used: {0}")]
+    Url(String),
+
+    /// A cluster has many masters, and terms are kept for one.
+    #[error("a redis cluster cannot be used yet; give the URL of one server, or of sentinels")]
+    Clustered,
+
+    /// Braces mark the part of a key that decides where it lies.
+    #[error("the prefix `{0}` holds a brace")]
+    Prefix(String),
+
+    /// Background tasks need a tokio runtime.
+    #[error("there is no tokio runtime")]
+    NoRuntime,
+
+    /// The system gave no random numbers.
+    #[error("the system gave no random numbers: {0}")]
+    Entropy(String),
+}
+
+/// Replies and versions in Redis.
+#[derive(Debug)]
+pub struct Redis {
+    shared: Arc<Shared>,
+    tasks: TaskTracker,
+    stop: CancellationToken,
+    /// KiB of fills that may be on their way.
+    room: Arc<Semaphore>,
+}
+
+impl Redis {
+    /// Starts connecting; never waits for Redis.
+    ///
+    /// # Errors
+    ///
+    /// When the settings cannot be used, or outside a tokio runtime.
+    pub fn new(settings: RedisSettings, limits: Limits) -> Result<Self, StoreError> {
+        let runtime = Handle::try_current().map_err(|_| StoreError::NoRuntime)?;
+        if settings.prefix.contains(['{', '}']) {
+            return Err(StoreError::Prefix(settings.prefix));
+        }
+        let dice = Dice::new().map_err(|error| StoreError::Entropy(error.to_string()))?;
+        let lines = (0..settings.connections.max(1)).map(|_| connect(&settings));
+        let lines = lines.collect::<Result<_, _>>()?;
+        let shared = Arc::new(Shared::new(lines, settings.prefix, limits, dice));
+        let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
+        for index in 0..shared.lines.len() {
+            tasks.spawn_on(
+                tasks::tend(Arc::clone(&shared), index, stop.clone()),
+                &runtime,
+            );
+        }
+        tasks.spawn_on(tasks::keep(Arc::clone(&shared), stop.clone()), &runtime);
+        Ok(Self {
+            shared,
+            tasks,
+            stop,
+            room: Arc::new(Semaphore::new(FILLS_KIB_MAX)),
+        })
+    }
+
+    pub(crate) async fn look_up(&self, question: &Question<'_>) -> Found {
+        if self.shared.debts.any() {
+            return Found::Unavailable;
+        }
+        let Some((line, trust)) = self.shared.line() else {
+            return Found::Unavailable;
+        };
+        let database = self.shared.database(question.database);
+        self.ask((line, &trust), &database, question)
+            .await
+            .unwrap_or_else(|trouble| {
+                self.shared.note(trouble);
+                Found::Unavailable
+            })
+    }
+
+    async fn ask(
+        &self,
+        by: (&Line, &Trust),
+        database: &Database,
+        question: &Question<'_>,
+    ) -> Result<Found, Trouble> {
+        let relations = question.relations;
+        let mut reading = self
+            .shared
+            .read(by, database, relations, Some(question.key))
+            .await?;
+        if reading.versions.contains(&Seen::Missing) {
+            let scopes: Vec<_> = database.scopes(relations).collect();
+            reading.versions = self.shared.look(by.0, Patience::Client, &scopes).await?;
+            reading.reply = None;
+        }
+        let Some(stamp) = stamp(reading.generation, &reading.versions) else {
+            self.shared.suspect(database.scopes(relations));
+            return Ok(Found::InFlight);
+        };
+        if stamp.versions().first() != Some(&question.epoch) {
+            return Ok(Found::Outdated);
+        }
+        let Some(value) = reading.reply else {
+            return Ok(Found::Miss(stamp));
+        };
+        let Some(Stored {
+            stamp: seen,
+            ttl,
+            entry,
+        }) = value::decode(question.key, &value)
+        else {
+            self.shared.troubles.add(Trouble::Damaged);
+            return Ok(Found::Miss(stamp));
+        };
+        // The age is Redis's affair. What was recorded under a longer rule may be too old for
+        // today's; a clock to tell would have to be the same everywhere.
+        let holds = seen == stamp && ttl <= question.ttl;
+        Ok(if holds {
+            Found::Hit(entry)
+        } else {
+            Found::Miss(stamp)
+        })
+    }
+
+    pub(crate) async fn epoch(&self, id: DatabaseId) -> Option<Version> {
+        let shared = &self.shared;
+        let read = async {
+            let (line, trust) = shared.line().ok_or(Trouble::Disconnected)?;
+            let database = shared.database(id);
+            if !database.is_claimed(&trust) {
+                shared
+                    .keep((line, &trust), Patience::Client, &database, false)
+                    .await?;
+            }
+            let mut reading = shared.read((line, &trust), &database, &[], None).await?;
+            if reading.versions.contains(&Seen::Missing) {
+                reading.versions = shared
+                    .look(line, Patience::Client, &[Scope::Epoch(id)])
+                    .await?;
+            }
+            Ok(reading)
+        };
+        if shared.debts.any() {
+            return None;
+        }
+        let reading = read
+            .await
+            .inspect_err(|&trouble| shared.note(trouble))
+            .ok()?;
+        let Some(stamp) = stamp(reading.generation, &reading.versions) else {
+            shared.suspect(std::iter::once(Scope::Epoch(id)));
+            return None;
+        };
+        stamp.versions().first().copied()
+    }
+
+    pub(crate) async fn mark(&self, scopes: &[Scope]) -> Hold {
+        Hold::new(Arc::clone(&self.shared), scopes).await
+    }
+
+    /// Sends a reply on its way. Under a stamp that no longer holds it does no harm: every lookup
+    /// compares.
+    pub(crate) fn fill(&self, fill: Fill) {
+        let Fill {
+            key,
+            database,
+            relations: _,
+            stamp,
+            entry,
+            ttl,
+        } = fill;
+        let (shared, bytes) = (Arc::clone(&self.shared), entry.len());
+        if bytes as u64 > shared.limits.entry_bytes_max {
+            return shared.troubles.add(Trouble::TooLarge);
+        }
+        let Some(value) = value::encode(&key, &Stored { stamp, ttl, entry }) else {
+            return shared.troubles.add(Trouble::TooLarge);
+        };
+        let kib = u32::try_from(bytes / 1024 + 1).unwrap_or(u32::MAX);
+        let room = Arc::clone(&self.room).try_acquire_many_owned(kib);
+        let (Ok(room), Ok(runtime)) = (room, Handle::try_current()) else {
+            return shared.troubles.add(Trouble::Busy);
+        };
+        let lasts = shared.limits.ttl_jitter(ttl, shared.dice.number());
+        let deliver = async move {
+            let _room = room;
+            let Some((line, _)) = shared.line() else {
+                return shared.troubles.add(Trouble::Disconnected);
+            };
+            let key = shared.database(database).keys.reply(&key);
+            let words = [key, Value::Bytes(value), "PX".into(), millis(lasts)];
+            let set = command("SET", words);
+            if let Err(error) = line.ask_one(Patience::Background, set).await {
+                shared.troubles.add(line::classify(&error));
+            }
+        };
+        if lasts >= Duration::from_millis(1) {
+            self.tasks.spawn_on(deliver, &runtime);
+        }
+    }
+
+    pub(crate) fn status(&self) -> Status {
+        let shared = &self.shared;
+        let owed = shared.debts.count();
+        let state = if owed > 0 {
+            State::Fenced
+        } else if shared.lines.iter().any(|line| line.trust().is_some()) {
+            State::Up
+        } else {
+            State::Down
+        };
+        let mut status = shared.troubles.status(state);
+        status.owed = owed;
+        status
+    }
+
+    pub(crate) async fn shutdown(&self) {
+        self.stop.cancel();
+        self.tasks.close();
+        self.tasks.wait().await;
+        tasks::leave(&self.shared).await;
+    }
+}
+
+impl Drop for Redis {
+    /// Without [`Redis::shutdown`], others take our silence for a failure.
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+/// The stamp of these versions; `None` if one of them is not current.
+///
+/// The first version is the epoch combined with the generation: both are random, so a change of
+/// either is a change of the whole.
+fn stamp(generation: Token, versions: &[Seen]) -> Option<Stamp> {
+    let mut mask = u128::from_ne_bytes(generation);
+    let versions = versions.iter().map(|seen| match *seen {
+        Seen::Current(token) => {
+            let masked = u128::from_ne_bytes(token) ^ std::mem::take(&mut mask);
+            Some(Version::from_bytes(masked.to_ne_bytes()))
+        }
+        Seen::Written | Seen::Missing => None,
+    });
+    versions.collect::<Option<Vec<_>>>().map(Stamp::new)
+}
+
+/// A connection that is made, and made again, in the background.
+fn connect(settings: &RedisSettings) -> Result<Line, StoreError> {
+    let refused = |error: fred::error::Error| StoreError::Url(error.details().to_owned());
+    let mut config = Config::from_url(&settings.url).map_err(refused)?;
+    if config.server.is_clustered() {
+        return Err(StoreError::Clustered);
+    }
+    config.version = RespVersion::RESP3;
+    config.fail_fast = false;
+    let client = Builder::from_config(config)
+        .with_connection_config(|connection| {
+            connection.connection_timeout = CONNECT_TIMEOUT;
+            connection.internal_command_timeout = CONNECT_TIMEOUT;
+            connection.max_command_attempts = 1;
+            connection.max_command_buffer_len = COMMANDS_MAX;
+            connection.reconnect_on_auth_error = true;
+            connection.unresponsive = UnresponsiveConfig {
+                max_timeout: Some(UNRESPONSIVE),
+                interval: UNRESPONSIVE / 5,
+            };
+        })
+        .set_policy(ReconnectPolicy::new_exponential(0, 50, 1000, 2))
+        .build()
+        .map_err(refused)?;
+    // The task ends with `quit`, or with the runtime; its outcome shows in the line's trust.
+    drop(client.connect());
+    Ok(Line::new(client, settings.deadline))
+}
+
+/// How long connecting may take, and each step of it.
+const CONNECT_TIMEOUT: Duration = Duration::from_millis(500);
+
+/// A connection on which an answer is overdue by this much is given up.
+const UNRESPONSIVE: Duration = Duration::from_secs(1);
+
+/// Commands waiting to be written, per connection.
+const COMMANDS_MAX: usize = 4096;
+
+/// All fills that are on their way together, in KiB.
+const FILLS_KIB_MAX: usize = 16 * 1024;

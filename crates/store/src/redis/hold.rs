@@ -1,0 +1,113 @@
+//! Marks: what this instance is writing.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
+use cache::Scope;
+
+use super::{debts::Fence, names::Token, shared::Shared, version::Operation};
+
+/// Scopes of one mark, sorted, each once.
+pub(super) type Scopes = Arc<[Scope]>;
+
+/// A mark that has been sent. Dropped, its bump is owed.
+#[derive(Debug)]
+pub(crate) struct Hold {
+    shared: Arc<Shared>,
+    mark: Token,
+    scopes: Scopes,
+    /// The mark did not arrive: others may not know, so at least we serve nothing.
+    fence: Option<Fence>,
+    ended: bool,
+}
+
+impl Hold {
+    /// Sends a mark. Whatever becomes of it, what is returned ends it.
+    ///
+    /// Not cancel safe: cancelled, the mark ends as a bump in the background.
+    pub(super) async fn new(shared: Arc<Shared>, scopes: &[Scope]) -> Self {
+        let mut scopes = scopes.to_vec();
+        scopes.sort_unstable();
+        scopes.dedup();
+        let scopes: Scopes = scopes.into();
+        let mark = shared.dice.token();
+        shared.held.insert(mark, Arc::clone(&scopes));
+        let mut hold = Self {
+            shared,
+            mark,
+            scopes,
+            fence: None,
+            ended: false,
+        };
+        if hold.tell(Operation::Mark).await != Some(true) {
+            hold.fence = Some(hold.shared.debts.fence());
+        }
+        hold
+    }
+
+    /// Ends it with new versions. Cancel safe: cancelled, the bump is owed.
+    pub(crate) async fn bump(mut self) {
+        self.ended = self.tell(Operation::Bump).await.is_some();
+    }
+
+    /// Ends it without.
+    ///
+    /// If that does not arrive, the lease ends in new versions, which costs misses and no more.
+    /// Not cancel safe: cancelled, it ends as a bump.
+    pub(crate) async fn clear(mut self) {
+        self.shared.held.remove(&self.mark);
+        self.tell(Operation::Clear).await;
+        self.ended = true;
+    }
+
+    /// Whether all objects took the operation; `None` if it is not known to have arrived.
+    async fn tell(&self, operation: Operation) -> Option<bool> {
+        self.shared
+            .tell(operation, &self.mark, &self.scopes)
+            .await
+            .ok()
+    }
+}
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        self.shared.held.remove(&self.mark);
+        if !self.ended {
+            self.shared.owe(self.mark, &self.scopes);
+        }
+    }
+}
+
+/// All marks that have not ended, to be renewed.
+#[derive(Debug, Default)]
+pub(super) struct Held(Mutex<HashMap<Token, (Scopes, Instant)>>);
+
+impl Held {
+    fn insert(&self, mark: Token, scopes: Scopes) {
+        self.marks().insert(mark, (scopes, Instant::now()));
+    }
+
+    fn remove(&self, mark: &Token) {
+        self.marks().remove(mark);
+    }
+
+    /// Those that were sent or renewed longer ago than `age`, which counts as renewing them.
+    pub(super) fn older_than(&self, age: Duration) -> Vec<(Token, Scopes)> {
+        let now = Instant::now();
+        let mut old = Vec::new();
+        for (mark, (scopes, renewed)) in self.marks().iter_mut() {
+            if now.saturating_duration_since(*renewed) >= age {
+                *renewed = now;
+                old.push((*mark, Arc::clone(scopes)));
+            }
+        }
+        old
+    }
+
+    fn marks(&self) -> MutexGuard<'_, HashMap<Token, (Scopes, Instant)>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

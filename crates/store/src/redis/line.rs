@@ -1,0 +1,310 @@
+//! One connection to Redis, and whether it is to be believed.
+//!
+//! Invariant: what a line answers is believed only together with the name that its verification
+//! gave to that very connection. A connection that was replaced behind our back has no name, so
+//! its answers are dropped until somebody has looked who is there now.
+//!
+//! A line that fails loses its trust and is not asked again until it is verified: that is the
+//! circuit breaker, and there is no other.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
+};
+
+use arc_swap::ArcSwapOption;
+use bytes::Bytes;
+use fred::{
+    clients::Client,
+    error::{Error, ErrorKind},
+    interfaces::ClientLike,
+    types::{ClusterHash, CustomCommand, Value, config::Options},
+};
+use tokio::sync::Notify;
+
+use super::{
+    names::Token,
+    scripts::{IDENTITY, KEEP, VERSIONS},
+};
+use crate::Trouble;
+
+/// A connection that fred replaces when it is lost.
+#[derive(Debug)]
+pub(super) struct Line {
+    client: Client,
+    /// How long a client may wait.
+    deadline: Duration,
+    trust: ArcSwapOption<Trust>,
+    /// Deadlines missed in a row.
+    missed: AtomicU32,
+    lost: Notify,
+}
+
+/// The result of a verification.
+#[derive(Debug)]
+pub(super) struct Trust {
+    /// What `CLIENT GETNAME` answers on the connection that was verified, and on no other.
+    name: Bytes,
+    /// The server it leads to.
+    pub(super) server: Server,
+}
+
+/// Names a Redis process and its term as a master: 40 hexadecimal digits.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) struct Server([u8; 40]);
+
+impl Server {
+    pub(super) fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        bytes.try_into().ok().map(Self)
+    }
+
+    /// The generation in a term, if the term is this server's.
+    pub(super) fn generation(&self, term: Option<&[u8]>) -> Option<Token> {
+        term?.strip_prefix(&self.0)?.try_into().ok()
+    }
+}
+
+/// Who waits for an answer.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Patience {
+    /// A client: no longer than the deadline.
+    Client,
+    /// A background task.
+    Background,
+}
+
+/// A command's name and arguments.
+#[derive(Debug)]
+pub(super) struct Command(CustomCommand, Vec<Value>);
+
+pub(super) fn command(name: &'static str, words: impl IntoIterator<Item = Value>) -> Command {
+    let name = CustomCommand::new_static(name, ClusterHash::FirstKey, false);
+    Command(name, words.into_iter().collect())
+}
+
+impl Line {
+    pub(super) fn new(client: Client, deadline: Duration) -> Self {
+        Self {
+            client,
+            deadline,
+            trust: ArcSwapOption::empty(),
+            missed: AtomicU32::new(0),
+            lost: Notify::new(),
+        }
+    }
+
+    pub(super) const fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// The last verification, unless the line has failed since.
+    pub(super) fn trust(&self) -> Option<Arc<Trust>> {
+        self.trust.load_full()
+    }
+
+    /// Resolves when trust was lost, at once if that has been so since the last call. Cancel safe.
+    pub(super) async fn lost(&self) {
+        self.lost.notified().await;
+    }
+
+    /// Asks nothing more until the line is verified again.
+    pub(super) fn distrust(&self) {
+        if self.trust.swap(None).is_some() {
+            self.lost.notify_one();
+        }
+    }
+
+    /// Sends commands in one go. They all travel on one connection, in this order, at most once.
+    ///
+    /// The outer error is the first one if not every command was answered.
+    /// Not cancel safe: cancelled, they may have been performed.
+    pub(super) async fn ask(
+        &self,
+        patience: Patience,
+        commands: Vec<Command>,
+    ) -> Result<Vec<Result<Value, Error>>, Error> {
+        let pipeline = self.client.pipeline().with_options(&self.options(patience));
+        let sent = commands.len();
+        for Command(name, words) in commands {
+            // Only queues it.
+            pipeline.custom::<(), _>(name, words).await?;
+        }
+        let mut replies = pipeline.try_all::<Value>().await;
+        if replies.len() == sent {
+            return Ok(replies);
+        }
+        match replies.pop() {
+            Some(Err(error)) => Err(error),
+            Some(Ok(_)) | None => Err(Error::new(ErrorKind::Protocol, "replies are missing")),
+        }
+    }
+
+    /// Sends one command. Not cancel safe: cancelled, it may have been performed.
+    pub(super) async fn ask_one(
+        &self,
+        patience: Patience,
+        Command(name, words): Command,
+    ) -> Result<Value, Error> {
+        let client = self.client.with_options(&self.options(patience));
+        client.custom(name, words).await
+    }
+
+    /// As [`Line::ask`], but an answer from another connection than the verified one is an error.
+    pub(super) async fn ask_trusted(
+        &self,
+        trust: &Trust,
+        patience: Patience,
+        commands: Vec<Command>,
+    ) -> Result<Vec<Result<Value, Error>>, Trouble> {
+        let mut sent = vec![command("CLIENT", ["GETNAME".into()])];
+        sent.extend(commands);
+        let replies = self.ask(patience, sent).await;
+        let mut replies = replies.map_err(|error| self.blame(&error))?.into_iter();
+        self.missed.store(0, Ordering::Relaxed);
+        match replies.next() {
+            Some(Ok(name)) if name.as_bytes() == Some(&trust.name) => Ok(replies.collect()),
+            Some(Ok(_)) | None => {
+                self.distrust();
+                Err(Trouble::Disconnected)
+            }
+            Some(Err(error)) => Err(self.blame(&error)),
+        }
+    }
+
+    /// Classifies an error, and takes the trust away if it says that the line is of no use.
+    pub(super) fn blame(&self, error: &Error) -> Trouble {
+        let trouble = classify(error);
+        match trouble {
+            Trouble::Timeout => {
+                if self.missed.fetch_add(1, Ordering::Relaxed) + 1 >= MISSED_MAX {
+                    self.distrust();
+                }
+            }
+            Trouble::Disconnected | Trouble::Refused => self.distrust(),
+            Trouble::TooLarge
+            | Trouble::Outrun
+            | Trouble::Busy
+            | Trouble::Damaged
+            | Trouble::Reply
+            | Trouble::Rotated => {}
+        }
+        trouble
+    }
+
+    /// Finds out who is at the other end, gives the connection `name`, which must never have been
+    /// used before, and checks that it answers as fast as clients need. Cancel safe.
+    pub(super) async fn verify(&self, name: Bytes) -> Result<(), Trouble> {
+        let named = Value::Bytes(name.clone());
+        let replies = self
+            .ask(
+                Patience::Background,
+                vec![
+                    command("CLIENT", ["SETNAME".into(), named]),
+                    IDENTITY.load(),
+                    KEEP.load(),
+                    VERSIONS.load(),
+                ],
+            )
+            .await
+            .map_err(|error| classify(&error))?;
+        for reply in replies {
+            reply.map_err(|error| classify(&error))?;
+        }
+        self.missed.store(0, Ordering::Relaxed);
+        let mut trust = Trust {
+            name,
+            server: Server([0; 40]),
+        };
+        trust.server = self.server(&trust).await?;
+        self.ask_trusted(&trust, Patience::Client, Vec::new())
+            .await?;
+        self.trust.store(Some(Arc::new(trust)));
+        Ok(())
+    }
+
+    /// Looks again whether the server is still what it was; if not, the trust is gone. Cancel safe.
+    pub(super) async fn verify_again(&self) -> Result<(), Trouble> {
+        let Some(trust) = self.trust() else {
+            return Err(Trouble::Disconnected);
+        };
+        let server = self.server(&trust).await;
+        if server != Ok(trust.server) {
+            self.distrust();
+        }
+        server.map(drop)
+    }
+
+    async fn server(&self, trust: &Trust) -> Result<Server, Trouble> {
+        let run = IDENTITY.call();
+        let replies = self
+            .ask_trusted(trust, Patience::Background, vec![run])
+            .await?;
+        match replies.into_iter().next() {
+            Some(Ok(Value::Null)) => Err(Trouble::Refused),
+            Some(Ok(reply)) => reply
+                .as_bytes()
+                .and_then(Server::from_bytes)
+                .ok_or(Trouble::Reply),
+            Some(Err(error)) => Err(self.blame(&error)),
+            None => Err(Trouble::Reply),
+        }
+    }
+
+    fn options(&self, patience: Patience) -> Options {
+        Options {
+            fail_fast: true,
+            max_attempts: Some(1),
+            max_redirections: Some(0),
+            timeout: Some(match patience {
+                Patience::Client => self.deadline,
+                Patience::Background => BACKGROUND_DEADLINE,
+            }),
+            ..Options::default()
+        }
+    }
+}
+
+/// What an error means for us.
+pub(super) fn classify(error: &Error) -> Trouble {
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "what is not known here is not expected"
+    )]
+    match error.kind() {
+        ErrorKind::Timeout | ErrorKind::Backpressure => Trouble::Timeout,
+        ErrorKind::IO | ErrorKind::Canceled | ErrorKind::Routing | ErrorKind::Sentinel => {
+            Trouble::Disconnected
+        }
+        ErrorKind::Auth | ErrorKind::Cluster => Trouble::Refused,
+        _ if REFUSALS
+            .iter()
+            .any(|word| error.details().starts_with(word)) =>
+        {
+            Trouble::Refused
+        }
+        _ if error.details().starts_with("Failed to route") => Trouble::Disconnected,
+        _ => Trouble::Reply,
+    }
+}
+
+/// How Redis says that it would, but may not.
+const REFUSALS: [&str; 9] = [
+    "READONLY",
+    "LOADING",
+    "MASTERDOWN",
+    "MISCONF",
+    "OOM",
+    "NOPERM",
+    "NOREPLICAS",
+    "BUSY",
+    "EXECABORT",
+];
+
+/// As many deadlines in a row may be missed before clients are spared the wait.
+const MISSED_MAX: u32 = 3;
+
+/// How long background tasks wait for an answer.
+const BACKGROUND_DEADLINE: Duration = Duration::from_millis(500);

@@ -1,0 +1,114 @@
+//! Names: of keys in Redis, and random ones that nobody else has.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use bytes::Bytes;
+use cache::{CacheKey, Scope};
+use catalog::DatabaseId;
+use fred::types::Value;
+
+/// The keys of one database.
+///
+/// `prefix:1:{system:database}:` and `t` for the term, `i` for the members, `e` for the epoch,
+/// `r:oid` for a relation. The braces put them all into one slot of a cluster, so that they are
+/// read and changed together. Replies, named `prefix:1:system:database:k:digest`, are spread.
+///
+/// The 1 is the version of everything that is stored: another one shares nothing with it.
+#[derive(Debug)]
+pub(super) struct Keys {
+    versions: String,
+    replies: String,
+}
+
+impl Keys {
+    pub(super) fn new(prefix: &str, database: DatabaseId) -> Self {
+        let DatabaseId { system, oid } = database;
+        Self {
+            versions: format!("{prefix}:1:{{{:016x}:{oid}}}:", system.0),
+            replies: format!("{prefix}:1:{:016x}:{oid}:k:", system.0),
+        }
+    }
+
+    pub(super) fn term(&self) -> Value {
+        self.version("t")
+    }
+
+    pub(super) fn members(&self) -> Value {
+        self.version("i")
+    }
+
+    pub(super) fn scope(&self, scope: Scope) -> Value {
+        match scope {
+            Scope::Epoch(_) => self.version("e"),
+            Scope::Relation(_, relation) => self.version(&format!("r:{relation}")),
+        }
+    }
+
+    pub(super) fn reply(&self, key: &CacheKey) -> Value {
+        let mut name = Vec::with_capacity(self.replies.len() + 64);
+        name.extend_from_slice(self.replies.as_bytes());
+        name.extend_from_slice(
+            blake3::Hash::from_bytes(*key.as_bytes())
+                .to_hex()
+                .as_bytes(),
+        );
+        Value::Bytes(name.into())
+    }
+
+    fn version(&self, end: &str) -> Value {
+        Value::Bytes([self.versions.as_bytes(), end.as_bytes()].concat().into())
+    }
+}
+
+/// Sixteen random bytes.
+pub(super) type Token = [u8; 16];
+
+/// Makes tokens that nobody has made before: a digest of a counter, keyed by the system's entropy.
+#[derive(Debug)]
+pub(super) struct Dice {
+    seed: [u8; 32],
+    next: AtomicU64,
+}
+
+impl Dice {
+    pub(super) fn new() -> Result<Self, getrandom::Error> {
+        let mut seed = [0; 32];
+        getrandom::fill(&mut seed)?;
+        Ok(Self {
+            seed,
+            next: AtomicU64::new(0),
+        })
+    }
+
+    pub(super) fn token(&self) -> Token {
+        let count = self.next.fetch_add(1, Ordering::Relaxed).to_le_bytes();
+        let digest = blake3::keyed_hash(&self.seed, &count);
+        digest
+            .as_bytes()
+            .first_chunk()
+            .copied()
+            .expect("a digest has 32 bytes")
+    }
+
+    /// A token as an argument.
+    pub(super) fn value(&self) -> Value {
+        value(&self.token())
+    }
+
+    /// A token in printable letters.
+    pub(super) fn name(&self) -> Bytes {
+        let name = u128::from_le_bytes(self.token());
+        format!("pgmemo-{name:032x}").into()
+    }
+
+    /// A number for jitter.
+    pub(super) fn number(&self) -> u32 {
+        let [a, b, c, d, ..] = self.token();
+        u32::from_le_bytes([a, b, c, d])
+    }
+}
+
+/// A token as an argument.
+pub(super) fn value(token: &Token) -> Value {
+    Value::Bytes(Bytes::copy_from_slice(token))
+}

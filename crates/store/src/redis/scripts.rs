@@ -1,0 +1,87 @@
+//! The Lua that alone changes what is shared, and how it is run.
+//!
+//! Every script keeps to the keys of one database, which share a hash tag and so a slot.
+
+use std::sync::LazyLock;
+
+use fred::types::Value;
+
+use super::line::{Command, Line, Patience, command};
+use crate::Trouble;
+
+/// A script and the digest by which Redis remembers it.
+#[derive(Debug)]
+pub(super) struct Script {
+    text: &'static str,
+    digest: String,
+}
+
+impl Script {
+    fn new(text: &'static str) -> Self {
+        Self {
+            text,
+            digest: fred::util::sha1_hash(text),
+        }
+    }
+
+    /// The command that makes Redis remember it.
+    pub(super) fn load(&self) -> Command {
+        command("SCRIPT", ["LOAD".into(), self.text.into()])
+    }
+
+    /// The command that runs it without keys and arguments, once it is remembered.
+    pub(super) fn call(&self) -> Command {
+        command("EVALSHA", [self.digest.as_str().into(), 0_u32.into()])
+    }
+
+    /// Runs it. Not cancel safe: cancelled, it may have run.
+    pub(super) async fn run(
+        &self,
+        line: &Line,
+        patience: Patience,
+        keys: Vec<Value>,
+        arguments: Vec<Value>,
+    ) -> Result<Vec<Value>, Trouble> {
+        let count = Value::from(u32::try_from(keys.len()).unwrap_or(u32::MAX));
+        let mut rest = vec![count];
+        rest.extend(keys);
+        rest.extend(arguments);
+        let by = |name, script: &str| {
+            command(
+                name,
+                std::iter::once(script.into()).chain(rest.iter().cloned()),
+            )
+        };
+        let reply = match line.ask_one(patience, by("EVALSHA", &self.digest)).await {
+            // It has not run, so it may be sent again.
+            Err(error) if error.details().starts_with("NOSCRIPT") => {
+                line.ask_one(patience, by("EVAL", self.text)).await
+            }
+            reply => reply,
+        };
+        reply
+            .map(Value::into_array)
+            .map_err(|error| line.blame(&error))
+    }
+}
+
+macro_rules! identity {
+    () => {
+        include_str!("scripts/identity.lua")
+    };
+}
+
+/// Names the server behind a connection and its term as a master; nil if it is a replica.
+///
+/// A restart and a promotion both give a new name. Whoever sees the same name twice has talked to
+/// one process that was the master all the while, or ceased to be and returned between two looks.
+pub(super) static IDENTITY: LazyLock<Script> =
+    LazyLock::new(|| Script::new(concat!(identity!(), "return identity()")));
+
+/// Claims a database for the server's term, and keeps this instance among its members.
+pub(super) static KEEP: LazyLock<Script> =
+    LazyLock::new(|| Script::new(concat!(identity!(), include_str!("scripts/keep.lua"))));
+
+/// Reads and changes version objects.
+pub(super) static VERSIONS: LazyLock<Script> =
+    LazyLock::new(|| Script::new(include_str!("scripts/versions.lua")));

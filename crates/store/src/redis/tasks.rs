@@ -1,0 +1,191 @@
+//! What goes on in the background.
+//!
+//! One task per line verifies it, and looks at it again now and then. One task, the keeper, pays
+//! what is owed, keeps databases claimed and marks alive, and settles marks that have lapsed.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use fred::interfaces::ClientLike;
+use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    hold::Scopes,
+    line::{Line, Patience, Trust},
+    shared::{LEASE, Shared, database_of},
+    version::Operation,
+};
+use crate::Trouble;
+
+/// Keeps the line with this index verified until `stop`.
+pub(super) async fn tend(shared: Arc<Shared>, index: usize, stop: CancellationToken) {
+    let Some(line) = shared.lines.get(index) else {
+        return;
+    };
+    let mut pause = PAUSE_MIN;
+    loop {
+        let verified = line.verify(shared.dice.name()).await;
+        let wait = match verified {
+            Ok(()) => {
+                tracing::info!(line = index, "redis is in use");
+                shared.nudge.notify_one();
+                pause = PAUSE_MIN;
+                tokio::select! {
+                    () = stop.cancelled() => return,
+                    () = watch(&shared, line) => PAUSE_MIN,
+                }
+            }
+            Err(trouble) => {
+                shared.note(trouble);
+                if pause == PAUSE_MIN {
+                    tracing::warn!(
+                        line = index,
+                        trouble = trouble.code(),
+                        "redis is not in use"
+                    );
+                }
+                if trouble == Trouble::Refused {
+                    // A demoted or loading server: its name may lead to another one by now.
+                    _ = timeout(LOOK_EVERY, line.client().force_reconnection()).await;
+                }
+                pause = (2 * pause).min(PAUSE_MAX);
+                pause
+            }
+        };
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = sleep(wait) => {}
+        }
+    }
+}
+
+/// Looks at a line now and then until it has lost its trust. Cancel safe.
+async fn watch(shared: &Shared, line: &Line) {
+    while line.trust().is_some() {
+        if timeout(LOOK_EVERY, line.lost()).await.is_err()
+            && let Err(trouble) = line.verify_again().await
+        {
+            shared.note(trouble);
+        }
+    }
+}
+
+/// Does the rest until `stop`.
+pub(super) async fn keep(shared: Arc<Shared>, stop: CancellationToken) {
+    let mut beat = None;
+    loop {
+        let due = beat.is_none_or(|beat: Instant| beat.elapsed() >= BEAT_EVERY);
+        if let Some((line, trust)) = shared.line() {
+            match round(&shared, (line, &trust), due).await {
+                Ok(()) if due => beat = Some(Instant::now()),
+                Ok(()) => {}
+                Err(trouble) => shared.note(trouble),
+            }
+        }
+        let wait = if shared.debts.any() {
+            RETRY_EVERY
+        } else {
+            BEAT_EVERY
+        };
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = shared.nudge.notified() => {}
+            () = sleep(wait) => {}
+        }
+    }
+}
+
+/// Pays what is owed and claims what is not claimed; every `BEAT_EVERY`, all the rest.
+async fn round(shared: &Shared, by: (&Line, &Trust), due: bool) -> Result<(), Trouble> {
+    for database in shared.databases() {
+        let owed = shared.debts.rotation(database.id);
+        if !due && owed.is_none() && database.is_claimed(by.1) {
+            continue;
+        }
+        let kept = shared
+            .keep(by, Patience::Background, &database, owed.is_some())
+            .await;
+        if let (Err(_), Some(fence)) = (&kept, owed) {
+            shared.debts.owe_rotation(database.id, fence);
+        }
+        kept?;
+    }
+    pay(shared, by.0).await?;
+    if due {
+        for (mark, scopes) in shared.held.older_than(LEASE / 4) {
+            let renew = Operation::Renew;
+            shared
+                .tell_by(by.0, Patience::Background, renew, &mark, &scopes)
+                .await?;
+        }
+        for scopes in shared
+            .suspects()
+            .chunk_by(|a, b| database_of(*a) == database_of(*b))
+        {
+            shared.look(by.0, Patience::Background, scopes).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Delivers owed bumps, the oldest first.
+async fn pay(shared: &Shared, line: &Line) -> Result<(), Trouble> {
+    while let Some(bump) = shared.debts.next() {
+        let scopes: &Scopes = &bump.scopes;
+        let operation = Operation::Bump;
+        let told = shared
+            .tell_by(line, Patience::Background, operation, &bump.mark, scopes)
+            .await;
+        if let Err(trouble) = told {
+            shared.debts.put_back(bump);
+            return Err(trouble);
+        }
+    }
+    Ok(())
+}
+
+/// Pays what is owed and says good-bye, within a bound. What is still owed then is what silence
+/// says: the others give up all entries when our membership lapses.
+pub(super) async fn leave(shared: &Shared) {
+    let farewell = async {
+        while shared.debts.any() || shared.line().is_none() {
+            if let Some((line, trust)) = shared.line() {
+                _ = round(shared, (line, &trust), false).await;
+            }
+            sleep(PAUSE_MIN).await;
+        }
+        for database in shared.databases() {
+            if let Some((line, _)) = shared.line() {
+                _ = shared.leave(line, &database).await;
+            }
+        }
+    };
+    if timeout(FAREWELL, farewell).await.is_err() {
+        tracing::warn!(
+            owed = shared.debts.count(),
+            "left redis without saying good-bye"
+        );
+    }
+    for line in &shared.lines {
+        _ = timeout(FAREWELL, line.client().quit()).await;
+    }
+}
+
+/// Between two looks at a line that works.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// Between two heartbeats. Five of them fit into a membership's lease.
+const BEAT_EVERY: Duration = Duration::from_secs(1);
+
+/// Between two attempts at what is owed.
+const RETRY_EVERY: Duration = Duration::from_millis(100);
+
+/// Between two verifications, at first and at most.
+const PAUSE_MIN: Duration = Duration::from_millis(50);
+const PAUSE_MAX: Duration = Duration::from_secs(1);
+
+/// How long shutdown waits for Redis.
+const FAREWELL: Duration = Duration::from_secs(1);

@@ -1,0 +1,89 @@
+//! Version objects as `scripts/versions.lua` keeps them, and the operations it knows.
+
+use super::names::Token;
+
+/// What a version object shows to a reader.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Seen {
+    /// A token that is current.
+    Current(Token),
+    /// Somebody is writing, or did and fell silent.
+    Written,
+    /// Nothing, or nothing of ours.
+    Missing,
+}
+
+impl Seen {
+    /// Reads an object.
+    pub(super) fn parse(object: Option<&[u8]>) -> Self {
+        match object.and_then(<[u8]>::split_first) {
+            Some((b'C', token)) => token.try_into().map_or(Self::Missing, Self::Current),
+            Some((b'M', rest)) if rest.len() >= 17 && (rest.len() - 17).is_multiple_of(30) => {
+                Self::Written
+            }
+            Some(_) | None => Self::Missing,
+        }
+    }
+}
+
+/// What the script does to an object.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Operation {
+    /// Gives it a token if it has none; ends marks that have lapsed.
+    Look,
+    /// Adds a mark.
+    Mark,
+    /// Ends a mark with a change.
+    Bump,
+    /// Ends a mark without a change.
+    Clear,
+    /// Postpones the lapse of a mark, if it is still there.
+    Renew,
+}
+
+impl Operation {
+    /// The script's word for it.
+    pub(super) const fn word(self) -> &'static str {
+        match self {
+            Self::Look => "look",
+            Self::Mark => "mark",
+            Self::Bump => "bump",
+            Self::Clear => "clear",
+            Self::Renew => "renew",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn only_whole_objects_are_read() {
+        let object = |form: u8, rest: usize| [vec![form], vec![b'0'; rest]].concat();
+        let parse = |form, rest| Seen::parse(Some(&object(form, rest)));
+        assert_eq!(parse(b'C', 16), Seen::Current([b'0'; 16]));
+        assert_eq!(parse(b'M', 17), Seen::Written);
+        assert_eq!(parse(b'M', 17 + 60), Seen::Written);
+        for (form, rest) in [
+            (b'C', 15),
+            (b'C', 17),
+            (b'M', 16),
+            (b'M', 18),
+            (b'X', 0),
+            (b'c', 16),
+        ] {
+            assert_eq!(parse(form, rest), Seen::Missing);
+        }
+        assert_eq!(Seen::parse(None), Seen::Missing);
+        assert_eq!(Seen::parse(Some(b"")), Seen::Missing);
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_are_too_strange(bytes in prop::collection::vec(any::<u8>(), 0..100)) {
+            Seen::parse(Some(&bytes));
+        }
+    }
+}
