@@ -1,26 +1,35 @@
 //! Facts of a text alone.
 
+use crate::facts::Sentence;
+use crate::scan::{Kind, Lexeme, lexemes};
+use crate::statement::sentence;
+
 /// What a statement string is, before any name is resolved. Cheap to share in an `Arc`.
 #[derive(Debug)]
 pub struct Analysis {
-    statements: usize,
-    candidate: bool,
+    sentences: Box<[Sentence]>,
 }
 
 impl Analysis {
     /// Whether the text alone leaves open that it is a cacheable read.
     pub fn is_candidate(&self) -> bool {
-        self.candidate
+        matches!(&*self.sentences, [one] if one.read.is_ok())
     }
 
     /// How many statements the string holds; a trailing `;` adds none.
     pub fn statements(&self) -> usize {
-        self.statements
+        self.sentences.len()
     }
 
     /// Approximate size on the heap, itself included.
     pub fn bytes(&self) -> usize {
-        size_of::<Self>()
+        let sentences: usize = self.sentences.iter().map(Sentence::bytes).sum();
+        size_of::<Self>() + sentences
+    }
+
+    /// The statements in order.
+    pub(crate) fn sentences(&self) -> &[Sentence] {
+        &self.sentences
     }
 }
 
@@ -28,9 +37,46 @@ impl Analysis {
 ///
 /// Bytes that are not UTF-8 are kept apart from names: a name that holds them does not resolve.
 /// What is not understood is [`crate::Reason::Unreadable`] as a read and everything as a write.
-pub fn analyze(_text: &[u8]) -> Analysis {
-    Analysis {
-        statements: 1,
-        candidate: false,
-    }
+pub fn analyze(text: &[u8]) -> Analysis {
+    let long = text.len() > PARSED_BYTES_MAX;
+    let kept: Vec<Lexeme<'_>> = lexemes(text)
+        .filter(|lexeme| !lexeme.kind.is_blank() && !(long && is_data(lexeme.kind)))
+        .collect();
+    let sentences = statements(&kept)
+        .into_iter()
+        .map(|lexemes| sentence((!long).then_some(text), lexemes))
+        .collect();
+    Analysis { sentences }
 }
+
+/// Cuts at each `;` outside parentheses.
+fn statements<'a>(kept: &'a [Lexeme<'a>]) -> Vec<&'a [Lexeme<'a>]> {
+    let mut depth = 0_usize;
+    kept.split(|lexeme| {
+        match lexeme.kind {
+            Kind::Mark(b'(') => depth += 1,
+            Kind::Mark(b')') => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        depth == 0 && lexeme.kind == Kind::Mark(b';')
+    })
+    .filter(|lexemes| !lexemes.is_empty())
+    .collect()
+}
+
+/// What a long text has much of, and what says nothing about its writes.
+const fn is_data(kind: Kind) -> bool {
+    matches!(
+        kind,
+        Kind::String
+            | Kind::Escape
+            | Kind::Bits
+            | Kind::Dollar
+            | Kind::Number
+            | Kind::Parameter
+            | Kind::Mark(b',')
+    )
+}
+
+/// Longer texts are not looked up.
+const PARSED_BYTES_MAX: usize = 16 * 1024;

@@ -7,14 +7,28 @@
 //! Unknown means bypass when reading and everything when writing.
 
 mod analysis;
+mod classes;
 mod clock;
 mod effects;
+mod facts;
+mod hidden;
+mod lexical;
 mod plan;
+mod prepared;
+mod read;
 mod reason;
+mod resolve;
 mod scan;
 mod schema;
+mod setting;
+mod statement;
 mod tag;
 mod text;
+mod tokens;
+mod transaction;
+mod utility;
+mod views;
+mod walk;
 
 pub use analysis::{Analysis, analyze};
 pub use clock::names_clock;

@@ -137,8 +137,10 @@ pub enum SettingsEffect {
     Untouched,
     /// Exactly this one.
     One(Setting),
-    /// RESET ALL, DISCARD ALL: back to what they were after login.
+    /// RESET ALL: back to what they were after login, save role and session authorization.
     ResetAll,
+    /// DISCARD ALL: back to what they were after login, role and session authorization included.
+    DiscardAll,
     /// Any of them may have changed, role and search path included.
     Unknown,
 }

@@ -2,20 +2,33 @@
 
 use std::sync::Arc;
 
-use catalog::Snapshot;
+use catalog::{FunctionId, RelationId, SearchPath, Snapshot};
 
+use crate::effects::{Effects as Outcomes, Outcome};
+use crate::facts::{Bound, Lexical, Read, Sentence};
+use crate::resolve::{Trust, Viewer};
+use crate::views::{Views, views};
 use crate::{Analysis, Context, Effects, FunctionRule, Plan, Reason, SettingsEffect, Writes};
 
 /// A catalog snapshot with what was derived from it.
 #[derive(Debug)]
 pub struct Schema {
     snapshot: Arc<Snapshot>,
+    outcomes: Outcomes,
+    trust: Trust,
+    views: Views,
 }
 
 impl Schema {
     /// Derives view contents and write effects from a snapshot. `rules` vouch for user functions.
-    pub fn new(snapshot: Arc<Snapshot>, _rules: &[FunctionRule]) -> Self {
-        Self { snapshot }
+    pub fn new(snapshot: Arc<Snapshot>, rules: &[FunctionRule]) -> Self {
+        let trust = Trust::new(&snapshot, rules);
+        Self {
+            views: views(&snapshot, &trust),
+            outcomes: Outcomes::build(Arc::clone(&snapshot)),
+            trust,
+            snapshot,
+        }
     }
 
     /// The snapshot it was derived from.
@@ -24,24 +37,224 @@ impl Schema {
     }
 
     /// What may be done with a statement string under this search path and role.
-    pub fn plan(&self, analysis: &Analysis, _context: &Context<'_>) -> Plan {
-        plan_without_catalog(analysis)
+    pub fn plan(&self, analysis: &Analysis, context: &Context<'_>) -> Plan {
+        combine(analysis, |sentence| self.sentence(sentence, context))
+    }
+
+    fn sentence(&self, sentence: &Sentence, context: &Context<'_>) -> Plan {
+        let mut effects = sentence.effects.clone();
+        let (read, writes) = match (&sentence.read, &sentence.writes) {
+            (read, Bound::Lexical(lexical)) => {
+                let read = match read {
+                    Ok(read) => self.read(read, lexical, context),
+                    Err(reason) => Err(*reason),
+                };
+                // Whatever such a read runs is known to write nothing.
+                let writes = match &read {
+                    Ok(_) => Writes::Nothing,
+                    Err(_) => self.lexical(lexical, context.path, &mut effects),
+                };
+                (read, writes)
+            }
+            (read, Bound::Nothing) => (Err(refusal(read)), Writes::Nothing),
+            (read, Bound::Everything) => {
+                if !self.snapshot.event_triggers().is_empty() {
+                    // Definitions run their functions.
+                    effects.settings = SettingsEffect::Unknown;
+                }
+                (Err(refusal(read)), Writes::Everything)
+            }
+        };
+        Plan {
+            read,
+            writes,
+            effects,
+        }
+    }
+
+    fn read(
+        &self,
+        read: &Read,
+        lexical: &Lexical,
+        context: &Context<'_>,
+    ) -> Result<Box<[RelationId]>, Reason> {
+        let viewer = Viewer {
+            snapshot: &self.snapshot,
+            trust: &self.trust,
+            views: &self.views,
+            path: context.path,
+            role: Some(context.role),
+        };
+        viewer.read(read, lexical, &[])
+    }
+
+    /// What words lead to, and what the functions among them do to the session.
+    fn lexical(&self, lexical: &Lexical, path: &SearchPath, effects: &mut Effects) -> Writes {
+        let mut writes = Writes::Nothing;
+        let mut run = Outcome::NOTHING;
+        for target in &lexical.targets {
+            let schema = target.name.schema.as_deref();
+            match self
+                .snapshot
+                .resolve_relation(path, schema, &target.name.name)
+            {
+                Some(relation) => run.add(&self.outcomes.of_write(relation.id, target.event)),
+                // Not there, temporary, or made behind our back.
+                None => writes = Writes::Everything,
+            }
+        }
+        for function in self.functions(lexical, path) {
+            run.add(&self.outcomes.of_function(function));
+        }
+        for relation in self.readings(lexical, path) {
+            run.add(&self.outcomes.of_read(relation));
+        }
+        run.add(&self.outcomes.of_any());
+        if run.sets {
+            effects.settings = SettingsEffect::Unknown;
+        }
+        if run.writes == Writes::Everything {
+            // Code that cannot be read may do to the session what it likes.
+            effects.temporary = true;
+            effects.names = true;
+            effects.pins = true;
+        }
+        effects.pins |= lexical
+            .calls
+            .iter()
+            .any(|call| LOCKS.contains(&&*call.name));
+        writes.add(&run.writes);
+        writes
+    }
+
+    /// The functions that words may call and that may do more than return a value.
+    fn functions(&self, lexical: &Lexical, path: &SearchPath) -> Vec<FunctionId> {
+        let mut found: Vec<FunctionId> = Vec::new();
+        for call in &lexical.calls {
+            let schema = call.schema.as_deref();
+            let functions = self.snapshot.functions(path, schema, &call.name);
+            found.extend(functions.map(|function| function.id));
+        }
+        for attribute in &lexical.attributes {
+            let functions = self.snapshot.functions(path, None, attribute);
+            found.extend(
+                functions
+                    .map(|function| function.id)
+                    .filter(|id| !id.is_builtin()),
+            );
+        }
+        for symbol in &lexical.symbols {
+            let operators = self.snapshot.operators(symbol);
+            found.extend(operators.map(|operator| operator.function));
+        }
+        found.sort_unstable();
+        found.dedup();
+        found
+    }
+
+    /// Relations among the words whose reading runs functions.
+    fn readings(&self, lexical: &Lexical, path: &SearchPath) -> Vec<RelationId> {
+        let qualified = |word| lexical.attributes.contains(word);
+        lexical
+            .words
+            .iter()
+            .flat_map(|word| {
+                self.snapshot
+                    .relations_named(word)
+                    .filter(move |relation| qualified(word) || path.0.contains(&relation.schema))
+            })
+            .filter(|relation| {
+                relation.definition.is_some() || self.snapshot.uses(relation.id).next().is_some()
+            })
+            .map(|relation| relation.id)
+            .collect()
     }
 }
 
 /// What may be done with a statement string while nothing is known about the database.
-pub fn plan_without_catalog(_analysis: &Analysis) -> Plan {
-    Plan {
-        read: Err(Reason::NoCatalog),
-        writes: Writes::Everything,
-        effects: Effects {
-            settings: SettingsEffect::Unknown,
-            temporary: true,
-            names: true,
-            commits: true,
-            tag_judges: true,
-            pins: true,
-            ..Effects::default()
+pub fn plan_without_catalog(analysis: &Analysis) -> Plan {
+    combine(analysis, |sentence| Plan {
+        read: Err(match &sentence.read {
+            Ok(_) => Reason::NoCatalog,
+            Err(reason) => *reason,
+        }),
+        writes: match &sentence.writes {
+            Bound::Nothing => Writes::Nothing,
+            Bound::Lexical(_) | Bound::Everything => Writes::Everything,
         },
+        effects: match &sentence.writes {
+            Bound::Nothing | Bound::Everything => sentence.effects.clone(),
+            // Any function may be called.
+            Bound::Lexical(_) => Effects {
+                settings: SettingsEffect::Unknown,
+                ..sentence.effects.clone()
+            },
+        },
+    })
+}
+
+/// Why a statement without a bound from its words is not looked up.
+fn refusal(read: &Result<Box<Read>, Reason>) -> Reason {
+    read.as_ref().err().copied().unwrap_or(Reason::Unsupported)
+}
+
+/// The plan of a string from those of its statements.
+fn combine(analysis: &Analysis, plan: impl Fn(&Sentence) -> Plan) -> Plan {
+    match analysis.sentences() {
+        [] => Plan {
+            read: Err(Reason::NotARead),
+            writes: Writes::Nothing,
+            effects: Effects::default(),
+        },
+        [one] => plan(one),
+        several => {
+            let mut all = Plan {
+                read: Err(Reason::SeveralStatements),
+                writes: Writes::Nothing,
+                effects: Effects::default(),
+            };
+            for sentence in several {
+                let Plan {
+                    read: _,
+                    writes,
+                    effects,
+                } = plan(sentence);
+                all.writes.add(&writes);
+                merge(&mut all.effects, &effects);
+            }
+            all
+        }
     }
 }
+
+/// Adds the effects of one statement among several. No tag speaks for all of them.
+fn merge(all: &mut Effects, one: &Effects) {
+    let Effects {
+        control,
+        settings,
+        temporary,
+        names,
+        commits,
+        tag_judges: _,
+        deallocates: _,
+        pins,
+    } = one;
+    if *settings != SettingsEffect::Untouched {
+        all.settings = SettingsEffect::Unknown;
+    }
+    all.temporary |= temporary;
+    all.names |= names;
+    all.commits |= *commits || control.is_some();
+    all.pins |= pins;
+}
+
+/// Locks that belong to the session.
+const LOCKS: [&str; 4] = [
+    "pg_advisory_lock",
+    "pg_advisory_lock_shared",
+    "pg_try_advisory_lock",
+    "pg_try_advisory_lock_shared",
+];
+
+#[cfg(test)]
+mod tests;

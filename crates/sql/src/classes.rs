@@ -1,0 +1,190 @@
+//! Which functions of the server a reply may depend on.
+//!
+//! Immutable ones always. Of the stable ones those that depend on nothing but their arguments and
+//! on settings that are part of the key: TimeZone, DateStyle, IntervalStyle, the locale settings,
+//! `bytea_output`, `extra_float_digits`, `default_text_search_config`. Whatever is not on the list
+//! is refused, so that a function of a later version is refused until someone has thought about it.
+
+use catalog::{Function, Volatility};
+
+use crate::Reason;
+
+/// Why a function of the server is not looked up, if it is not.
+pub(crate) fn refusal(function: &Function) -> Option<Reason> {
+    let name = &*function.name;
+    match function.volatility {
+        Volatility::Immutable => None,
+        Volatility::Stable if FORMAT.binary_search(&name).is_ok() => None,
+        Volatility::Stable | Volatility::Volatile if CLOCK.contains(&name) => Some(Reason::Clock),
+        Volatility::Stable if is_catalog(name) => Some(Reason::SystemCatalog),
+        Volatility::Stable => Some(Reason::SessionState),
+        Volatility::Volatile => Some(Reason::Volatile),
+    }
+}
+
+/// Whether a name stands for syntax that looks like a call, and depends on its arguments alone.
+pub(crate) fn is_syntax(name: &str) -> bool {
+    SYNTAX.contains(&name)
+}
+
+/// Whether the immutable functions of an extension read no table and no setting.
+pub(crate) fn is_known_extension(name: &str) -> bool {
+    EXTENSIONS.contains(&name)
+}
+
+/// Whether a stable function reads the catalogs.
+fn is_catalog(name: &str) -> bool {
+    CATALOG.iter().any(|prefix| name.starts_with(prefix))
+        || name.ends_with("_description")
+        || name.contains("_to_xml")
+}
+
+/// Stable, by arguments and settings of the key alone; sorted.
+///
+/// Absent on purpose: `age/1`, `timetz/1` and `jsonb_path_…_tz`, which ask for today's date.
+const FORMAT: [&str; 68] = [
+    "array_to_json",
+    "array_to_string",
+    "concat",
+    "concat_ws",
+    "convert",
+    "convert_from",
+    "convert_to",
+    "date",
+    "date_add",
+    "date_part",
+    "date_subtract",
+    "date_trunc",
+    "enum_first",
+    "enum_last",
+    "enum_range",
+    "extract",
+    "format",
+    "generate_series",
+    "json_agg",
+    "json_agg_strict",
+    "json_build_array",
+    "json_build_object",
+    "json_object_agg",
+    "json_object_agg_strict",
+    "json_object_agg_unique",
+    "json_object_agg_unique_strict",
+    "json_populate_record",
+    "json_populate_recordset",
+    "json_to_record",
+    "json_to_recordset",
+    "json_to_tsvector",
+    "jsonb_agg",
+    "jsonb_agg_strict",
+    "jsonb_build_array",
+    "jsonb_build_object",
+    "jsonb_object_agg",
+    "jsonb_object_agg_strict",
+    "jsonb_object_agg_unique",
+    "jsonb_object_agg_unique_strict",
+    "jsonb_populate_record",
+    "jsonb_populate_recordset",
+    "jsonb_to_record",
+    "jsonb_to_recordset",
+    "jsonb_to_tsvector",
+    "length",
+    "make_timestamptz",
+    "money",
+    "numeric",
+    "overlaps",
+    "phraseto_tsquery",
+    "plainto_tsquery",
+    "quote_literal",
+    "quote_nullable",
+    "row_to_json",
+    "time",
+    "timestamp",
+    "timestamptz",
+    "timezone",
+    "to_char",
+    "to_date",
+    "to_json",
+    "to_jsonb",
+    "to_number",
+    "to_timestamp",
+    "to_tsquery",
+    "to_tsvector",
+    "ts_headline",
+    "websearch_to_tsquery",
+];
+
+const CLOCK: [&str; 15] = [
+    "age",
+    "clock_timestamp",
+    "jsonb_path_exists_tz",
+    "jsonb_path_match_tz",
+    "jsonb_path_query_array_tz",
+    "jsonb_path_query_first_tz",
+    "jsonb_path_query_tz",
+    "now",
+    "pg_conf_load_time",
+    "pg_postmaster_start_time",
+    "statement_timestamp",
+    "timeofday",
+    "timetz",
+    "timetz_in",
+    "transaction_timestamp",
+];
+
+const CATALOG: [&str; 3] = ["pg_get_", "to_reg", "format_type"];
+
+/// Grammar, not functions. Those of SQL/JSON that convert text to other types are absent: the
+/// text may mean the clock.
+const SYNTAX: [&str; 13] = [
+    "array",
+    "coalesce",
+    "cube",
+    "greatest",
+    "grouping",
+    "json_array",
+    "json_arrayagg",
+    "json_exists",
+    "json_objectagg",
+    "least",
+    "nullif",
+    "rollup",
+    "row",
+];
+
+/// Their functions declared IMMUTABLE were written in C by people who meant it, or in SQL over
+/// such.
+const EXTENSIONS: [&str; 23] = [
+    "btree_gin",
+    "btree_gist",
+    "citext",
+    "cube",
+    "earthdistance",
+    "fuzzystrmatch",
+    "h3",
+    "hll",
+    "hstore",
+    "intarray",
+    "ip4r",
+    "isn",
+    "ltree",
+    "pg_bigm",
+    "pg_trgm",
+    "pgcrypto",
+    "postgis",
+    "prefix",
+    "seg",
+    "semver",
+    "timescaledb",
+    "uuid-ossp",
+    "vector",
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_list_is_sorted_for_its_search() {
+        assert!(FORMAT.is_sorted());
+    }
+}

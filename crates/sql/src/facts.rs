@@ -1,0 +1,181 @@
+//! What one statement's text says, before any name is resolved.
+
+use catalog::Event;
+
+use crate::{Effects, Reason};
+
+/// A name as the server folds it.
+#[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub(crate) struct Name {
+    /// The schema, when one is written.
+    pub(crate) schema: Option<Box<str>>,
+    /// The name itself.
+    pub(crate) name: Box<str>,
+}
+
+impl Name {
+    /// A name without a schema.
+    #[cfg(test)]
+    pub(crate) fn bare(name: &str) -> Self {
+        Self {
+            schema: None,
+            name: name.into(),
+        }
+    }
+
+    fn bytes(&self) -> usize {
+        self.schema.as_ref().map_or(0, |schema| schema.len()) + self.name.len()
+    }
+}
+
+/// One statement.
+#[derive(Debug)]
+pub(crate) struct Sentence {
+    /// What it reads, or why the text alone says that it is not looked up.
+    pub(crate) read: Result<Box<Read>, Reason>,
+    /// What it may write, as far as the text says.
+    pub(crate) writes: Bound,
+    /// What it does to the session, as far as the text says.
+    pub(crate) effects: Effects,
+}
+
+impl Sentence {
+    /// A statement that is no read, writes nothing and does nothing but `effects`.
+    pub(crate) fn control(effects: Effects) -> Self {
+        Self {
+            read: Err(Reason::NotARead),
+            writes: Bound::Nothing,
+            effects,
+        }
+    }
+
+    /// A statement that may write anything.
+    pub(crate) fn everything(effects: Effects) -> Self {
+        Self {
+            writes: Bound::Everything,
+            ..Self::control(effects)
+        }
+    }
+
+    /// Approximate size on the heap.
+    pub(crate) fn bytes(&self) -> usize {
+        let read = self.read.as_ref().map_or(0, |read| read.bytes());
+        let writes = match &self.writes {
+            Bound::Nothing | Bound::Everything => 0,
+            Bound::Lexical(lexical) => lexical.bytes(),
+        };
+        size_of::<Self>() + read + writes
+    }
+}
+
+/// What a statement may write.
+#[derive(Debug)]
+pub(crate) enum Bound {
+    /// Nothing.
+    Nothing,
+    /// What its words say.
+    Lexical(Box<Lexical>),
+    /// Anything.
+    Everything,
+}
+
+/// The words of a statement that bear on what it writes. An upper bound: some of them may mean
+/// something else.
+#[derive(Debug, Default)]
+pub(crate) struct Lexical {
+    /// What follows INSERT INTO, UPDATE, DELETE FROM and the like.
+    pub(crate) targets: Vec<Target>,
+    /// Names before a `(`.
+    pub(crate) calls: Vec<Name>,
+    /// Names after a `.`, which may be calls in functional notation.
+    pub(crate) attributes: Vec<Box<str>>,
+    /// Operators.
+    pub(crate) symbols: Vec<Box<str>>,
+    /// Other words, which may be relations: reading a view may run a function that writes.
+    pub(crate) words: Vec<Box<str>>,
+}
+
+impl Lexical {
+    fn bytes(&self) -> usize {
+        let names =
+            |names: &[Box<str>]| size_of_val(names) + names.iter().map(|n| n.len()).sum::<usize>();
+        let targets: usize = self.targets.iter().map(|target| target.name.bytes()).sum();
+        let calls: usize = self.calls.iter().map(Name::bytes).sum();
+        size_of::<Self>()
+            + size_of_val(&*self.targets)
+            + size_of_val(&*self.calls)
+            + targets
+            + calls
+            + names(&self.attributes)
+            + names(&self.symbols)
+            + names(&self.words)
+    }
+}
+
+/// A relation that a statement names as the target of a change.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+pub(crate) struct Target {
+    /// The relation.
+    pub(crate) name: Name,
+    /// What happens to it.
+    pub(crate) event: Event,
+}
+
+/// What a query reads and runs. Names of common table expressions are not among its relations.
+#[derive(Debug, Default)]
+pub(crate) struct Read {
+    /// Relations at any depth.
+    pub(crate) relations: Vec<Name>,
+    /// Functions at any depth.
+    pub(crate) calls: Vec<Call>,
+    /// Operators, those behind keywords such as LIKE included.
+    pub(crate) symbols: Vec<Box<str>>,
+    /// Qualified columns: what stands before the last dot, if it is a name, and what follows it.
+    pub(crate) columns: Vec<(Option<Box<str>>, Box<str>)>,
+    /// The names by which relations are known in the query, aliases included. `None` for what is
+    /// not a relation: a subquery, a common table expression, a function.
+    pub(crate) ranges: Vec<(Box<str>, Option<Name>)>,
+    /// Names the query gives to columns.
+    pub(crate) labels: Vec<Box<str>>,
+    /// Whether it names a type that is not built in.
+    pub(crate) foreign_types: bool,
+}
+
+impl Read {
+    fn bytes(&self) -> usize {
+        let names =
+            |names: &[Box<str>]| size_of_val(names) + names.iter().map(|n| n.len()).sum::<usize>();
+        let relations: usize = self.relations.iter().map(Name::bytes).sum();
+        let calls: usize = self.calls.iter().map(|call| call.name.bytes()).sum();
+        let columns: usize = self
+            .columns
+            .iter()
+            .map(|(range, name)| range.as_ref().map_or(0, |range| range.len()) + name.len())
+            .sum();
+        let ranges: usize = self
+            .ranges
+            .iter()
+            .map(|(alias, name)| alias.len() + name.as_ref().map_or(0, Name::bytes))
+            .sum();
+        size_of::<Self>()
+            + size_of_val(&*self.relations)
+            + size_of_val(&*self.calls)
+            + size_of_val(&*self.columns)
+            + size_of_val(&*self.ranges)
+            + relations
+            + calls
+            + columns
+            + ranges
+            + names(&self.symbols)
+            + names(&self.labels)
+    }
+}
+
+/// A function call.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+pub(crate) struct Call {
+    /// The function.
+    pub(crate) name: Name,
+    /// How many arguments are written; `None` if that cannot be said, as for VARIADIC.
+    pub(crate) arguments: Option<u16>,
+}

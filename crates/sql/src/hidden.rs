@@ -1,0 +1,172 @@
+//! Words that keep a query from being looked up, wherever they stand.
+//!
+//! The syntax tree hides them: as columns (`current_schema`, `ctid`), as types (`regclass`), in
+//! literals (`'today'`), in clauses that the parser reads in its own way (`TABLE b`).
+
+use std::borrow::Cow;
+
+use crate::scan::{Kind, Lexeme};
+use crate::tokens::{identifier, is_any, is_word};
+use crate::{Reason, names_clock};
+
+/// The first reason in the order of [`Reason`] that the words of a query give.
+pub(crate) fn reason(lexemes: &[Lexeme<'_>]) -> Option<Reason> {
+    let mut found: Option<Reason> = None;
+    for (index, lexeme) in lexemes.iter().enumerate() {
+        let before = lexemes.get(..index).unwrap_or_default();
+        let after = lexemes.get(index + 1..).unwrap_or_default();
+        let reason = match lexeme.kind {
+            Kind::Word => word(lexeme, before, after),
+            Kind::Quoted => identifier(lexeme).and_then(|name| named(&name)),
+            Kind::String | Kind::Escape | Kind::Dollar => string(lexeme, before),
+            Kind::Number => number(lexeme.bytes),
+            Kind::Mark(mark) => (!MARKS.contains(&mark)).then_some(Reason::Unsupported),
+            Kind::Unicode | Kind::Unterminated => Some(Reason::Unsupported),
+            Kind::Bits | Kind::Parameter | Kind::Operator => None,
+            Kind::Space | Kind::LineComment | Kind::BlockComment => None,
+        };
+        found = match (found, reason) {
+            (Some(one), Some(other)) => Some(one.min(other)),
+            (one, other) => one.or(other),
+        };
+    }
+    found
+}
+
+fn word(lexeme: &Lexeme<'_>, before: &[Lexeme<'_>], after: &[Lexeme<'_>]) -> Option<Reason> {
+    let next = after.first();
+    let follows = |words: &[&str]| next.is_some_and(|next| is_any(next, words));
+    if is_word(lexeme, "for") && follows(&["update", "share", "no", "key"]) {
+        return Some(Reason::LocksRows);
+    }
+    if is_word(lexeme, "tablesample") {
+        return Some(Reason::Sample);
+    }
+    // The parser loses what follows `TABLE` within a query.
+    if is_word(lexeme, "table") && !before.is_empty() {
+        return Some(Reason::Unsupported);
+    }
+    // `time [(n)] with time zone`: its zone is that of today.
+    if is_word(lexeme, "with") && follows(&["time"]) && is_time(before) {
+        return Some(Reason::Clock);
+    }
+    // After a dot or AS these are names like any other.
+    let label = before
+        .last()
+        .is_some_and(|last| last.kind == Kind::Mark(b'.') || is_word(last, "as"));
+    if !label {
+        if is_any(lexeme, &CLOCK) {
+            return Some(Reason::Clock);
+        }
+        if is_any(lexeme, &SESSION) {
+            return Some(Reason::SessionState);
+        }
+    }
+    identifier(lexeme).and_then(|name| named(&name))
+}
+
+/// Whether the type before `with time zone` is `time`, not `timestamp`.
+fn is_time(before: &[Lexeme<'_>]) -> bool {
+    match before {
+        [.., time] if is_word(time, "time") => true,
+        [.., time, _, _, _] => is_word(time, "time"),
+        _ => false,
+    }
+}
+
+/// Names that mean the same with and without quotes.
+fn named(name: &str) -> Option<Reason> {
+    if SYSTEM_COLUMNS.contains(&name) {
+        Some(Reason::SystemColumn)
+    } else if CATALOG_TYPES.contains(&name) {
+        Some(Reason::SystemCatalog)
+    } else if name == "timetz" {
+        Some(Reason::Clock)
+    } else {
+        None
+    }
+}
+
+fn string(lexeme: &Lexeme<'_>, before: &[Lexeme<'_>]) -> Option<Reason> {
+    // Two strings are one, if a line break stands between them.
+    if before.last().is_some_and(|last| last.kind.is_string()) {
+        return Some(Reason::Unsupported);
+    }
+    let Some(value) = value(lexeme) else {
+        return Some(Reason::Unsupported);
+    };
+    names_clock(&value).then_some(Reason::Clock)
+}
+
+/// What stands between the quotes, escapes blanked; `None` if they could spell a letter.
+fn value<'a>(lexeme: &Lexeme<'a>) -> Option<Cow<'a, [u8]>> {
+    let bytes = lexeme.bytes;
+    let quote = match lexeme.kind {
+        Kind::Dollar => memchr::memchr(b'$', bytes.get(1..)?)? + 2,
+        _ => memchr::memchr(b'\'', bytes)? + 1,
+    };
+    let closing = if lexeme.kind == Kind::Dollar {
+        quote
+    } else {
+        1
+    };
+    let inner = bytes.get(quote..bytes.len().checked_sub(closing)?)?;
+    if lexeme.kind != Kind::Escape || memchr::memchr(b'\\', inner).is_none() {
+        return Some(Cow::Borrowed(inner));
+    }
+    let mut plain = Vec::with_capacity(inner.len());
+    let mut bytes = inner.iter();
+    while let Some(&byte) = bytes.next() {
+        if byte == b'\\' {
+            match bytes.next() {
+                None | Some(b'0'..=b'7' | b'x' | b'u' | b'U') => return None,
+                Some(_) => plain.push(b' '),
+            }
+        } else {
+            plain.push(byte);
+        }
+    }
+    Some(Cow::Owned(plain))
+}
+
+/// Old servers end a number before a letter, so that a keyword could hide in it.
+fn number(bytes: &[u8]) -> Option<Reason> {
+    let radix = matches!(bytes, [b'0', b'x' | b'X' | b'o' | b'O' | b'b' | b'B', ..]);
+    let odd = |byte: &u8| byte.is_ascii_alphabetic() && !matches!(byte, b'e' | b'E');
+    (radix || bytes.iter().any(odd)).then_some(Reason::Unsupported)
+}
+
+const MARKS: [u8; 7] = [b'(', b')', b'[', b']', b',', b'.', b':'];
+
+const CLOCK: [&str; 5] = [
+    "current_date",
+    "current_time",
+    "current_timestamp",
+    "localtime",
+    "localtimestamp",
+];
+
+const SESSION: [&str; 7] = [
+    "current_catalog",
+    "current_role",
+    "current_schema",
+    "current_user",
+    "session_user",
+    "system_user",
+    "user",
+];
+
+const SYSTEM_COLUMNS: [&str; 6] = ["cmax", "cmin", "ctid", "tableoid", "xmax", "xmin"];
+
+/// Types whose text is looked up in the catalogs.
+const CATALOG_TYPES: [&str; 9] = [
+    "regclass",
+    "regcollation",
+    "regnamespace",
+    "regoper",
+    "regoperator",
+    "regproc",
+    "regprocedure",
+    "regrole",
+    "regtype",
+];

@@ -1,0 +1,261 @@
+//! What the words of a statement say about its writes, without a grammar.
+//!
+//! Every INSERT, UPDATE, DELETE and MERGE, at whatever depth, shows its keywords followed by its
+//! target; every call shows a name before a `(`. Reading these from the lexemes bounds the writes
+//! of any statement, the parser's opinion aside.
+//!
+//! Invariant: too much is listed rather than too little. What cannot be named is
+//! [`Bound::Everything`].
+
+use catalog::Event;
+use foldhash::HashSet;
+
+use crate::facts::{Bound, Lexical, Name, Target};
+use crate::scan::{Kind, Lexeme};
+use crate::tokens::{Tokens, identifier, is_any, is_word};
+
+/// What a SELECT, INSERT, UPDATE, DELETE, MERGE, VALUES, TABLE or WITH may write.
+pub(crate) fn bound(lexemes: &[Lexeme<'_>]) -> Bound {
+    let mut reader = Reader::default();
+    for (index, lexeme) in lexemes.iter().enumerate() {
+        let before = lexemes.get(..index).unwrap_or_default();
+        let after = lexemes.get(index + 1..).unwrap_or_default();
+        let known = match lexeme.kind {
+            Kind::Word => {
+                reader.name(lexeme, before, after);
+                reader.keyword(lexeme, before, after)
+            }
+            Kind::Quoted => {
+                reader.name(lexeme, before, after);
+                Some(())
+            }
+            Kind::Operator => {
+                reader.symbol(lexeme.bytes);
+                Some(())
+            }
+            // `U&"…"` may name anything.
+            Kind::Unicode if lexeme.bytes.ends_with(b"\"") => None,
+            Kind::Unterminated => None,
+            _ => Some(()),
+        };
+        if known.is_none() {
+            return Bound::Everything;
+        }
+    }
+    reader.finish()
+}
+
+/// Collects what [`bound`] finds, each thing once.
+#[derive(Default)]
+struct Reader {
+    targets: Vec<Target>,
+    /// Targets of MERGE, to which its WHEN clauses refer.
+    merged: Vec<Name>,
+    /// Whether ON CONFLICT DO UPDATE occurs.
+    upsert: bool,
+    calls: HashSet<Name>,
+    attributes: HashSet<Box<str>>,
+    symbols: HashSet<Box<str>>,
+    words: HashSet<Box<str>>,
+}
+
+impl Reader {
+    /// `None` if a target cannot be named.
+    fn keyword(
+        &mut self,
+        lexeme: &Lexeme<'_>,
+        before: &[Lexeme<'_>],
+        after: &[Lexeme<'_>],
+    ) -> Option<()> {
+        let previous = before.last();
+        let follows = |words: &[&str]| previous.is_some_and(|previous| is_any(previous, words));
+        let mut next = Tokens::new(after);
+        if is_word(lexeme, "into") && !follows(&["insert", "merge"]) {
+            // SELECT INTO creates a table.
+            return None;
+        }
+        if is_word(lexeme, "insert") && next.word("into") {
+            self.target(&mut next, Event::Insert)?;
+        } else if is_word(lexeme, "delete") && next.word("from") {
+            self.target(&mut next, Event::Delete)?;
+        } else if is_word(lexeme, "merge") && next.word("into") {
+            let name = self.target(&mut next, Event::Update)?;
+            self.merged.push(name);
+        } else if is_word(lexeme, "update") {
+            // `FOR UPDATE` locks, `DO UPDATE SET` and `THEN UPDATE SET` belong to what is noted
+            // already.
+            if follows(&["do"]) {
+                self.upsert = true;
+            }
+            let clause = follows(&["for", "key"]) || next.sees("set");
+            if !clause && begins_name(&next) {
+                self.target(&mut next, Event::Update)?;
+            }
+        }
+        Some(())
+    }
+
+    fn target(&mut self, next: &mut Tokens<'_>, event: Event) -> Option<Name> {
+        // `ONLY` alone does not narrow anything here.
+        let only = next.sees("only");
+        if only {
+            next.take();
+        }
+        let name = if only && next.mark(b'(') {
+            next.name()?
+        } else {
+            next.name()?
+        };
+        self.add(&name, event);
+        Some(name)
+    }
+
+    fn add(&mut self, name: &Name, event: Event) {
+        let target = Target {
+            name: name.clone(),
+            event,
+        };
+        if !self.targets.contains(&target) {
+            self.targets.push(target);
+        }
+    }
+
+    /// Notes a word or quoted identifier for what it may mean.
+    fn name(&mut self, lexeme: &Lexeme<'_>, before: &[Lexeme<'_>], after: &[Lexeme<'_>]) {
+        if is_any(lexeme, &SYNTAX) {
+            return;
+        }
+        let Some(name) = identifier(lexeme) else {
+            return;
+        };
+        let qualified = before
+            .last()
+            .is_some_and(|dot| dot.kind == Kind::Mark(b'.'));
+        let called = after
+            .first()
+            .is_some_and(|next| next.kind == Kind::Mark(b'('));
+        if called {
+            let schema = match before {
+                [.., schema, dot] if dot.kind == Kind::Mark(b'.') => identifier(schema),
+                _ => None,
+            };
+            self.calls.insert(Name {
+                schema,
+                name: name.clone(),
+            });
+        } else if qualified && !self.attributes.contains(&name) {
+            self.attributes.insert(name.clone());
+        }
+        if !self.words.contains(&name) {
+            self.words.insert(name);
+        }
+    }
+
+    fn symbol(&mut self, bytes: &[u8]) {
+        let symbol = String::from_utf8_lossy(bytes);
+        if !self.symbols.contains(&*symbol) {
+            self.symbols.insert(symbol.into());
+        }
+    }
+
+    fn finish(mut self) -> Bound {
+        let inserted: Vec<Name> = self
+            .targets
+            .iter()
+            .filter(|target| self.upsert && target.event == Event::Insert)
+            .map(|target| target.name.clone())
+            .collect();
+        for name in &inserted {
+            self.add(name, Event::Update);
+        }
+        for name in std::mem::take(&mut self.merged) {
+            self.add(&name, Event::Insert);
+            self.add(&name, Event::Delete);
+        }
+        Bound::Lexical(Box::new(Lexical {
+            targets: self.targets,
+            calls: self.calls.into_iter().collect(),
+            attributes: self.attributes.into_iter().collect(),
+            symbols: self.symbols.into_iter().collect(),
+            words: self.words.into_iter().collect(),
+        }))
+    }
+}
+
+/// `update` may also be a column's name; what follows then is no name.
+fn begins_name(next: &Tokens<'_>) -> bool {
+    next.rest()
+        .first()
+        .is_some_and(|lexeme| matches!(lexeme.kind, Kind::Word | Kind::Quoted | Kind::Unicode))
+}
+
+/// Reserved words: without quotes they name neither a relation nor a function.
+const SYNTAX: [&str; 67] = [
+    "all",
+    "and",
+    "any",
+    "array",
+    "as",
+    "asc",
+    "asymmetric",
+    "both",
+    "case",
+    "cast",
+    "check",
+    "collate",
+    "column",
+    "constraint",
+    "create",
+    "default",
+    "deferrable",
+    "desc",
+    "distinct",
+    "do",
+    "else",
+    "end",
+    "except",
+    "false",
+    "fetch",
+    "for",
+    "foreign",
+    "from",
+    "grant",
+    "group",
+    "having",
+    "in",
+    "initially",
+    "intersect",
+    "into",
+    "lateral",
+    "leading",
+    "limit",
+    "not",
+    "null",
+    "offset",
+    "on",
+    "only",
+    "or",
+    "order",
+    "placing",
+    "primary",
+    "references",
+    "returning",
+    "select",
+    "some",
+    "symmetric",
+    "table",
+    "then",
+    "to",
+    "trailing",
+    "true",
+    "union",
+    "unique",
+    "user",
+    "using",
+    "variadic",
+    "when",
+    "where",
+    "window",
+    "with",
+    "analyze",
+];

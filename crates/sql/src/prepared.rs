@@ -1,0 +1,92 @@
+//! Statements that see names of prepared statements or portals.
+
+use crate::facts::{Bound, Sentence};
+use crate::tokens::{Tokens, is_word};
+use crate::{Effects, SettingsEffect, lexical};
+
+/// PREPARE, EXECUTE, DEALLOCATE, DECLARE, FETCH, MOVE, CLOSE or DISCARD; `None` if it is none of
+/// them.
+pub(crate) fn prepared(mut tokens: Tokens<'_>) -> Option<Sentence> {
+    let names = Effects {
+        names: true,
+        ..Effects::default()
+    };
+    if tokens.word("prepare") {
+        tokens.identifier()?;
+        Some(Sentence::control(names))
+    } else if tokens.word("execute") {
+        tokens.identifier()?;
+        Some(execute())
+    } else if tokens.word("deallocate") {
+        deallocate(&mut tokens)
+    } else if tokens.word("declare") {
+        declare(&mut tokens)
+    } else if tokens.any(&["fetch", "move", "close"]) {
+        Some(Sentence::control(names))
+    } else if tokens.word("discard") {
+        discard(&mut tokens)
+    } else {
+        None
+    }
+}
+
+/// What was prepared is known by name only, and may be any of SELECT, INSERT, UPDATE, DELETE.
+pub(crate) fn execute() -> Sentence {
+    Sentence::everything(Effects {
+        settings: SettingsEffect::Unknown,
+        names: true,
+        tag_judges: true,
+        ..Effects::default()
+    })
+}
+
+fn deallocate(tokens: &mut Tokens<'_>) -> Option<Sentence> {
+    // `DEALLOCATE prepare` drops the statement of that name.
+    let mut ahead = *tokens;
+    if ahead.word("prepare") && !ahead.is_done() {
+        *tokens = ahead;
+    }
+    let all = tokens.sees("all");
+    let name = tokens.identifier()?;
+    let effects = Effects {
+        names: true,
+        deallocates: (!all).then_some(name),
+        ..Effects::default()
+    };
+    tokens.is_done().then(|| Sentence::control(effects))
+}
+
+/// The query runs as the cursor is read, but what it writes is announced here: both happen in one
+/// transaction.
+fn declare(tokens: &mut Tokens<'_>) -> Option<Sentence> {
+    tokens.identifier()?;
+    while !tokens.is_done() && !tokens.sees("for") {
+        tokens.take();
+    }
+    tokens.word("for").then(|| Sentence {
+        writes: lexical::bound(tokens.rest()),
+        ..Sentence::control(Effects {
+            names: true,
+            pins: true,
+            ..Effects::default()
+        })
+    })
+}
+
+fn discard(tokens: &mut Tokens<'_>) -> Option<Sentence> {
+    let object = tokens.take()?;
+    let settings = if is_word(object, "all") {
+        SettingsEffect::DiscardAll
+    } else {
+        SettingsEffect::Untouched
+    };
+    tokens.is_done().then(|| Sentence {
+        read: Err(crate::Reason::NotARead),
+        writes: Bound::Nothing,
+        effects: Effects {
+            settings,
+            names: true,
+            ..Effects::default()
+        },
+    })
+}

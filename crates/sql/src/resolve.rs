@@ -1,0 +1,432 @@
+//! The names of a query, resolved: which relations it reads, and whether all it runs is known.
+
+use catalog::{
+    Function, FunctionId, FunctionKind, Language, Relation, RelationId, RelationKind, RoleId, RowSecurity,
+    SearchPath, Snapshot, Volatility,
+};
+use foldhash::{HashMap, HashSet};
+
+use crate::facts::{Call, Lexical, Name, Read};
+use crate::views::Views;
+use crate::{FunctionRule, Reason, classes};
+
+/// What lies outside `pg_catalog` and may still be run by a read.
+#[derive(Debug)]
+pub(crate) struct Trust {
+    /// Functions that the operator vouches for, with the relations they read.
+    listed: HashMap<FunctionId, Box<[RelationId]>>,
+    /// Whether a cast runs a function that is not trusted: between builtin types, so that no
+    /// statement is safe, or with a type of the user's.
+    builtin_casts: bool,
+    foreign_casts: bool,
+}
+
+impl Trust {
+    /// Resolves the operator's rules, and looks at all casts.
+    pub(crate) fn new(snapshot: &Snapshot, rules: &[FunctionRule]) -> Self {
+        let mut trust = Self {
+            listed: HashMap::default(),
+            builtin_casts: false,
+            foreign_casts: false,
+        };
+        for rule in rules {
+            trust.list(snapshot, rule);
+        }
+        for cast in snapshot.casts() {
+            let known = snapshot
+                .function(cast.function)
+                .is_some_and(|function| is_trusted(snapshot, function));
+            if !known {
+                let builtin = !is_foreign(cast.source.oid()) && !is_foreign(cast.target.oid());
+                trust.builtin_casts |= builtin;
+                trust.foreign_casts = true;
+            }
+        }
+        // Checks of domains and functions of operator classes run where such types occur.
+        trust.foreign_casts |= snapshot
+            .implicit_functions()
+            .iter()
+            .filter_map(|&id| snapshot.function(id))
+            .filter(|function| !matches!(function.language, Language::C | Language::Internal))
+            .any(|function| !is_trusted(snapshot, function));
+        trust
+    }
+
+    /// A rule with a table that does not exist vouches for nothing.
+    fn list(&mut self, snapshot: &Snapshot, rule: &FunctionRule) {
+        let (schema, name) = &rule.function;
+        let relation = |(schema, name): &(Box<str>, Box<str>)| {
+            let schema = snapshot.schema_by_name(schema)?.id;
+            snapshot
+                .relation_by_name(schema, name)
+                .map(|found| found.id)
+        };
+        let Some(reads) = rule
+            .reads
+            .iter()
+            .map(relation)
+            .collect::<Option<Box<[_]>>>()
+        else {
+            return;
+        };
+        let Some(schema) = snapshot.schema_by_name(schema) else {
+            return;
+        };
+        for function in snapshot.functions_named(name) {
+            if function.schema == schema.id {
+                self.listed.insert(function.id, reads.clone());
+            }
+        }
+    }
+}
+
+/// Whether a function outside `pg_catalog` depends on its arguments alone: an immutable one of a
+/// well-known extension.
+fn is_trusted(snapshot: &Snapshot, function: &Function) -> bool {
+    if function.id.is_builtin() {
+        return classes::refusal(function).is_none();
+    }
+    let extension = function.extension.as_deref();
+    extension.is_some_and(classes::is_known_extension)
+        && function.volatility == Volatility::Immutable
+        && function.support.iter().all(|&id| {
+            snapshot
+                .function(id)
+                .is_some_and(|support| support.volatility == Volatility::Immutable)
+        })
+}
+
+/// Whether a type was made after `initdb`.
+const fn is_foreign(oid: u32) -> bool {
+    oid >= FIRST_NORMAL_OID
+}
+
+/// Who looks, and under which search path.
+pub(crate) struct Viewer<'a> {
+    pub(crate) snapshot: &'a Snapshot,
+    pub(crate) trust: &'a Trust,
+    pub(crate) views: &'a Views,
+    pub(crate) path: &'a SearchPath,
+    /// `None` within a view, where the rights of its owner or of the reader may count.
+    pub(crate) role: Option<RoleId>,
+}
+
+impl Viewer<'_> {
+    /// The relations that a query reads, views expanded, sorted, those among them that the catalog
+    /// says are `below` it. Whatever else it runs is trusted.
+    pub(crate) fn read(
+        &self,
+        read: &Read,
+        lexical: &Lexical,
+        below: &[RelationId],
+    ) -> Result<Box<[RelationId]>, Reason> {
+        let mut named = Vec::with_capacity(read.relations.len());
+        for name in &read.relations {
+            named.push(self.resolve(name)?);
+        }
+        let mut found = HashSet::default();
+        for relation in &named {
+            self.relation(relation, &mut found)?;
+        }
+        for id in below {
+            let relation = self.snapshot.relation(*id).ok_or(Reason::UnknownRelation)?;
+            self.relation(relation, &mut found)?;
+        }
+        for relation in self.hidden_relations(read, lexical, &named) {
+            self.relation(relation, &mut found)?;
+        }
+        for call in &read.calls {
+            self.call(call, &mut found)?;
+        }
+        self.hidden_calls(read, lexical, &mut found)?;
+        for symbol in &read.symbols {
+            self.operator(symbol)?;
+        }
+        for (range, column) in &read.columns {
+            self.column(range.as_deref(), column, read, &named)?;
+        }
+        self.casts(read, &named)?;
+        if found.is_empty() {
+            return Err(Reason::NoTable);
+        }
+        let mut found: Vec<RelationId> = found.into_iter().collect();
+        found.sort_unstable();
+        Ok(found.into())
+    }
+
+    fn resolve(&self, name: &Name) -> Result<&Relation, Reason> {
+        let schema = name.schema.as_deref();
+        let found = self
+            .snapshot
+            .resolve_relation(self.path, schema, &name.name);
+        found.ok_or(match schema {
+            Some(schema) if schema.starts_with("pg_temp") => Reason::Temporary,
+            Some("information_schema") => Reason::SystemCatalog,
+            Some(schema) if schema.starts_with("pg_") => Reason::SystemCatalog,
+            None if name.name.starts_with("pg_") => Reason::SystemCatalog,
+            Some(_) | None => Reason::UnknownRelation,
+        })
+    }
+
+    /// Adds what a relation stands for.
+    fn relation(&self, relation: &Relation, found: &mut HashSet<RelationId>) -> Result<(), Reason> {
+        self.storage(relation)?;
+        match relation.kind {
+            RelationKind::Table | RelationKind::PartitionedTable => {
+                self.policies(relation)?;
+                for id in self.snapshot.descendants(relation.id) {
+                    let child = self.snapshot.relation(id).ok_or(Reason::UnknownRelation)?;
+                    self.storage(child)?;
+                    if child.kind == RelationKind::ForeignTable {
+                        return Err(Reason::ForeignTable);
+                    }
+                }
+                found.insert(relation.id);
+            }
+            RelationKind::MaterializedView => {
+                found.insert(relation.id);
+            }
+            RelationKind::View => {
+                let view = self.views.get(&relation.id).ok_or(Reason::Unsupported)?;
+                found.extend(view.as_ref().map_err(|reason| *reason)?);
+            }
+            RelationKind::ForeignTable => return Err(Reason::ForeignTable),
+            RelationKind::Sequence => return Err(Reason::Sequence),
+            RelationKind::CompositeType | RelationKind::Other => {
+                return Err(Reason::UnknownRelation);
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether rows stay until somebody changes them, and look the same until then.
+    fn storage(&self, relation: &Relation) -> Result<(), Reason> {
+        if relation.temporary {
+            return Err(Reason::Temporary);
+        }
+        if self.snapshot.is_system_schema(relation.schema) {
+            return Err(Reason::SystemCatalog);
+        }
+        if relation.unlogged {
+            return Err(Reason::Unlogged);
+        }
+        // Comparing these with text may ask for today's date, to know the zone's offset.
+        let zoned = |oid| matches!(oid, TIMETZ_OID | TIMETZ_ARRAY_OID);
+        if relation.columns.iter().any(|(_, kind)| zoned(kind.oid())) {
+            return Err(Reason::Clock);
+        }
+        Ok(())
+    }
+
+    fn policies(&self, relation: &Relation) -> Result<(), Reason> {
+        let role = self.role.and_then(|role| self.snapshot.role(role));
+        let exempt = match relation.row_security {
+            RowSecurity::Off => true,
+            RowSecurity::On => {
+                role.is_some_and(|role| role.bypasses_row_security || role.id == relation.owner)
+            }
+            RowSecurity::Forced => role.is_some_and(|role| role.bypasses_row_security),
+        };
+        if exempt {
+            Ok(())
+        } else {
+            Err(Reason::RowSecurity)
+        }
+    }
+
+    /// Words that could be relations and that nothing else explains. Were the syntax tree to hide
+    /// a table, it would be found here.
+    fn hidden_relations(
+        &self,
+        read: &Read,
+        lexical: &Lexical,
+        named: &[&Relation],
+    ) -> Vec<&Relation> {
+        let explained = |word: &str| {
+            read.ranges.iter().any(|(range, _)| &**range == word)
+                || read.labels.iter().any(|label| &**label == word)
+                || named
+                    .iter()
+                    .any(|relation| &*relation.name == word || has_column(relation, word))
+        };
+        lexical
+            .words
+            .iter()
+            .filter_map(|word| self.snapshot.resolve_relation(self.path, None, word))
+            .filter(|relation| !self.snapshot.is_system_schema(relation.schema))
+            .filter(|relation| !explained(&relation.name))
+            .collect()
+    }
+
+    /// The same for names before a `(`.
+    fn hidden_calls(
+        &self,
+        read: &Read,
+        lexical: &Lexical,
+        found: &mut HashSet<RelationId>,
+    ) -> Result<(), Reason> {
+        for name in &lexical.calls {
+            let seen = read.calls.iter().any(|call| call.name == *name);
+            let mut functions =
+                self.snapshot
+                    .functions(self.path, name.schema.as_deref(), &name.name);
+            if !seen && functions.next().is_some() {
+                let call = Call {
+                    name: name.clone(),
+                    arguments: None,
+                };
+                self.call(&call, found)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Every function that a call could mean is one that may be run.
+    fn call(&self, call: &Call, found: &mut HashSet<RelationId>) -> Result<(), Reason> {
+        let Name { schema, name } = &call.name;
+        let all: Vec<&Function> = self
+            .snapshot
+            .functions(self.path, schema.as_deref(), name)
+            .filter(|function| function.kind != FunctionKind::Procedure)
+            .collect();
+        if all.is_empty() {
+            let builtin = schema
+                .as_deref()
+                .is_none_or(|schema| schema == "pg_catalog");
+            let syntax = builtin && classes::is_syntax(name);
+            return if syntax {
+                Ok(())
+            } else {
+                Err(Reason::UnknownFunction)
+            };
+        }
+        // If none takes so many, the count was not understood.
+        let fit = all.iter().any(|function| takes(function, call.arguments));
+        let mut reason: Option<Reason> = None;
+        for function in all {
+            if !fit || takes(function, call.arguments) {
+                let refusal = self.function(function, found);
+                reason = match (reason, refusal) {
+                    (Some(one), Some(other)) => Some(one.min(other)),
+                    (one, other) => one.or(other),
+                };
+            }
+        }
+        reason.map_or(Ok(()), Err)
+    }
+
+    /// Why a function may not be run, if it may not; adds what it reads.
+    fn function(&self, function: &Function, found: &mut HashSet<RelationId>) -> Option<Reason> {
+        if function.id.is_builtin() {
+            return classes::refusal(function);
+        }
+        if let Some(reads) = self.trust.listed.get(&function.id) {
+            return reads.iter().find_map(|&id| {
+                let relation = self.snapshot.relation(id);
+                let added = relation.map(|relation| self.relation(relation, found));
+                added.unwrap_or(Err(Reason::UnknownRelation)).err()
+            });
+        }
+        (!is_trusted(self.snapshot, function)).then_some(Reason::UnknownFunction)
+    }
+
+    fn operator(&self, symbol: &str) -> Result<(), Reason> {
+        let known = self.snapshot.operators(symbol).all(|operator| {
+            let function = self.snapshot.function(operator.function);
+            function.is_some_and(|function| is_trusted(self.snapshot, function))
+        });
+        if known {
+            Ok(())
+        } else {
+            Err(Reason::UnknownOperator)
+        }
+    }
+
+    /// `t.f` may mean `f(t)` if `f` is no column of `t`.
+    fn column(
+        &self,
+        range: Option<&str>,
+        column: &str,
+        read: &Read,
+        named: &[&Relation],
+    ) -> Result<(), Reason> {
+        let mut functions = self
+            .snapshot
+            .functions(self.path, None, column)
+            .filter(|function| takes(function, Some(1)))
+            .filter(|function| match function.id.is_builtin() {
+                true => classes::refusal(function).is_some(),
+                false => !is_trusted(self.snapshot, function),
+            });
+        let Some(function) = functions.next() else {
+            return Ok(());
+        };
+        if self.is_column(range, column, read, named) {
+            return Ok(());
+        }
+        Err(match function.id.is_builtin() {
+            true => classes::refusal(function).unwrap_or(Reason::UnknownFunction),
+            false => Reason::UnknownFunction,
+        })
+    }
+
+    fn is_column(
+        &self,
+        range: Option<&str>,
+        column: &str,
+        read: &Read,
+        named: &[&Relation],
+    ) -> bool {
+        let mut known = false;
+        for (_, relation) in read.ranges.iter().filter(|(name, _)| range == Some(name)) {
+            known = match relation {
+                Some(name) => self
+                    .resolve(name)
+                    .is_ok_and(|found| has_column(found, column)),
+                // A subquery or the like: what it passes on has a label or comes from a table.
+                None => {
+                    read.labels.iter().any(|label| &**label == column)
+                        || named.iter().any(|relation| has_column(relation, column))
+                }
+            };
+            if !known {
+                return false;
+            }
+        }
+        known
+    }
+
+    /// Casts that run functions not trusted, written or not.
+    fn casts(&self, read: &Read, named: &[&Relation]) -> Result<(), Reason> {
+        let foreign = |relation: &&Relation| {
+            relation
+                .columns
+                .iter()
+                .any(|(_, kind)| is_foreign(kind.oid()))
+        };
+        let risky = self.trust.builtin_casts
+            || (self.trust.foreign_casts && (read.foreign_types || named.iter().any(foreign)));
+        if risky {
+            Err(Reason::UnknownCast)
+        } else {
+            Ok(())
+        }
+    }
+}
+
+fn has_column(relation: &Relation, name: &str) -> bool {
+    relation.columns.iter().any(|(column, _)| &**column == name)
+}
+
+/// Whether a function can be called with so many arguments.
+fn takes(function: &Function, arguments: Option<u16>) -> bool {
+    let (least, most) = function.arguments;
+    arguments.is_none_or(|count| (least..=most).contains(&count))
+}
+
+/// `FirstNormalObjectId`.
+const FIRST_NORMAL_OID: u32 = 16_384;
+
+const TIMETZ_OID: u32 = 1_266;
+
+const TIMETZ_ARRAY_OID: u32 = 1_270;

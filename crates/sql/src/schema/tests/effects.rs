@@ -1,0 +1,123 @@
+//! What is done to session and transaction.
+
+use super::*;
+use crate::{Control, Isolation, SetScope, SetValue, Setting};
+
+fn effects(text: &str) -> Effects {
+    Database::new().plan(text).effects
+}
+
+#[test]
+fn control_is_told_for_single_statements_only() {
+    let begin = effects("begin isolation level serializable;").control;
+    assert!(matches!(
+        begin,
+        Some(Control::Begin(begin)) if begin.isolation == Some(Isolation::Serializable)
+    ));
+    let several = effects("begin; select 1");
+    assert!(several.control.is_none() && several.commits);
+    assert!(effects("call p()").commits);
+    assert!(effects("do $$ $$").commits);
+    assert!(!effects("select 1; select 2").commits);
+}
+
+#[test]
+fn settings_are_one_or_unknown() {
+    let one = SettingsEffect::One(Setting {
+        name: "timezone".into(),
+        scope: SetScope::Local,
+        value: SetValue::List(["UTC".into()].into()),
+    });
+    assert_eq!(effects("set local time zone 'UTC'").settings, one);
+    assert_eq!(effects("reset all").settings, SettingsEffect::ResetAll);
+    assert_eq!(effects("discard all").settings, SettingsEffect::DiscardAll);
+    assert_eq!(effects("discard plans").settings, SettingsEffect::Untouched);
+    assert_eq!(
+        effects("select * from t").settings,
+        SettingsEffect::Untouched
+    );
+    for text in [
+        "set x = 1; select 2",
+        "select set_config('a', 'b', false)",
+        "select pg_catalog.set_config('a', 'b', false) from t",
+        "select configure()",
+        "insert into t select configure()",
+        "do $$ $$",
+        "gibberish",
+    ] {
+        assert_eq!(effects(text).settings, SettingsEffect::Unknown, "{text}");
+    }
+}
+
+#[test]
+fn temporary_objects_are_announced() {
+    for text in [
+        "create temp table x (id int)",
+        "create or replace temporary view x as select 1",
+        "select * into temp x from t",
+        "create table pg_temp.x (id int)",
+        "create local temp table x as select 1",
+        "select dynamic()",
+        "do $$ $$",
+        "gibberish",
+    ] {
+        assert!(effects(text).temporary, "{text}");
+    }
+    for text in [
+        "create table x (id int)",
+        "select add_row()",
+        "insert into audited values (1)",
+    ] {
+        assert!(!effects(text).temporary, "{text}");
+    }
+}
+
+#[test]
+fn names_of_statements_and_portals_are_announced() {
+    for text in [
+        "execute p",
+        "prepare p as select 1",
+        "deallocate p",
+        "deallocate prepare p",
+        "deallocate all",
+        "fetch c",
+        "close c",
+        "discard all",
+        "declare c cursor with hold for select 1",
+        "explain execute p",
+        "gibberish",
+    ] {
+        assert!(effects(text).names, "{text}");
+    }
+    assert_eq!(
+        effects("deallocate prepare \"P\"").deallocates.as_deref(),
+        Some("P")
+    );
+    assert_eq!(
+        effects("deallocate prepare").deallocates.as_deref(),
+        Some("prepare")
+    );
+    assert_eq!(effects("deallocate all").deallocates, None);
+    assert!(!effects("select * from t").names);
+}
+
+#[test]
+fn sessions_are_pinned_by_what_outlives_a_transaction() {
+    for text in [
+        "listen a",
+        "select pg_advisory_lock(1)",
+        "declare c cursor with hold for select 1",
+    ] {
+        assert!(effects(text).pins, "{text}");
+    }
+    assert!(!effects("select pg_advisory_xact_lock(1)").pins);
+    assert!(!effects("insert into t values (1)").pins);
+}
+
+#[test]
+fn the_tag_judges_what_was_not_understood() {
+    assert!(effects("gibberish").tag_judges);
+    assert!(effects("execute p").tag_judges);
+    assert!(!effects("create table x (id int)").tag_judges);
+    assert!(!effects("gibberish; select 1").tag_judges);
+}

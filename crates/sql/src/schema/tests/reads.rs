@@ -1,0 +1,471 @@
+//! What may be looked up.
+
+use super::*;
+
+fn reads(text: &str, expected: &[&str]) {
+    let found = Database::new().read(text);
+    let expected: Vec<String> = expected.iter().map(|name| (*name).to_owned()).collect();
+    assert_eq!(found, Ok(expected), "{text}");
+}
+
+fn refused(reason: Reason, texts: &[&str]) {
+    let db = Database::new();
+    for text in texts {
+        assert_eq!(db.read(text), Err(reason), "{text}");
+    }
+}
+
+#[test]
+fn tables_are_found_wherever_they_hide() {
+    for text in [
+        "select (select w from u limit 1) from t",
+        "select * from t where exists (select 1 from u)",
+        "select * from t where id in (select tid from u)",
+        "select * from t where id = any(array(select tid from u))",
+        "select * from t order by (select max(id) from u)",
+        "select * from t limit (select count(*) from u)",
+        "select count(*) from t group by (select max(id) from u)",
+        "select count(*) from t having count(*) > (select max(id) from u)",
+        "select row_number() over (partition by (select max(id) from u)) from t",
+        "select * from t, lateral (select * from u where u.tid = t.id) x",
+        "select * from t union all values ((select max(id) from u), 'x')",
+        "select * from t union select id, w from u",
+        "select * from t except (select id, w from u)",
+        "with recursive r as (select id from t union all select u.id from u join r on r.id = u.tid) select * from r",
+        "select abs((select max(id) from u)) from t",
+        "select distinct on ((select max(id) from u)) * from t",
+        "select count(*) filter (where id > (select max(id) from u)) from t",
+        "select case when id > (select max(id) from u) then 1 end from t",
+        "select id from t group by grouping sets ((id), ((select max(id) from u)))",
+        "select t from t, u",
+        "select * from only t, u",
+        "select * from (t join u on true)",
+        "select * from t left join (select * from only (u)) x on true",
+        "(select id from t) intersect (select id from u)",
+        "select (select array_agg(w order by w) from u) from t",
+        "select sum(id) over w from t window w as (order by (select max(id) from u))",
+        "select u.w[1:(select max(id) from t)] from u",
+        "select * from t where (id, v) in (select id, w from u)",
+        "select id::text from t where v like (select max(w) from u)",
+        "select * from t offset (select max(id) from u)",
+        "select coalesce((select max(w) from u), 'x') from t",
+        "select * from t where id between 1 and (select max(id) from u)",
+        "select interval '1 day' * (select max(id) from u) from t",
+    ] {
+        reads(text, &["t", "u"]);
+    }
+    reads(
+        "select * from t join e on e.id = (select max(id) from u)",
+        &["e", "t", "u"],
+    );
+    refused(
+        Reason::Unsupported,
+        &[
+            "select * from t where not exists (table u)",
+            "select * from t union table u",
+        ],
+    );
+}
+
+#[test]
+fn names_mean_what_the_server_takes_them_for() {
+    reads("select * from T", &["t"]);
+    reads("select * from \"t\" as \"T\"", &["t"]);
+    reads("select * from \"T t\"", &["T t"]);
+    reads("select * from public.t", &["t"]);
+    reads("select * from other.far", &["far"]);
+    reads("table t", &["t"]);
+    reads("select * from t;", &["t"]);
+    refused(
+        Reason::UnknownRelation,
+        &[
+            "select * from \"T\"",
+            "select * from far",
+            "select * from a.b.t",
+            "select * from none.t",
+        ],
+    );
+}
+
+#[test]
+fn common_table_expressions_hide_tables_in_their_scope_only() {
+    reads("with t as (select * from u) select * from t", &["u"]);
+    reads("with t as (select * from t) select * from t", &["t"]);
+    reads(
+        "with x as (with t as (select * from u) select * from t) select * from x, t",
+        &["t", "u"],
+    );
+    reads(
+        "with x as (select * from u), t as (select * from x) select * from t",
+        &["u"],
+    );
+    reads(
+        "with t as (select * from u) select * from public.t",
+        &["t", "u"],
+    );
+    reads(
+        "select * from t where v in (with t as (select w from u) select w from t)",
+        &["t", "u"],
+    );
+    refused(
+        Reason::NoTable,
+        &["with recursive t as (select 1 union select * from t) select * from t"],
+    );
+    reads("select 'u' from t u", &["t"]);
+}
+
+#[test]
+fn views_stand_for_what_they_select_from() {
+    reads("select * from vw", &["t"]);
+    reads("select * from vv", &["t", "u"]);
+    reads("select * from mv", &["mv"]);
+    reads("select * from parent", &["parent"]);
+    refused(Reason::Clock, &["select * from clocked"]);
+    refused(Reason::SessionState, &["select * from tenant"]);
+    refused(
+        Reason::RowSecurity,
+        &["select * from leak", "select * from secret"],
+    );
+}
+
+#[test]
+fn some_relations_are_never_looked_up() {
+    refused(Reason::ForeignTable, &["select * from ft"]);
+    refused(Reason::Sequence, &["select last_value from seq"]);
+    refused(Reason::Unlogged, &["select * from fast"]);
+    refused(Reason::Clock, &["select * from zoned"]);
+    refused(Reason::Temporary, &["select * from pg_temp.t"]);
+    refused(
+        Reason::SystemCatalog,
+        &[
+            "select count(*) from pg_class",
+            "select * from pg_catalog.pg_class",
+            "select * from pg_stat_activity",
+            "select * from information_schema.tables",
+            "select 't'::regclass from t",
+            "select \"regclass\" '1' from t",
+        ],
+    );
+    refused(
+        Reason::NoTable,
+        &[
+            "select 1",
+            "values (1)",
+            "select $1::int",
+            "select * from generate_series(1, 3)",
+        ],
+    );
+}
+
+#[test]
+fn the_owner_and_those_who_bypass_see_all_rows() {
+    let mut db = Database::new();
+    db.role = db.schema.snapshot().role_by_name("postgres").unwrap().id;
+    assert!(db.read("select * from secret").is_ok());
+    assert_eq!(db.read("select * from leak"), Err(Reason::RowSecurity));
+}
+
+#[test]
+fn the_clock_is_found_in_every_form() {
+    refused(
+        Reason::Clock,
+        &[
+            "select * from e where ts > now() - interval '1 day'",
+            "select statement_timestamp(), * from e",
+            "select age(ts) from e",
+            "select clock_timestamp() from e",
+            "select current_date from e",
+            "select CURRENT_TIME(0) from e",
+            "select localtimestamp from e",
+            "select 'now'::timestamp from e",
+            "select date 'today' from e",
+            "select * from e where d = ' Tomorrow '",
+            "select * from e where d = E'\\tyesterday'",
+            "select * from e where d = $$now$$",
+            "select * from e where d = $a$today$a$",
+            "select * from e where d = any('{today,2024-01-01}')",
+            "select '12:00'::timetz from e",
+            "select '12:00'::time with time zone from e",
+            "select '12:00'::time(3) with time zone from e",
+            "select pg_catalog.now() from e",
+        ],
+    );
+    reads("select 'nowhere', 'monday' from e", &["e"]);
+    reads("select e.\"current_date\" from e", &["e"]);
+    reads("select ts as current_date from e", &["e"]);
+    reads("select ts::timestamp with time zone from e", &["e"]);
+    refused(
+        Reason::Unsupported,
+        &[
+            "select 'to'\n'day'::date from e",
+            "select U&'tod\\0061y'::date from e",
+        ],
+    );
+    refused(Reason::Unsupported, &["select E'tod\\x61y'::date from e"]);
+}
+
+#[test]
+fn identity_and_randomness_are_not_looked_up() {
+    refused(
+        Reason::SessionState,
+        &[
+            "select current_user from t",
+            "select user from t",
+            "select current_schema from t",
+            "select current_role, system_user from t",
+            "select current_setting('x') from t",
+            "select current_database() from t",
+        ],
+    );
+    refused(
+        Reason::Volatile,
+        &[
+            "select random() from t",
+            "select * from t order by random()",
+            "select * from t where id > random()",
+            "select case when true then gen_random_uuid() end from t",
+            "select sum(id) filter (where random() > 0.5) from t",
+            "select * from t limit random()",
+            "select nextval('seq') from t",
+            "select txid_current() from t",
+            "select pg_advisory_lock(1) from t",
+            "select set_config('a', 'b', false) from t",
+        ],
+    );
+    refused(
+        Reason::SystemColumn,
+        &[
+            "select ctid from t",
+            "select xmin, * from t",
+            "select t.\"tableoid\" from t",
+        ],
+    );
+    reads("select t.id as user from t", &["t"]);
+    reads("select \"current_user\" from t", &["t"]);
+}
+
+#[test]
+fn functions_are_known_by_class() {
+    for text in [
+        "select lower(v), abs(id), count(*) over () from t group by 1, 2",
+        "select to_char(id, '99'), concat(v, id) from t",
+        "select date_trunc('day', v::timestamp), extract(year from v::timestamp) from t",
+        "select substring(v from 1 for 2), trim(both 'x' from v), position('a' in v) from t",
+        "select v at time zone 'UTC', coalesce(v, ''), nullif(v, ''), greatest(id, 1) from t",
+        "select t.id from t, generate_series(1, 3) g, unnest(array[1, 2]) x(y)",
+        "select jsonb_build_object('a', id), row(id, v), array[id], array(select id from t) from t",
+        "select v::numeric(10, 2), cast(v as varchar(3)), v::time(3) from t",
+        "select string_agg(v, ',' order by v), percentile_cont(0.5) within group (order by id) from t",
+        "select v ~ '^a', v ilike 'x%', v similar to 'y', v is distinct from 'z' from t",
+        "select l2_distance(id, id), id <-> 1 from t",
+    ] {
+        reads(text, &["t"]);
+    }
+    refused(
+        Reason::UnknownFunction,
+        &[
+            "select full_name(t) from t",
+            "select t.full_name from t",
+            "select (t).full_name from t",
+            "select public.lower(v) from t",
+            "select nowhere(1) from t",
+            "select * from t, full_name(t.id)",
+            "select pure(1) from t",
+            "select pg_temp.f(1) from t",
+            "select xmlconcat(v) from t",
+        ],
+    );
+    refused(
+        Reason::SystemCatalog,
+        &[
+            "select to_regclass('t') from t",
+            "select obj_description(1) from t",
+        ],
+    );
+    refused(Reason::UnknownOperator, &["select id % 2 from t"]);
+}
+
+#[test]
+fn a_function_of_the_user_spoils_the_builtin_of_its_name() {
+    let db = Database::with(|db| {
+        db.function(
+            "public",
+            "lower",
+            Language::PlPgSql,
+            Volatility::Immutable,
+            "begin end",
+        );
+        db.function(
+            "other",
+            "upper",
+            Language::PlPgSql,
+            Volatility::Volatile,
+            "begin end",
+        );
+    });
+    assert_eq!(
+        db.read("select lower(v) from t"),
+        Err(Reason::UnknownFunction)
+    );
+    assert!(db.read("select pg_catalog.lower(v) from t").is_ok());
+    assert!(db.read("select upper(v) from t").is_ok());
+    assert_eq!(
+        db.read("select other.upper(v) from t"),
+        Err(Reason::UnknownFunction)
+    );
+}
+
+#[test]
+fn a_column_in_functional_notation_is_a_column_if_there_is_one() {
+    let db = Database::with(|db| {
+        db.plpgsql("w", "begin end");
+    });
+    assert!(db.read("select u.w from u").is_ok());
+    assert!(db.read("select x.w from u x").is_ok());
+    assert_eq!(
+        db.read("select t.w from t, u"),
+        Err(Reason::UnknownFunction)
+    );
+    assert!(db.read("select x.w from (select * from u) x").is_ok());
+    assert!(db.read("select x.w from (select id as w from t) x").is_ok());
+    assert_eq!(
+        db.read("select x.w from (select * from t) x"),
+        Err(Reason::UnknownFunction)
+    );
+}
+
+#[test]
+fn what_the_operator_vouches_for_brings_its_tables() {
+    let rule = |table: &str| FunctionRule {
+        function: ("public".into(), "listed".into()),
+        reads: [("public".into(), table.into())].into(),
+    };
+    let check = |rules: &[FunctionRule], expected: Result<Vec<String>, Reason>| {
+        let mut db = Fixture::new();
+        tables(&mut db);
+        functions(&mut db);
+        let db = Database::over(db.finish(), rules);
+        assert_eq!(db.read("select listed(id) from t"), expected);
+    };
+    check(&[rule("u")], Ok(vec!["t".into(), "u".into()]));
+    check(&[rule("secret")], Err(Reason::RowSecurity));
+    check(&[rule("missing")], Err(Reason::UnknownFunction));
+    check(&[], Err(Reason::UnknownFunction));
+}
+
+#[test]
+fn casts_through_unknown_functions_are_refused_where_they_may_happen() {
+    let with = |source: &'static str, target: &'static str| {
+        Database::with(move |db| {
+            let function = db.plpgsql("to_other", "begin end");
+            db.cast(source, target, function);
+            if let Some(cast) = db.builder.casts.last_mut() {
+                if target == "mine" {
+                    cast.target = catalog::TypeId::from_oid(99_999);
+                }
+            }
+        })
+    };
+    assert_eq!(
+        with("text", "int4").read("select * from t"),
+        Err(Reason::UnknownCast)
+    );
+    let db = with("text", "mine");
+    assert!(db.read("select v::int from t").is_ok());
+    assert_eq!(db.read("select v::mine from t"), Err(Reason::UnknownCast));
+    assert_eq!(Database::new().read("select v::mine from t"), Ok(vec!["t".into()]));
+}
+
+#[test]
+fn locks_and_samples_are_refused_at_any_depth() {
+    refused(
+        Reason::LocksRows,
+        &[
+            "select * from t for update",
+            "select * from t for no key update skip locked",
+            "select * from t for share of t",
+            "select * from t for key share",
+            "select * from (select * from t for update) x",
+            "with x as (select * from t for update) select * from x",
+        ],
+    );
+    refused(
+        Reason::Sample,
+        &[
+            "select * from t tablesample bernoulli (10)",
+            "select * from (select * from t tablesample system (1) repeatable (1)) s",
+        ],
+    );
+}
+
+#[test]
+fn what_is_no_read_is_told_apart() {
+    refused(
+        Reason::Writes,
+        &[
+            "with x as (insert into t values (2, 'b') returning *) select * from x",
+            "with d as (delete from u returning tid) select * from d",
+            "insert into t values (1)",
+        ],
+    );
+    refused(
+        Reason::NotARead,
+        &[
+            "",
+            " -- nothing",
+            "select * into x from t",
+            "copy t to stdout",
+            "copy (select * from t) to stdout",
+            "execute p",
+            "fetch 1 from c",
+            "declare c cursor for select * from t",
+            "explain select * from t",
+            "prepare p as select * from t",
+            "show all",
+        ],
+    );
+    refused(
+        Reason::SeveralStatements,
+        &[
+            "select 1; select * from t",
+            "select * from t; update t set v = 'x'",
+            "begin; select * from t",
+        ],
+    );
+    refused(
+        Reason::Unreadable,
+        &["select * from t where", "selec 1", "select 'open", "$1"],
+    );
+    reads("select * from t; ;", &["t"]);
+    reads("select * from t where v = ';'", &["t"]);
+}
+
+#[test]
+fn too_much_is_left_alone() {
+    let long = format!("select * from t where v = '{}'", "x".repeat(17_000));
+    refused(Reason::TooLong, &[&long]);
+    let many = format!("select * from t where id in ({}1)", "1,".repeat(2_500));
+    refused(Reason::TooLong, &[&many]);
+    let wide = format!("select 1 from t {}", ", t".repeat(65));
+    refused(Reason::Unsupported, &[&wide]);
+    refused(
+        Reason::Unreadable,
+        &[&format!(
+            "select {}1{} from t",
+            "(".repeat(60),
+            ")".repeat(60)
+        )],
+    );
+}
+
+#[test]
+fn bytes_that_are_not_text_are_no_name() {
+    let db = Database::new();
+    let context = Context {
+        path: &db.path,
+        role: db.role,
+    };
+    let read = |text: &[u8]| db.schema.plan(&analyze(text), &context).read;
+    assert!(read(b"select v as \"\xe9\" from t where v = '\xff'").is_ok());
+    assert_eq!(read(b"select * from \xe9"), Err(Reason::UnknownRelation));
+}

@@ -1,0 +1,169 @@
+//! What may be changed.
+
+use super::*;
+
+fn writes(text: &str, expected: &[&str]) {
+    let found = Database::new().writes(text);
+    assert_eq!(found, expected, "{}", text.get(..200).unwrap_or(text));
+}
+
+#[test]
+fn targets_are_found_with_what_hangs_on_them() {
+    writes("insert into t values (1)", &["t"]);
+    writes("INSERT INTO public.\"t\" AS x SELECT * FROM u", &["t"]);
+    writes(
+        "update t as foo set v = 'b' from u where u.tid = foo.id",
+        &["t", "u"],
+    );
+    writes("update only u set w = 'x'", &["u"]);
+    writes("delete from only (u) using t", &["u"]);
+    writes("delete from t x where exists (select 1)", &["t", "u"]);
+    writes("insert into u values (1) on conflict do nothing", &["u"]);
+    writes(
+        "insert into t values (1) on conflict (id) do update set v = 'x'",
+        &["t", "u"],
+    );
+    writes(
+        "merge into u using t on t.id = u.tid when matched then update set w = 'x'",
+        &["u"],
+    );
+    writes("insert into \"T t\" values (1)", &["T t"]);
+    writes("insert into parent values (1)", &["child", "parent"]);
+    writes("update child set id = 1", &["child", "parent"]);
+    writes("update vw set v = 'z'", &["t", "u"]);
+    writes("insert into audited values (1)", &["audited", "log"]);
+    writes("truncate t cascade", &["t", "u"]);
+    writes(
+        "truncate table only u *, log restart identity",
+        &["log", "u"],
+    );
+    writes("refresh materialized view concurrently mv", &["mv"]);
+    writes("copy u (id) from stdin with (format csv)", &["u"]);
+    writes("copy binary u from stdin", &["u"]);
+}
+
+#[test]
+fn writes_inside_other_statements_count() {
+    writes(
+        "with d as (delete from u returning tid) insert into log select * from d",
+        &["log", "u"],
+    );
+    writes(
+        "with x as (insert into u values (1) returning *) select * from x",
+        &["u"],
+    );
+    writes(
+        "with m as (merge into u using t on true when matched then delete returning *) select * from m",
+        &["u"],
+    );
+    writes("explain (analyze, buffers) delete from u", &["u"]);
+    writes("explain analyze verbose insert into u values (1)", &["u"]);
+    writes("explain (analyze false) delete from u", &[]);
+    writes("explain delete from u", &[]);
+    writes("explain (analyze) select 1", &[]);
+    writes("copy (delete from u returning *) to stdout", &["u"]);
+    writes("declare c cursor for select add_row()", &["log"]);
+    writes("select 1; update u set w = 'm'", &["u"]);
+    writes("begin; insert into u values (1); commit", &["u"]);
+    writes("select add_row(2)", &["log"]);
+    writes("select * from t where add_row()", &["log"]);
+    writes("insert into u select add_row()", &["log", "u"]);
+}
+
+#[test]
+fn what_has_no_bound_writes_everything() {
+    for text in [
+        "create table x (id int)",
+        "alter table t rename to t0",
+        "drop table t",
+        "grant select on t to bob",
+        "select * into x from t",
+        "create table x as select 1",
+        "call p()",
+        "do $$ begin update t set v = 'x'; end $$",
+        "execute p",
+        "explain analyze execute p",
+        "select dynamic()",
+        "insert into missing values (1)",
+        "insert into a.b.c values (1)",
+        "insert into U&\"\\0074\" values (1)",
+        "copy t from program 'x'",
+        "gibberish",
+        "load 'x'",
+        "insert into t values ('open",
+        "explain analyze create table x as select 1",
+        "select 5 insert into fresh",
+        "update pg_class set relname = 'x'",
+    ] {
+        writes(text, &["*"]);
+    }
+}
+
+#[test]
+fn what_touches_no_row_writes_nothing() {
+    for text in [
+        "",
+        ";",
+        "select * from t for no key update",
+        "select random(), nextval('seq'), pg_advisory_lock(1)",
+        "select json_table('x')",
+        "begin",
+        "commit",
+        "set x = 1",
+        "reset all",
+        "discard all",
+        "show all",
+        "listen a",
+        "notify a, 'b'",
+        "lock table t in exclusive mode",
+        "vacuum (full) t",
+        "analyze t",
+        "reindex table t",
+        "cluster t",
+        "checkpoint",
+        "prepare p as delete from t",
+        "deallocate p",
+        "fetch 10 from c",
+        "move c",
+        "close all",
+        "copy t to stdout",
+        "savepoint a",
+        "set constraints all deferred",
+    ] {
+        writes(text, &[]);
+    }
+}
+
+#[test]
+fn long_inserts_are_bounded() {
+    let rows = "(1, 'it''s; update t set v = 1', now(), null, -1.5e10, $1),".repeat(4_000);
+    writes(
+        &format!("insert into u (id, tid) values {rows} (1, 2)"),
+        &["u"],
+    );
+    writes(
+        &format!("insert into u values {rows} (add_row(), 2)"),
+        &["log", "u"],
+    );
+    writes(
+        &format!("with x as (delete from log) insert into u values {rows} (1, 2)"),
+        &["log", "u"],
+    );
+}
+
+#[test]
+fn without_a_catalog_only_what_the_text_proves_is_harmless() {
+    let check = |text: &str, expected| {
+        let plan = plan_without_catalog(&analyze(text.as_bytes()));
+        assert_eq!(plan.writes, expected, "{text}");
+        assert!(plan.read.is_err(), "{text}");
+    };
+    check("begin", Writes::Nothing);
+    check("set x = 1", Writes::Nothing);
+    check("show x", Writes::Nothing);
+    check("select 1", Writes::Everything);
+    check("insert into t values (1)", Writes::Everything);
+    check("begin; update t set v = 'x'", Writes::Everything);
+    let plan = plan_without_catalog(&analyze(b"select * from t"));
+    assert_eq!(plan.read, Err(Reason::NoCatalog));
+}

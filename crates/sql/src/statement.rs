@@ -1,0 +1,132 @@
+//! One statement: which command it is, and what the command alone implies.
+//!
+//! Commands are told by their keywords. Only what could be a read is handed to the parser; what a
+//! statement may write is never the parser's opinion.
+
+use crate::facts::{Bound, Sentence};
+use crate::scan::{Kind, Lexeme};
+use crate::tokens::{Tokens, is_any, is_word};
+use crate::{
+    Effects, Reason, SettingsEffect, lexical, prepared, read, setting, transaction, utility,
+};
+
+/// One statement, from its lexemes without blanks. `text` is what they were cut from; `None` if
+/// it is too long to be parsed.
+pub(crate) fn sentence(text: Option<&[u8]>, lexemes: &[Lexeme<'_>]) -> Sentence {
+    let mut tokens = Tokens::new(lexemes);
+    if lexemes
+        .iter()
+        .any(|lexeme| lexeme.kind == Kind::Unterminated)
+    {
+        return unreadable();
+    }
+    if begins_query(lexemes) {
+        return query(text, lexemes);
+    }
+    if tokens.any(&["insert", "update", "delete", "merge"]) {
+        return Sentence {
+            read: Err(Reason::Writes),
+            writes: lexical::bound(lexemes),
+            effects: Effects::default(),
+        };
+    }
+    if tokens.any(&DEFINITION) {
+        return definition(lexemes, runs_query(lexemes));
+    }
+    transaction::control(tokens)
+        .or_else(|| setting::setting(tokens))
+        .or_else(|| prepared::prepared(tokens))
+        .or_else(|| utility::utility(tokens))
+        .unwrap_or_else(unreadable)
+}
+
+/// What is not understood: anything may have happened, until the tag says otherwise.
+fn unreadable() -> Sentence {
+    Sentence {
+        read: Err(Reason::Unreadable),
+        ..Sentence::everything(Effects {
+            settings: SettingsEffect::Unknown,
+            temporary: true,
+            names: true,
+            commits: true,
+            tag_judges: true,
+            pins: true,
+            ..Effects::default()
+        })
+    }
+}
+
+fn begins_query(lexemes: &[Lexeme<'_>]) -> bool {
+    let first = lexemes
+        .iter()
+        .find(|lexeme| lexeme.kind != Kind::Mark(b'('));
+    first.is_some_and(|first| is_any(first, &["select", "with", "values", "table"]))
+}
+
+/// SELECT and its kin, with a data-modifying WITH perhaps.
+fn query(text: Option<&[u8]>, lexemes: &[Lexeme<'_>]) -> Sentence {
+    if creates_table(lexemes) {
+        return definition(lexemes, true);
+    }
+    let writes = lexical::bound(lexemes);
+    let read = match (&writes, text) {
+        (Bound::Everything, _) => Err(Reason::Unsupported),
+        (Bound::Lexical(lexical), _) if !lexical.targets.is_empty() => Err(Reason::Writes),
+        (_, Some(text)) => read::read(text, lexemes),
+        (_, None) => Err(Reason::TooLong),
+    };
+    Sentence {
+        read,
+        writes,
+        effects: Effects::default(),
+    }
+}
+
+/// Whether a query holds SELECT INTO. `INTO` is reserved and has no other use but these two.
+fn creates_table(lexemes: &[Lexeme<'_>]) -> bool {
+    lexemes.windows(2).any(|pair| match pair {
+        [before, into] => is_word(into, "into") && !is_any(before, &["insert", "merge"]),
+        _ => false,
+    })
+}
+
+/// CREATE, ALTER, DROP, GRANT and the like. `runs` if it runs a query, which may call anything.
+fn definition(lexemes: &[Lexeme<'_>], runs: bool) -> Sentence {
+    let has = |keyword: &str| lexemes.iter().any(|lexeme| is_word(lexeme, keyword));
+    let schema = || {
+        lexemes.iter().any(|lexeme| {
+            let starts = |part: &[u8]| part.eq_ignore_ascii_case(b"pg_temp");
+            lexeme.bytes.windows(7).any(starts)
+        })
+    };
+    Sentence::everything(Effects {
+        settings: match runs {
+            true => SettingsEffect::Unknown,
+            false => SettingsEffect::Untouched,
+        },
+        temporary: has("temp") || has("temporary") || schema(),
+        names: runs && has("execute"),
+        ..Effects::default()
+    })
+}
+
+/// Whether a definition is CREATE TABLE AS or CREATE MATERIALIZED VIEW.
+fn runs_query(lexemes: &[Lexeme<'_>]) -> bool {
+    let mut tokens = Tokens::new(lexemes);
+    tokens.word("create")
+        && tokens.any(&[
+            "table",
+            "materialized",
+            "temp",
+            "temporary",
+            "unlogged",
+            "local",
+            "global",
+        ])
+        && tokens.rest().iter().any(|lexeme| is_word(lexeme, "as"))
+}
+
+/// Commands that make, name or drop objects; all of them write the catalog.
+const DEFINITION: [&str; 9] = [
+    "alter", "comment", "create", "drop", "grant", "import", "reassign", "revoke", "security",
+];

@@ -1,0 +1,193 @@
+//! The lexemes of one statement, asked by keyword.
+
+use crate::facts::Name;
+use crate::scan::{Kind, Lexeme};
+
+/// Lexemes that carry meaning, read from left to right.
+///
+/// Methods that look for something move past it if it is there, and say whether it was.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Tokens<'a> {
+    rest: &'a [Lexeme<'a>],
+}
+
+impl<'a> Tokens<'a> {
+    /// Lexemes without blanks.
+    pub(crate) const fn new(lexemes: &'a [Lexeme<'a>]) -> Self {
+        Self { rest: lexemes }
+    }
+
+    /// What was not read yet.
+    pub(crate) const fn rest(&self) -> &'a [Lexeme<'a>] {
+        self.rest
+    }
+
+    /// Whether nothing is left.
+    pub(crate) const fn is_done(&self) -> bool {
+        self.rest.is_empty()
+    }
+
+    /// The next lexeme, which is moved past.
+    pub(crate) fn take(&mut self) -> Option<&'a Lexeme<'a>> {
+        let (first, rest) = self.rest.split_first()?;
+        self.rest = rest;
+        Some(first)
+    }
+
+    /// Whether the next lexeme is this keyword.
+    pub(crate) fn sees(&self, keyword: &str) -> bool {
+        self.rest
+            .first()
+            .is_some_and(|lexeme| is_word(lexeme, keyword))
+    }
+
+    /// One keyword.
+    pub(crate) fn word(&mut self, keyword: &str) -> bool {
+        let found = self.sees(keyword);
+        if found {
+            self.take();
+        }
+        found
+    }
+
+    /// Any of these keywords.
+    pub(crate) fn any(&mut self, keywords: &[&str]) -> bool {
+        keywords.iter().any(|keyword| self.word(keyword))
+    }
+
+    /// These keywords in a row, or none of them.
+    pub(crate) fn words(&mut self, keywords: &[&str]) -> bool {
+        let mut ahead = *self;
+        let found = keywords.iter().all(|keyword| ahead.word(keyword));
+        if found {
+            *self = ahead;
+        }
+        found
+    }
+
+    /// One single byte such as `(`.
+    pub(crate) fn mark(&mut self, byte: u8) -> bool {
+        let found = self
+            .rest
+            .first()
+            .is_some_and(|lexeme| lexeme.kind == Kind::Mark(byte));
+        if found {
+            self.take();
+        }
+        found
+    }
+
+    /// This operator.
+    pub(crate) fn operator(&mut self, symbol: &str) -> bool {
+        let found = self.rest.first().is_some_and(|lexeme| {
+            lexeme.kind == Kind::Operator && lexeme.bytes == symbol.as_bytes()
+        });
+        if found {
+            self.take();
+        }
+        found
+    }
+
+    /// An identifier, folded.
+    pub(crate) fn identifier(&mut self) -> Option<Box<str>> {
+        let name = identifier(self.rest.first()?)?;
+        self.take();
+        Some(name)
+    }
+
+    /// A plain string without backslashes, unquoted.
+    pub(crate) fn string(&mut self) -> Option<Box<str>> {
+        let value = string(self.rest.first()?)?;
+        self.take();
+        // A second string would go on with the first.
+        let goes_on = self.rest.first().is_some_and(|next| next.kind.is_string());
+        (!goes_on).then_some(value)
+    }
+
+    /// A name with or without a schema. Names with a database are not read.
+    pub(crate) fn name(&mut self) -> Option<Name> {
+        let first = self.identifier()?;
+        if !self.mark(b'.') {
+            return Some(Name {
+                schema: None,
+                name: first,
+            });
+        }
+        let second = self.identifier()?;
+        (!self.mark(b'.')).then_some(Name {
+            schema: Some(first),
+            name: second,
+        })
+    }
+
+    /// What stands between a `(` that comes next and its `)`; moves past both.
+    pub(crate) fn parentheses(&mut self) -> Option<&'a [Lexeme<'a>]> {
+        if self.rest.first()?.kind != Kind::Mark(b'(') {
+            return None;
+        }
+        let mut depth = 0_usize;
+        for (index, lexeme) in self.rest.iter().enumerate() {
+            match lexeme.kind {
+                Kind::Mark(b'(') => depth += 1,
+                Kind::Mark(b')') => depth = depth.checked_sub(1)?,
+                _ => {}
+            }
+            if depth == 0 {
+                let inner = self.rest.get(1..index);
+                self.rest = self.rest.get(index + 1..).unwrap_or_default();
+                return inner;
+            }
+        }
+        None
+    }
+}
+
+/// Whether a lexeme is this keyword, without quotes and in any case.
+pub(crate) fn is_word(lexeme: &Lexeme<'_>, keyword: &str) -> bool {
+    lexeme.kind == Kind::Word && lexeme.bytes.eq_ignore_ascii_case(keyword.as_bytes())
+}
+
+/// Whether a lexeme is one of these keywords.
+pub(crate) fn is_any(lexeme: &Lexeme<'_>, keywords: &[&str]) -> bool {
+    keywords.iter().any(|keyword| is_word(lexeme, keyword))
+}
+
+/// The name that a word or quoted identifier means. Other bytes than UTF-8 become a letter that
+/// occurs in no name.
+pub(crate) fn identifier(lexeme: &Lexeme<'_>) -> Option<Box<str>> {
+    let text = String::from_utf8_lossy(lexeme.bytes);
+    let name = match lexeme.kind {
+        Kind::Word => text.to_ascii_lowercase(),
+        Kind::Quoted => text
+            .strip_prefix('"')?
+            .strip_suffix('"')?
+            .replace("\"\"", "\""),
+        _ => return None,
+    };
+    Some(truncated(name))
+}
+
+/// Cuts a name where the server does.
+pub(crate) fn truncated(mut name: String) -> Box<str> {
+    if name.len() > NAME_BYTES_MAX {
+        let end = (0..=NAME_BYTES_MAX)
+            .rev()
+            .find(|&end| name.is_char_boundary(end))
+            .unwrap_or(0);
+        name.truncate(end);
+    }
+    name.into_boxed_str()
+}
+
+/// The value of a plain string that holds no backslash.
+fn string(lexeme: &Lexeme<'_>) -> Option<Box<str>> {
+    if lexeme.kind != Kind::String || lexeme.bytes.contains(&b'\\') {
+        return None;
+    }
+    let text = std::str::from_utf8(lexeme.bytes).ok()?;
+    let inner = text.strip_prefix('\'')?.strip_suffix('\'')?;
+    Some(inner.replace("''", "'").into())
+}
+
+/// `NAMEDATALEN - 1`.
+const NAME_BYTES_MAX: usize = 63;
