@@ -137,10 +137,9 @@ pub enum SettingsEffect {
     Untouched,
     /// Exactly this one.
     One(Setting),
-    /// RESET ALL: back to what they were after login, save role and session authorization.
+    /// RESET ALL, DISCARD ALL: back to what they were after login. Only the latter brings back
+    /// role and session authorization.
     ResetAll,
-    /// DISCARD ALL: back to what they were after login, role and session authorization included.
-    DiscardAll,
     /// Any of them may have changed, role and search path included.
     Unknown,
 }

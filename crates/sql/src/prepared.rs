@@ -76,7 +76,7 @@ fn declare(tokens: &mut Tokens<'_>) -> Option<Sentence> {
 fn discard(tokens: &mut Tokens<'_>) -> Option<Sentence> {
     let object = tokens.take()?;
     let settings = if is_word(object, "all") {
-        SettingsEffect::DiscardAll
+        SettingsEffect::ResetAll
     } else {
         SettingsEffect::Untouched
     };

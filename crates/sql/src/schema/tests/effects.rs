@@ -30,7 +30,7 @@ fn settings_are_one_or_unknown() {
     });
     assert_eq!(effects("set local time zone 'UTC'").settings, one);
     assert_eq!(effects("reset all").settings, SettingsEffect::ResetAll);
-    assert_eq!(effects("discard all").settings, SettingsEffect::DiscardAll);
+    assert_eq!(effects("discard all").settings, SettingsEffect::ResetAll);
     assert_eq!(effects("discard plans").settings, SettingsEffect::Untouched);
     assert_eq!(
         effects("select * from t").settings,
