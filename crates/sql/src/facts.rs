@@ -14,15 +14,6 @@ pub(crate) struct Name {
 }
 
 impl Name {
-    /// A name without a schema.
-    #[cfg(test)]
-    pub(crate) fn bare(name: &str) -> Self {
-        Self {
-            schema: None,
-            name: name.into(),
-        }
-    }
-
     fn bytes(&self) -> usize {
         self.schema.as_ref().map_or(0, |schema| schema.len()) + self.name.len()
     }

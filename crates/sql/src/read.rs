@@ -19,6 +19,14 @@ pub(crate) fn read(text: &[u8], lexemes: &[Lexeme<'_>]) -> Result<Box<Read>, Rea
     if text.len() > TEXT_BYTES_MAX || lexemes.len() > TOKENS_MAX {
         return Err(Reason::TooLong);
     }
+    // Joins without ON nest, and the parser follows them without counting.
+    let joins = lexemes
+        .iter()
+        .filter(|lexeme| is_word(lexeme, "join"))
+        .count();
+    if joins > RELATIONS_MAX {
+        return Err(Reason::Unsupported);
+    }
     if let Some(reason) = hidden::reason(lexemes) {
         return Err(reason);
     }
@@ -78,7 +86,9 @@ fn plain(lexemes: &[Lexeme<'_>]) -> String {
         let only = is_word(lexeme, "only") && !rows;
         let opens = lexeme.kind == Kind::Mark(b'(')
             && index.checked_sub(1).is_some_and(|before| {
-                lexemes.get(before).is_some_and(|before| is_word(before, "only"))
+                lexemes
+                    .get(before)
+                    .is_some_and(|before| is_word(before, "only"))
             });
         let closes = parenthesis && lexeme.kind == Kind::Mark(b')');
         parenthesis = opens || (parenthesis && !closes);
@@ -130,3 +140,6 @@ const DEPTH_MAX: usize = 40;
 
 /// Queries over more relations are left alone.
 const RELATIONS_MAX: usize = 64;
+
+#[cfg(test)]
+mod tests;
