@@ -1,7 +1,20 @@
-//! Not yet written.
+//! The shell around the session core: sockets, TLS, server connections, tasks and timers.
+//!
+//! Invariant: no decision about the protocol or the cache is made here. A client's task reads,
+//! writes, waits, and carries out what its session asks for; every wait has a deadline.
 
+mod client;
+pub mod control;
+mod database;
 pub mod greeting;
+mod link;
 pub mod login;
+mod marks;
+mod observed;
 pub mod options;
+mod place;
+mod server;
 mod tls;
 pub mod upstream;
+
+pub use server::{BindError, Handle, Server};

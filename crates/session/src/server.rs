@@ -55,7 +55,7 @@ impl Session {
                 self.pass_large(header, input);
                 continue;
             };
-            if header.tag == tag::READY
+            if matches!(header.tag, tag::READY | tag::COPY_BOTH)
                 && let Some(need) = self.before_ready(frame)
             {
                 return Ok(need);
@@ -413,7 +413,8 @@ impl Session {
         if self.answer.take().is_some() {
             return None;
         }
-        let status = backend::read_ready(frame).ok()?;
+        // Where replication begins, no command will ever complete.
+        let status = backend::read_ready(frame).unwrap_or(Status::Idle);
         let Some(Slot::Server(Awaited { expect, .. })) = self.queue.front_mut() else {
             return None;
         };

@@ -214,6 +214,17 @@ impl Session {
         self.ended
     }
 
+    /// The client has closed its side: from here on it is as if it had sent Terminate. False if it
+    /// left in the middle of a message or of copy data, so that the connection must be broken.
+    pub fn client_left(&mut self) -> bool {
+        let whole = self.client_rest == 0 && !self.copying && !self.raw;
+        if whole && !self.ended {
+            self.to_server.put(wire::frontend::TERMINATE);
+        }
+        self.ended = true;
+        whole
+    }
+
     /// Whether both directions are a plain pipe.
     pub const fn is_raw(&self) -> bool {
         self.raw

@@ -75,6 +75,8 @@ pub enum Reason {
     TemporaryObjects,
     /// No catalog snapshot of this database, or an outdated one.
     NoCatalog,
+    /// A table it reads is being written at this moment.
+    BeingWritten,
     /// The policy says `cache = false`, or no rule gives a TTL.
     Policy,
     /// A row limit or portal use that is left to the server.
@@ -85,7 +87,7 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason, in order.
-    pub const ALL: [Self; 37] = [
+    pub const ALL: [Self; 38] = [
         Self::NotARead,
         Self::Unreadable,
         Self::TooLong,
@@ -120,6 +122,7 @@ impl Reason {
         Self::SettingsForeign,
         Self::TemporaryObjects,
         Self::NoCatalog,
+        Self::BeingWritten,
         Self::Policy,
         Self::Portal,
         Self::StoreUnavailable,
@@ -162,6 +165,7 @@ impl Reason {
             Self::SettingsForeign => "settings_foreign",
             Self::TemporaryObjects => "temporary_objects",
             Self::NoCatalog => "no_catalog",
+            Self::BeingWritten => "being_written",
             Self::Policy => "policy",
             Self::Portal => "portal",
             Self::StoreUnavailable => "store_unavailable",

@@ -1,0 +1,343 @@
+//! One client: its sockets, its session, and the marks that are set on its behalf.
+//!
+//! The session decides; this task reads, writes, waits, and asks the store.
+
+use std::{
+    future::poll_fn,
+    io,
+    task::Poll,
+    time::{Duration, Instant},
+};
+
+use session::{Answer, Need, Outcome, Session, SessionError};
+use sql::{Reason, Writes};
+use store::{Fill, Found};
+use tokio::{io::AsyncWriteExt, net::TcpStream, time::timeout};
+use tokio_util::sync::CancellationToken;
+
+use crate::{link::Link, login::refusal, marks::Marks, place::Place, upstream::ServerStream};
+
+/// Bytes that may wait to be written to one peer before no more is read from the other.
+const PENDING_MAX: usize = 256 * 1024;
+
+/// How long the server may take to finish what a vanished client has left behind, before its
+/// connection is closed.
+const LINGER_MAX: Duration = Duration::from_secs(60);
+
+/// How long a goodbye may take.
+const GOODBYE_MAX: Duration = Duration::from_secs(2);
+
+/// One client after its login.
+pub(crate) struct Client {
+    pub(crate) place: Place,
+    pub(crate) session: Session,
+    pub(crate) client: Link<TcpStream>,
+    pub(crate) server: Link<ServerStream>,
+    pub(crate) marks: Marks,
+    pub(crate) timing: Timing,
+}
+
+/// When the statement at hand arrived, for the latency histograms.
+#[derive(Debug, Default)]
+pub(crate) struct Timing {
+    arrived: Option<Instant>,
+    hit: bool,
+    missed: Option<Instant>,
+}
+
+/// Why a client's task ends.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum End {
+    /// The client said goodbye or closed.
+    #[error("the client left")]
+    Client,
+    /// The server closed.
+    #[error("the server closed")]
+    Server,
+    /// We are shutting down.
+    #[error("shutting down")]
+    Shutdown,
+    /// A socket failed.
+    #[error("socket to the client: {0}")]
+    ClientSocket(#[source] io::Error),
+    /// A socket failed.
+    #[error("socket to the server: {0}")]
+    ServerSocket(#[source] io::Error),
+    /// The protocol was broken.
+    #[error(transparent)]
+    Session(#[from] SessionError),
+}
+
+/// What woke the task.
+enum Event {
+    Progress,
+    ClientEnded,
+    ServerEnded,
+    Shutdown,
+}
+
+impl Client {
+    /// Serves the client until either side leaves.
+    pub(crate) async fn run(mut self, stop: &CancellationToken) -> End {
+        let end = match self.serve(stop).await {
+            Ok(end) | Err(end) => end,
+        };
+        match end {
+            End::Client | End::ClientSocket(_) => self.finish_for_vanished().await,
+            End::Server | End::ServerSocket(_) => self.flush_to_client().await,
+            End::Shutdown => self.say_goodbye().await,
+            End::Session(ref error) => {
+                let text = refusal::fatal("08P01", &format!("pgmemo: {error}"), None);
+                self.session.to_client.put(&text);
+                self.flush_to_client().await;
+            }
+        }
+        self.place.settle(std::mem::take(&mut self.marks));
+        end
+    }
+
+    async fn serve(&mut self, stop: &CancellationToken) -> Result<End, End> {
+        let mut stopping = false;
+        loop {
+            self.pump().await?;
+            if stopping && self.session.is_idle() {
+                return Ok(End::Shutdown);
+            }
+            if self.server.ended && self.session.to_client.is_empty() {
+                return Ok(End::Server);
+            }
+            let event = {
+                let stopped = stop.cancelled();
+                tokio::pin!(stopped);
+                let mut stopped = (!stopping).then_some(stopped);
+                poll_fn(|cx| self.poll(cx, stopped.as_mut().map(|stopped| stopped.as_mut())))
+                    .await?
+            };
+            match event {
+                Event::Progress => {}
+                // As if it had said goodbye: the server carries out what was sent, then closes.
+                Event::ClientEnded if !self.session.client_left() => return Ok(End::Client),
+                Event::ClientEnded => {}
+                Event::ServerEnded => self.server.ended = true,
+                Event::Shutdown => stopping = true,
+            }
+        }
+    }
+
+    /// Lets the session handle all that has been read: first what the server has answered, which
+    /// may set waiting messages of the client free.
+    async fn pump(&mut self) -> Result<(), End> {
+        self.place.refresh(&mut self.session);
+        loop {
+            match self.session.server(&mut self.server.input)? {
+                Need::Input => break,
+                need => self.perform(need).await,
+            }
+        }
+        self.keep_records();
+        loop {
+            match self.session.client(&mut self.client.input)? {
+                Need::Input => break,
+                need => self.perform(need).await,
+            }
+        }
+        self.time_miss();
+        Ok(())
+    }
+
+    async fn perform(&mut self, need: Need) {
+        let answer = match need {
+            Need::Input => return,
+            Need::LookUp => self.look_up().await,
+            Need::Mark(ticket, writes) => {
+                self.mark(ticket, &writes).await;
+                Answer::Done
+            }
+            Need::End(ticket, outcome) => {
+                let everything = self.marks.end(ticket, outcome == Outcome::Committed).await;
+                if everything {
+                    self.place.catalog_changed();
+                }
+                Answer::Done
+            }
+        };
+        self.session.answer(answer);
+    }
+
+    async fn look_up(&mut self) -> Answer {
+        let Some(question) = self.session.question() else {
+            return Answer::Nothing(Reason::NoCatalog);
+        };
+        let found = self.place.look_up(question).await;
+        match found {
+            Found::Hit(entry) => {
+                self.timing.hit = true;
+                Answer::Hit(entry)
+            }
+            Found::Miss(stamp) => {
+                self.timing.missed = self.timing.missed.or(self.timing.arrived);
+                Answer::Miss(stamp)
+            }
+            Found::InFlight => Answer::Nothing(Reason::BeingWritten),
+            Found::Outdated => {
+                self.place.catalog_changed();
+                Answer::Nothing(Reason::NoCatalog)
+            }
+            Found::Unavailable => Answer::Nothing(Reason::StoreUnavailable),
+        }
+    }
+
+    async fn mark(&mut self, ticket: u64, writes: &Writes) {
+        if let Some(held) = self.place.mark(writes).await {
+            self.marks.push(ticket, held);
+        }
+    }
+
+    fn keep_records(&mut self) {
+        for record in self.session.records.drain(..) {
+            self.place.telemetry().fills.inc();
+            self.place.store().fill(Fill {
+                key: record.question.key,
+                database: record.question.knowledge.database,
+                relations: record.question.relations().into(),
+                stamp: record.stamp,
+                entry: record.entry,
+                ttl: record.question.ttl,
+            });
+        }
+    }
+
+    fn time_miss(&mut self) {
+        if let Some(arrived) = self.timing.missed
+            && !self.session.is_owed()
+        {
+            self.timing.missed = None;
+            self.place
+                .telemetry()
+                .miss_latency
+                .record_us(micros(arrived));
+        }
+    }
+
+    /// Writes what waits and reads what comes.
+    fn poll(
+        &mut self,
+        cx: &mut std::task::Context<'_>,
+        stopped: Option<std::pin::Pin<&mut impl Future<Output = ()>>>,
+    ) -> Poll<Result<Event, End>> {
+        if !self.session.to_server.is_empty()
+            && let Poll::Ready(Err(error)) = self.server.poll_drain(cx, &mut self.session.to_server)
+        {
+            // What the server said before it closed is still to be read.
+            self.session.to_server.clear();
+            tracing::debug!(%error, "write to the server failed");
+        }
+        if !self.session.to_client.is_empty()
+            && let Poll::Ready(Err(error)) = self.client.poll_drain(cx, &mut self.session.to_client)
+        {
+            return Poll::Ready(Err(End::ClientSocket(error)));
+        }
+        if std::mem::take(&mut self.timing.hit)
+            && let Some(arrived) = self.timing.arrived
+        {
+            self.place
+                .telemetry()
+                .hit_latency
+                .record_us(micros(arrived));
+        }
+        if !self.server.ended
+            && self.session.to_client.len() < PENDING_MAX
+            && let Poll::Ready(read) = self.server.poll_fill(cx)
+        {
+            return Poll::Ready(match read {
+                Ok(0) => Ok(Event::ServerEnded),
+                Ok(_) => Ok(Event::Progress),
+                Err(error) => Err(End::ServerSocket(error)),
+            });
+        }
+        if !self.session.is_stalled()
+            && !self.session.has_ended()
+            && self.session.to_server.len() < PENDING_MAX
+            && let Poll::Ready(read) = self.client.poll_fill(cx)
+        {
+            self.timing.arrived = Some(Instant::now());
+            return Poll::Ready(match read {
+                Ok(0) => Ok(Event::ClientEnded),
+                Ok(_) => Ok(Event::Progress),
+                Err(error) => Err(End::ClientSocket(error)),
+            });
+        }
+        if let Some(stopped) = stopped
+            && stopped.poll(cx).is_ready()
+        {
+            return Poll::Ready(Ok(Event::Shutdown));
+        }
+        self.client.shrink();
+        self.server.shrink();
+        Poll::Pending
+    }
+
+    /// A client that vanishes in the middle leaves work behind: what it has sent is carried out, as
+    /// it would be without us, before the connection is closed. Until then the marks hold.
+    async fn finish_for_vanished(&mut self) {
+        let work = async {
+            if !self.session.has_ended() {
+                self.session.client_left();
+            }
+            while !self.marks.is_empty() && !self.server.ended {
+                self.session.to_client.clear();
+                if self.pump().await.is_err() {
+                    break;
+                }
+                let read = poll_fn(|cx| {
+                    if let Poll::Ready(Err(error)) =
+                        self.server.poll_drain(cx, &mut self.session.to_server)
+                    {
+                        return Poll::Ready(Err(error));
+                    }
+                    self.server.poll_fill(cx)
+                });
+                if !read.await.is_ok_and(|bytes| bytes > 0) {
+                    break;
+                }
+            }
+        };
+        if timeout(LINGER_MAX, work).await.is_err() {
+            tracing::warn!(
+                "a statement outlives its client; what it writes stays uncached until it ends"
+            );
+        }
+        let drain = poll_fn(|cx| self.server.poll_drain(cx, &mut self.session.to_server));
+        let _ = timeout(GOODBYE_MAX, drain).await;
+        let _ = timeout(GOODBYE_MAX, self.server.stream().shutdown()).await;
+    }
+
+    async fn flush_to_client(&mut self) {
+        let drain = poll_fn(|cx| self.client.poll_drain(cx, &mut self.session.to_client));
+        let _ = timeout(GOODBYE_MAX, drain).await;
+        let _ = timeout(GOODBYE_MAX, self.client.stream().shutdown()).await;
+    }
+
+    async fn say_goodbye(&mut self) {
+        let text = "terminating connection due to administrator command";
+        self.session
+            .to_client
+            .put(&refusal::fatal("57P01", text, None));
+        self.session.to_server.put(wire::frontend::TERMINATE);
+        let drain = poll_fn(|cx| self.server.poll_drain(cx, &mut self.session.to_server));
+        let _ = timeout(GOODBYE_MAX, drain).await;
+        self.flush_to_client().await;
+    }
+}
+
+impl std::fmt::Debug for Client {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Client")
+            .field("session", &self.session)
+            .finish_non_exhaustive()
+    }
+}
+
+fn micros(since: Instant) -> u64 {
+    u64::try_from(since.elapsed().as_micros()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,55 @@
+//! Marks that are held on behalf of one client, in the order of their tickets.
+
+use std::collections::VecDeque;
+
+use store::Mark;
+
+use crate::place::Blind;
+
+/// One mark, or what stands for it while nothing is known of the database.
+#[derive(Debug)]
+pub(crate) enum Held {
+    /// Relations are being written.
+    Relations(Mark),
+    /// Anything may be written, definitions included.
+    Everything(Mark),
+    /// Something is being written in a database whose identity is not known yet.
+    Blind(Blind),
+}
+
+/// All marks of one client.
+#[derive(Debug, Default)]
+pub(crate) struct Marks(VecDeque<(u64, Held)>);
+
+impl Marks {
+    /// Adds one; tickets only grow.
+    pub(crate) fn push(&mut self, ticket: u64, held: Held) {
+        self.0.push_back((ticket, held));
+    }
+
+    /// Whether none is held.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Ends all marks up to `ticket`. Returns whether definitions may have changed.
+    ///
+    /// Not cancel safe.
+    pub(crate) async fn end(&mut self, ticket: u64, committed: bool) -> bool {
+        let mut everything = false;
+        while let Some((_, held)) = self.0.pop_front_if(|(held, _)| *held <= ticket) {
+            everything |= committed && matches!(held, Held::Everything(_));
+            match held {
+                Held::Relations(mark) | Held::Everything(mark) if committed => mark.bump().await,
+                Held::Relations(mark) | Held::Everything(mark) => mark.clear().await,
+                Held::Blind(blind) => blind.end().await,
+            }
+        }
+        everything
+    }
+
+    /// Ends all of them as if committed.
+    pub(crate) async fn end_all(&mut self) -> bool {
+        self.end(u64::MAX, true).await
+    }
+}

@@ -1,0 +1,272 @@
+//! Where a client's session stands: its database, what is known of it, and the store.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use bytes::Bytes;
+use cache::Scope;
+use catalog::DatabaseId;
+use session::{Question, Session, Telemetry};
+use sql::Writes;
+use store::{Found, Store};
+use tokio::time::Instant;
+use tokio_util::task::TaskTracker;
+
+use crate::{
+    database::{Database, Databases, State},
+    marks::{Held, Marks},
+};
+
+/// How long a lost connection's backend may go on working before its tables are released.
+const BACKEND_GONE_MAX: Duration = Duration::from_secs(60);
+
+/// What all clients share.
+#[derive(Debug)]
+pub(crate) struct Services {
+    pub(crate) store: Store,
+    pub(crate) databases: Databases,
+    pub(crate) sessions: Arc<session::Shared>,
+    /// Tasks that outlive their client.
+    pub(crate) tasks: TaskTracker,
+    ledgers: Mutex<HashMap<Bytes, Arc<Ledger>>>,
+}
+
+/// What is written in a database while it is not known.
+#[derive(Debug, Default)]
+struct Ledger {
+    /// Writes in flight of which the store knows nothing.
+    blind: AtomicUsize,
+    /// The database's identity when it was last known.
+    identity: Mutex<Option<DatabaseId>>,
+}
+
+impl Ledger {
+    fn identity(&self) -> Option<DatabaseId> {
+        *self.identity.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Services {
+    pub(crate) fn new(store: Store, databases: Databases, sessions: Arc<session::Shared>) -> Self {
+        let tasks = TaskTracker::new();
+        Self {
+            store,
+            databases,
+            sessions,
+            tasks,
+            ledgers: Mutex::default(),
+        }
+    }
+
+    fn ledger(&self, database: &[u8]) -> Arc<Ledger> {
+        let mut ledgers = self.ledgers.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(ledgers.entry(Bytes::copy_from_slice(database)).or_default())
+    }
+}
+
+/// One client's place.
+#[derive(Debug)]
+pub(crate) struct Place {
+    services: Arc<Services>,
+    database: Option<Arc<Database>>,
+    ledger: Arc<Ledger>,
+    process: Option<i32>,
+    /// The session is not to be looked up: it does not speak the extended protocol.
+    simple: bool,
+}
+
+/// A write in a database of which nothing is known yet. While one is in flight nothing is looked
+/// up there, so that nothing is recorded that the write makes stale.
+#[derive(Debug)]
+pub(crate) struct Blind {
+    services: Arc<Services>,
+    database: Arc<Database>,
+    ledger: Arc<Ledger>,
+}
+
+impl Place {
+    /// `process` is the server's process that serves the client; `simple` when nothing is to be
+    /// looked up for it, as on a replication connection.
+    pub(crate) fn new(
+        services: Arc<Services>,
+        database: &[u8],
+        process: Option<i32>,
+        simple: bool,
+    ) -> Self {
+        let known = services.databases.of(database);
+        let ledger = if known.is_some() {
+            services.ledger(database)
+        } else {
+            Arc::default()
+        };
+        Self {
+            services,
+            database: known,
+            ledger,
+            process,
+            simple,
+        }
+    }
+
+    pub(crate) fn telemetry(&self) -> &Telemetry {
+        &self.services.sessions.telemetry
+    }
+
+    pub(crate) fn store(&self) -> &Store {
+        &self.services.store
+    }
+
+    /// Waits a little for what is known of the database, at the first login of all.
+    pub(crate) async fn wait(&self, patience: Duration) {
+        if let Some(database) = &self.database
+            && database.state() == State::Starting
+        {
+            database.wait_fresh(Instant::now() + patience).await;
+        }
+    }
+
+    /// Hands the session what is known now.
+    pub(crate) fn refresh(&self, session: &mut Session) {
+        let Some(database) = self.database.as_ref().filter(|_| !self.simple) else {
+            return;
+        };
+        let known = database.knowledge();
+        let unchanged = match (session.knowledge(), &known) {
+            (None, None) => true,
+            (Some(old), Some(new)) => Arc::ptr_eq(old, new),
+            (None, Some(_)) | (Some(_), None) => false,
+        };
+        if !unchanged {
+            if let Some(known) = &known {
+                let mut identity = self
+                    .ledger
+                    .identity
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner);
+                *identity = Some(known.database);
+            }
+            session.know(known);
+        }
+    }
+
+    /// The catalog is, or may be, another one.
+    pub(crate) fn catalog_changed(&self) {
+        if let Some(database) = &self.database {
+            database.refresh();
+        }
+    }
+
+    pub(crate) async fn look_up(&self, question: &Question) -> Found {
+        let asked = store::Question {
+            key: &question.key,
+            database: question.knowledge.database,
+            epoch: question.knowledge.epoch,
+            relations: question.relations(),
+            ttl: question.ttl,
+        };
+        let found = self.services.store.look_up(&asked).await;
+        if self.ledger.blind.load(Ordering::SeqCst) > 0 {
+            Found::InFlight
+        } else {
+            found
+        }
+    }
+
+    /// Marks what a statement may write. Never fails: see [`store::Mark`].
+    pub(crate) async fn mark(&self, writes: &Writes) -> Option<Held> {
+        let database = self.database.as_ref()?;
+        let identity = match self.identity(database) {
+            Some(identity) => identity,
+            None => {
+                let blind = Blind::new(&self.services, database, &self.ledger);
+                // Whoever sees what is known from now on sees the count as well.
+                match self.identity(database) {
+                    Some(identity) => identity,
+                    None => return Some(Held::Blind(blind)),
+                }
+            }
+        };
+        let telemetry = self.telemetry();
+        match writes {
+            Writes::Nothing => None,
+            Writes::Relations(relations) => {
+                telemetry.table_bumps.add(relations.len() as u64);
+                let scopes: Vec<_> = relations
+                    .iter()
+                    .map(|&id| Scope::Relation(identity, id))
+                    .collect();
+                Some(Held::Relations(self.services.store.mark(&scopes).await))
+            }
+            Writes::Everything => {
+                telemetry.epoch_bumps.inc();
+                let scope = Scope::Epoch(identity);
+                Some(Held::Everything(self.services.store.mark(&[scope]).await))
+            }
+        }
+    }
+
+    fn identity(&self, database: &Database) -> Option<DatabaseId> {
+        let known = database.knowledge().map(|known| known.database);
+        known.or_else(|| self.ledger.identity())
+    }
+
+    /// Ends the marks of a client that is gone. If the server's process may still be at work, they
+    /// hold until it is gone as well: what it was doing may yet be committed.
+    pub(crate) fn settle(&self, mut marks: Marks) {
+        if marks.is_empty() {
+            return;
+        }
+        let (database, process) = (self.database.clone(), self.process);
+        self.services.tasks.spawn(async move {
+            if let (Some(database), Some(process)) = (&database, process)
+                && !database.backend_gone(process, BACKEND_GONE_MAX).await
+            {
+                tracing::warn!(
+                    process,
+                    "the server's process did not end in time; its writes count as done"
+                );
+            }
+            if marks.end_all().await
+                && let Some(database) = database
+            {
+                database.refresh();
+            }
+        });
+    }
+}
+
+impl Blind {
+    fn new(services: &Arc<Services>, database: &Arc<Database>, ledger: &Arc<Ledger>) -> Self {
+        ledger.blind.fetch_add(1, Ordering::SeqCst);
+        Self {
+            services: Arc::clone(services),
+            database: Arc::clone(database),
+            ledger: Arc::clone(ledger),
+        }
+    }
+
+    /// The write has ended. If the database is known by now, everything recorded of it is dropped.
+    pub(crate) async fn end(self) {
+        if let Some(known) = self.database.knowledge() {
+            self.services
+                .store
+                .mark(&[Scope::Epoch(known.database)])
+                .await
+                .bump()
+                .await;
+            self.database.refresh();
+        }
+    }
+}
+
+impl Drop for Blind {
+    fn drop(&mut self) {
+        self.ledger.blind.fetch_sub(1, Ordering::SeqCst);
+    }
+}

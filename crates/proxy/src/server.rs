@@ -1,0 +1,361 @@
+//! Accepting clients, and bringing each from its first byte to its session.
+
+use std::{
+    io,
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use arc_swap::ArcSwap;
+use bytes::BytesMut;
+use cache::DigestBuilder;
+use config::Config;
+use session::{Session, Shared, Telemetry};
+use store::Store;
+use tokio::{
+    io::AsyncWriteExt,
+    net::{TcpListener, TcpSocket, TcpStream},
+    time::{Instant, timeout},
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tracing::Instrument;
+
+use crate::{
+    client::{Client, Timing},
+    database::Databases,
+    greeting::{Greeting, StartupPacket, greet},
+    link::Link,
+    login::{Login, LoginError, LoginRules, refusal, relay_login},
+    marks::Marks,
+    place::{Place, Services},
+    upstream::{ServerStream, Upstream, UpstreamError},
+};
+
+/// Connections that wait to be accepted.
+const BACKLOG: u32 = 1024;
+
+/// How long a login waits for the first catalog snapshot of its database, rather than begin
+/// without a cache.
+const FIRST_SNAPSHOT_MAX: Duration = Duration::from_secs(2);
+
+/// How long a refusal may take to be delivered.
+const REFUSAL_MAX: Duration = Duration::from_secs(2);
+
+/// The proxy cannot start.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BindError {
+    /// The address is taken, or not ours.
+    #[error("cannot listen on {address}: {source}; choose another with `listen`")]
+    Listen {
+        /// What was asked for.
+        address: SocketAddr,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// What is configured for the upstream cannot be used.
+    #[error(transparent)]
+    Upstream(#[from] UpstreamError),
+}
+
+/// The proxy, ready to accept.
+#[derive(Debug)]
+pub struct Server {
+    listener: TcpListener,
+    shared: Arc<Front>,
+}
+
+/// What accepting and observing have in common.
+#[derive(Debug)]
+pub(crate) struct Front {
+    pub(crate) config: ArcSwap<Config>,
+    pub(crate) upstream: Arc<Upstream>,
+    pub(crate) services: Arc<Services>,
+    pub(crate) draining: AtomicBool,
+}
+
+impl Server {
+    /// Listens, and starts what works in the background. Does not wait for PostgreSQL or Redis.
+    ///
+    /// # Errors
+    ///
+    /// When the address cannot be listened on, or the upstream's settings cannot be used.
+    pub fn bind(config: Arc<Config>, store: Store) -> Result<Self, BindError> {
+        let listener = listen(config.listen).map_err(|source| BindError::Listen {
+            address: config.listen,
+            source,
+        })?;
+        let upstream = Arc::new(Upstream::new(&config.upstream)?);
+        let limits = session::Limits {
+            analysis_bytes_max: config.cache.analysis_bytes_max,
+            entry_bytes_max: usize::try_from(config.cache.entry_bytes_max).unwrap_or(usize::MAX),
+        };
+        let sessions = Arc::new(Shared::new(limits, Arc::new(Telemetry::default())));
+        let databases = Databases::new(&config, Arc::clone(&upstream), store.clone());
+        // The database of the URL is known by name, and most likely the one that clients want.
+        let named = config
+            .upstream
+            .database
+            .as_deref()
+            .or(config.upstream.user.as_deref());
+        if let Some(name) = named {
+            databases.of(name.as_bytes());
+        }
+        let services = Arc::new(Services::new(store, databases, sessions));
+        let draining = AtomicBool::new(false);
+        let shared = Front {
+            config: ArcSwap::new(config),
+            upstream,
+            services,
+            draining,
+        };
+        Ok(Self {
+            listener,
+            shared: Arc::new(shared),
+        })
+    }
+
+    /// Where clients connect.
+    ///
+    /// # Errors
+    ///
+    /// When the system cannot tell.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.listener.local_addr()
+    }
+
+    /// A handle for what may happen while the server runs.
+    pub fn handle(&self) -> Handle {
+        Handle {
+            front: Arc::clone(&self.shared),
+        }
+    }
+
+    /// Accepts clients until `stop`, then lets them finish what they have begun, for at most the
+    /// configured drain timeout.
+    pub async fn run(self, stop: CancellationToken) {
+        let clients = TaskTracker::new();
+        loop {
+            let accepted = tokio::select! {
+                () = stop.cancelled() => break,
+                accepted = self.listener.accept() => accepted,
+            };
+            match accepted {
+                Ok((stream, peer)) => self.welcome(stream, peer, &clients, &stop),
+                Err(error) => {
+                    // Out of file descriptors, mostly: wait for some to be given back.
+                    tracing::warn!(%error, "cannot accept a connection");
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                }
+            }
+        }
+        self.shared.draining.store(true, Ordering::Relaxed);
+        drop(self.listener);
+        clients.close();
+        let patience = self.shared.config.load().limits.drain_timeout;
+        if timeout(patience, clients.wait()).await.is_err() {
+            tracing::warn!(
+                clients = clients.len(),
+                "clients were still at work when the drain timeout ended"
+            );
+        }
+        self.shared.services.tasks.close();
+        let _ = timeout(REFUSAL_MAX, self.shared.services.tasks.wait()).await;
+        self.shared.services.databases.shutdown().await;
+        self.shared.services.store.shutdown().await;
+    }
+
+    fn welcome(
+        &self,
+        stream: TcpStream,
+        peer: SocketAddr,
+        clients: &TaskTracker,
+        stop: &CancellationToken,
+    ) {
+        let telemetry = Arc::clone(&self.shared.services.sessions.telemetry);
+        telemetry.connections.inc();
+        let (front, stop) = (Arc::clone(&self.shared), stop.clone());
+        let span = tracing::debug_span!("client", %peer);
+        clients.spawn(
+            async move {
+                telemetry.clients.add(1);
+                front.serve(stream, peer, &stop).await;
+                telemetry.clients.add(-1);
+            }
+            .instrument(span),
+        );
+    }
+}
+
+/// Acts on a running server.
+#[derive(Clone, Debug)]
+pub struct Handle {
+    pub(crate) front: Arc<Front>,
+}
+
+impl Handle {
+    /// Takes over what can be changed while running: rules, TTLs, limits of logins.
+    pub fn reload(&self, config: Arc<Config>) {
+        self.front.services.databases.set_rules(&config);
+        self.front.config.store(config);
+    }
+}
+
+impl Front {
+    async fn serve(&self, mut stream: TcpStream, peer: SocketAddr, stop: &CancellationToken) {
+        let config = self.config.load_full();
+        if let Err(error) = stream.set_nodelay(true) {
+            tracing::debug!(%error, "cannot disable Nagle's algorithm");
+        }
+        let deadline = Instant::now() + config.limits.login_timeout;
+        match greet(&mut stream, deadline).await {
+            Ok(Greeting::Startup(packet, ahead)) => {
+                self.log_in(stream, peer, *packet, ahead, stop).await;
+            }
+            Ok(Greeting::Cancel(packet)) => {
+                if let Err(error) = self.upstream.cancel(&packet).await {
+                    tracing::debug!(%error, "cancel request was not delivered");
+                }
+            }
+            Ok(Greeting::Gone) => {}
+            Err(error) => tracing::debug!(%error, "no startup"),
+        }
+    }
+
+    async fn log_in(
+        &self,
+        mut client: TcpStream,
+        peer: SocketAddr,
+        packet: StartupPacket,
+        ahead: BytesMut,
+        stop: &CancellationToken,
+    ) {
+        let config = self.config.load_full();
+        let telemetry = &self.services.sessions.telemetry;
+        let full = telemetry.clients.value() > i64::from(config.limits.clients_max);
+        if full {
+            let hint = Some("raise limits.clients_max");
+            return refuse(
+                &mut client,
+                "53300",
+                "sorry, too many clients already",
+                hint,
+            )
+            .await;
+        }
+        let mut server = match self.upstream.connect().await {
+            Ok(server) => server,
+            Err(error) => {
+                tracing::warn!(%error, "cannot reach the server");
+                let text = "pgmemo cannot reach the PostgreSQL server";
+                return refuse(&mut client, "08006", text, None).await;
+            }
+        };
+        telemetry.servers.add(1);
+        let rules = LoginRules {
+            allow_trust: peer.ip().is_loopback() || config.limits.allow_trust_relay,
+            hide_channel_binding: server.is_tls(),
+            timeout: config.limits.login_timeout,
+        };
+        match relay_login(&mut client, &mut server, &packet.raw, ahead, rules).await {
+            Ok(login) if is_physical(&packet) => pipe(client, server, login).await,
+            Ok(login) => self.session(client, server, &packet, login, stop).await,
+            Err(error @ (LoginError::Refused { .. } | LoginError::ClientGone)) => {
+                tracing::debug!(%error, "login failed");
+            }
+            Err(error) => tracing::info!(%error, "login failed"),
+        }
+        telemetry.servers.add(-1);
+    }
+
+    async fn session(
+        &self,
+        client: TcpStream,
+        server: ServerStream,
+        packet: &StartupPacket,
+        login: Login,
+        stop: &CancellationToken,
+    ) {
+        let place = Place::new(
+            Arc::clone(&self.services),
+            &packet.database,
+            login.process,
+            packet.replication,
+        );
+        place.wait(FIRST_SNAPSHOT_MAX).await;
+        let session = Session::new(Arc::clone(&self.services.sessions), &state(packet, &login));
+        let client = Client {
+            place,
+            session,
+            client: Link::new(client, login.leftover_client),
+            server: Link::new(server, login.leftover_server),
+            marks: Marks::default(),
+            timing: Timing::default(),
+        };
+        let end = client.run(stop).await;
+        tracing::debug!(%end, "session ended");
+    }
+}
+
+/// Physical replication knows no SQL. Logical replication does, and can write.
+fn is_physical(packet: &StartupPacket) -> bool {
+    let logical = packet.parameters.iter().any(|(name, value)| {
+        &name[..] == b"replication" && value.eq_ignore_ascii_case(b"database")
+    });
+    packet.replication && !logical
+}
+
+/// What the state of a session follows from at its login.
+fn state(packet: &StartupPacket, login: &Login) -> session::Login {
+    let mut digest = DigestBuilder::default();
+    digest.field(&packet.raw);
+    let mut readable = true;
+    for (name, value) in &login.parameters {
+        digest.field(name).field(value);
+        match &name[..] {
+            b"standard_conforming_strings" => readable &= &value[..] == b"on",
+            b"client_encoding" => readable &= session::is_ascii_safe(value),
+            _ => {}
+        }
+    }
+    session::Login {
+        digest: digest.finish(),
+        readable,
+    }
+}
+
+/// Replication speaks another protocol on the same connection; it is none of our business.
+async fn pipe(mut client: TcpStream, mut server: ServerStream, login: Login) {
+    let ahead = async {
+        client.write_all(&login.leftover_server).await?;
+        server.write_all(&login.leftover_client).await?;
+        tokio::io::copy_bidirectional(&mut client, &mut server).await
+    };
+    if let Err(error) = ahead.await {
+        tracing::debug!(%error, "replication connection ended");
+    }
+}
+
+async fn refuse(client: &mut TcpStream, code: &str, text: &str, hint: Option<&str>) {
+    let frame = refusal::fatal(code, text, hint);
+    let _ = timeout(REFUSAL_MAX, async {
+        client.write_all(&frame).await?;
+        client.shutdown().await
+    })
+    .await;
+}
+
+fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() {
+        TcpSocket::new_v4()?
+    } else {
+        TcpSocket::new_v6()?
+    };
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
+}
