@@ -3,6 +3,7 @@
 use crate::facts::Sentence;
 use crate::scan::{Kind, Lexeme, lexemes};
 use crate::statement::sentence;
+use crate::tokens::is_word;
 
 /// What a statement string is, before any name is resolved. Cheap to share in an `Arc`.
 #[derive(Debug)]
@@ -40,7 +41,7 @@ impl Analysis {
 pub fn analyze(text: &[u8]) -> Analysis {
     let long = text.len() > PARSED_BYTES_MAX;
     let kept: Vec<Lexeme<'_>> = lexemes(text)
-        .filter(|lexeme| !lexeme.kind.is_blank() && !(long && is_data(lexeme.kind)))
+        .filter(|lexeme| !(lexeme.kind.is_blank() || (long && is_data(lexeme.kind))))
         .collect();
     let sentences = statements(&kept)
         .into_iter()
@@ -49,14 +50,20 @@ pub fn analyze(text: &[u8]) -> Analysis {
     Analysis { sentences }
 }
 
-/// Cuts at each `;` outside parentheses.
+/// Cuts at each `;` outside parentheses and bodies.
 fn statements<'a>(kept: &'a [Lexeme<'a>]) -> Vec<&'a [Lexeme<'a>]> {
     let mut depth = 0_usize;
+    let mut begins = false;
     kept.split(|lexeme| {
-        match lexeme.kind {
-            Kind::Mark(b'(') => depth += 1,
-            Kind::Mark(b')') => depth = depth.saturating_sub(1),
-            _ => {}
+        // `BEGIN ATOMIC` opens the body of a function, in which `;` ends nothing.
+        if begins && is_word(lexeme, "atomic") {
+            depth = BODY_DEPTH;
+        }
+        begins = is_word(lexeme, "begin");
+        if lexeme.kind == Kind::Mark(b'(') {
+            depth += 1;
+        } else if lexeme.kind == Kind::Mark(b')') {
+            depth = depth.saturating_sub(1);
         }
         depth == 0 && lexeme.kind == Kind::Mark(b';')
     })
@@ -77,6 +84,9 @@ const fn is_data(kind: Kind) -> bool {
             | Kind::Mark(b',')
     )
 }
+
+/// Deeper than any parentheses, so that the rest of the text is one statement.
+const BODY_DEPTH: usize = usize::MAX / 2;
 
 /// Longer texts are not looked up.
 const PARSED_BYTES_MAX: usize = 16 * 1024;

@@ -34,6 +34,9 @@ pub(crate) fn reason(lexemes: &[Lexeme<'_>]) -> Option<Reason> {
 }
 
 fn word(lexeme: &Lexeme<'_>, before: &[Lexeme<'_>], after: &[Lexeme<'_>]) -> Option<Reason> {
+    if has_space(lexeme.bytes) {
+        return Some(Reason::Unsupported);
+    }
     let next = after.first();
     let follows = |words: &[&str]| next.is_some_and(|next| is_any(next, words));
     if is_word(lexeme, "for") && follows(&["update", "share", "no", "key"]) {
@@ -63,6 +66,11 @@ fn word(lexeme: &Lexeme<'_>, before: &[Lexeme<'_>], after: &[Lexeme<'_>]) -> Opt
         }
     }
     identifier(lexeme).and_then(|name| named(&name))
+}
+
+/// Whether a word holds a character that is white space to the parser, but a letter to the server.
+fn has_space(word: &[u8]) -> bool {
+    !word.is_ascii() && String::from_utf8_lossy(word).contains(char::is_whitespace)
 }
 
 /// Whether the type before `with time zone` is `time`, not `timestamp`.
@@ -101,16 +109,13 @@ fn string(lexeme: &Lexeme<'_>, before: &[Lexeme<'_>]) -> Option<Reason> {
 /// What stands between the quotes, escapes blanked; `None` if they could spell a letter.
 fn value<'a>(lexeme: &Lexeme<'a>) -> Option<Cow<'a, [u8]>> {
     let bytes = lexeme.bytes;
-    let quote = match lexeme.kind {
-        Kind::Dollar => memchr::memchr(b'$', bytes.get(1..)?)? + 2,
-        _ => memchr::memchr(b'\'', bytes)? + 1,
-    };
-    let closing = if lexeme.kind == Kind::Dollar {
-        quote
+    let (opening, closing) = if lexeme.kind == Kind::Dollar {
+        let tag = memchr::memchr(b'$', bytes.get(1..)?)? + 2;
+        (tag, tag)
     } else {
-        1
+        (memchr::memchr(b'\'', bytes)? + 1, 1)
     };
-    let inner = bytes.get(quote..bytes.len().checked_sub(closing)?)?;
+    let inner = bytes.get(opening..bytes.len().checked_sub(closing)?)?;
     if lexeme.kind != Kind::Escape || memchr::memchr(b'\\', inner).is_none() {
         return Some(Cow::Borrowed(inner));
     }

@@ -34,9 +34,11 @@ pub(crate) fn bound(lexemes: &[Lexeme<'_>]) -> Bound {
                 Some(())
             }
             // `U&"…"` may name anything.
-            Kind::Unicode if lexeme.bytes.ends_with(b"\"") => None,
+            Kind::Unicode => lexeme.bytes.ends_with(b"'").then_some(()),
             Kind::Unterminated => None,
-            _ => Some(()),
+            Kind::Space | Kind::LineComment | Kind::BlockComment => Some(()),
+            Kind::String | Kind::Escape | Kind::Bits | Kind::Dollar => Some(()),
+            Kind::Number | Kind::Parameter | Kind::Mark(_) => Some(()),
         };
         if known.is_none() {
             return Bound::Everything;
@@ -96,16 +98,11 @@ impl Reader {
     }
 
     fn target(&mut self, next: &mut Tokens<'_>, event: Event) -> Option<Name> {
-        // `ONLY` alone does not narrow anything here.
-        let only = next.sees("only");
-        if only {
-            next.take();
+        // `ONLY` does not narrow anything here.
+        if next.word("only") {
+            next.mark(b'(');
         }
-        let name = if only && next.mark(b'(') {
-            next.name()?
-        } else {
-            next.name()?
-        };
+        let name = next.name()?;
         self.add(&name, event);
         Some(name)
     }
@@ -122,15 +119,15 @@ impl Reader {
 
     /// Notes a word or quoted identifier for what it may mean.
     fn name(&mut self, lexeme: &Lexeme<'_>, before: &[Lexeme<'_>], after: &[Lexeme<'_>]) {
-        if is_any(lexeme, &SYNTAX) {
+        let qualified = before
+            .last()
+            .is_some_and(|dot| dot.kind == Kind::Mark(b'.'));
+        if !qualified && is_any(lexeme, &SYNTAX) {
             return;
         }
         let Some(name) = identifier(lexeme) else {
             return;
         };
-        let qualified = before
-            .last()
-            .is_some_and(|dot| dot.kind == Kind::Mark(b'.'));
         let called = after
             .first()
             .is_some_and(|next| next.kind == Kind::Mark(b'('));
@@ -189,7 +186,7 @@ fn begins_name(next: &Tokens<'_>) -> bool {
         .is_some_and(|lexeme| matches!(lexeme.kind, Kind::Word | Kind::Quoted | Kind::Unicode))
 }
 
-/// Reserved words: without quotes they name neither a relation nor a function.
+/// Reserved words: without quotes or a schema they name neither a relation nor a function.
 const SYNTAX: [&str; 67] = [
     "all",
     "and",

@@ -3,7 +3,7 @@
 //! Commands are told by their keywords. Only what could be a read is handed to the parser; what a
 //! statement may write is never the parser's opinion.
 
-use crate::facts::{Bound, Sentence};
+use crate::facts::{Bound, Read, Sentence};
 use crate::scan::{Kind, Lexeme};
 use crate::tokens::{Tokens, is_any, is_word};
 use crate::{
@@ -24,11 +24,7 @@ pub(crate) fn sentence(text: Option<&[u8]>, lexemes: &[Lexeme<'_>]) -> Sentence 
         return query(text, lexemes);
     }
     if tokens.any(&["insert", "update", "delete", "merge"]) {
-        return Sentence {
-            read: Err(Reason::Writes),
-            writes: lexical::bound(lexemes),
-            effects: Effects::default(),
-        };
+        return rows(Err(Reason::Writes), lexical::bound(lexemes));
     }
     if tokens.any(&DEFINITION) {
         return definition(lexemes, runs_query(lexemes));
@@ -75,10 +71,26 @@ fn query(text: Option<&[u8]>, lexemes: &[Lexeme<'_>]) -> Sentence {
         (_, Some(text)) => read::read(text, lexemes),
         (_, None) => Err(Reason::TooLong),
     };
+    rows(read, writes)
+}
+
+/// A statement that reads or writes rows; without a bound it may call anything.
+fn rows(read: Result<Box<Read>, Reason>, writes: Bound) -> Sentence {
+    let bounded = matches!(writes, Bound::Lexical(_));
+    let effects = match bounded {
+        true => Effects::default(),
+        false => Effects {
+            settings: SettingsEffect::Unknown,
+            temporary: true,
+            names: true,
+            pins: true,
+            ..Effects::default()
+        },
+    };
     Sentence {
         read,
         writes,
-        effects: Effects::default(),
+        effects,
     }
 }
 
@@ -106,6 +118,8 @@ fn definition(lexemes: &[Lexeme<'_>], runs: bool) -> Sentence {
         },
         temporary: has("temp") || has("temporary") || schema(),
         names: runs && has("execute"),
+        // What follows a body of SQL was not told apart from it.
+        commits: has("atomic"),
         ..Effects::default()
     })
 }

@@ -34,9 +34,10 @@ pub fn has_nocache_hint(text: &[u8]) -> bool {
 }
 
 fn is_nocache(comment: &Lexeme<'_>) -> bool {
-    let body = match comment.kind {
-        Kind::BlockComment => comment.bytes.strip_suffix(b"*/").unwrap_or_default(),
-        _ => comment.bytes,
+    let body = if comment.kind == Kind::BlockComment {
+        comment.bytes.strip_suffix(b"*/").unwrap_or_default()
+    } else {
+        comment.bytes
     };
     let Some((name, wish)) = body
         .get(2..)
@@ -73,26 +74,22 @@ fn without_comments(text: &[u8]) -> Option<Vec<u8>> {
     let mut after_string = false;
     let mut dropped_after_string = false;
     for lexeme in lexemes(text) {
-        match lexeme.kind {
-            Kind::Unterminated => return None,
-            Kind::LineComment => {
-                kept.push(b' ');
-                (changed, dropped_after_string) = (true, after_string);
+        if lexeme.kind == Kind::Unterminated || is_ambiguous(&lexeme) {
+            return None;
+        }
+        let hint = lexeme.bytes.starts_with(b"/*+");
+        if lexeme.kind == Kind::Space {
+            kept.extend_from_slice(lexeme.bytes);
+        } else if lexeme.kind.is_blank() && !hint {
+            kept.push(b' ');
+            (changed, dropped_after_string) = (true, after_string);
+        } else {
+            if dropped_after_string && lexeme.bytes.starts_with(b"'") {
+                return None;
             }
-            Kind::BlockComment if !lexeme.bytes.starts_with(b"/*+") => {
-                kept.push(b' ');
-                (changed, dropped_after_string) = (true, after_string);
-            }
-            Kind::Space => kept.extend_from_slice(lexeme.bytes),
-            kind => {
-                let goes_on = dropped_after_string && lexeme.bytes.starts_with(b"'");
-                if goes_on || is_ambiguous(&lexeme) {
-                    return None;
-                }
-                after_string = lexeme.bytes.ends_with(b"'") && kind != Kind::Dollar;
-                dropped_after_string = false;
-                kept.extend_from_slice(lexeme.bytes);
-            }
+            after_string = lexeme.bytes.ends_with(b"'") && lexeme.kind != Kind::Dollar;
+            dropped_after_string = false;
+            kept.extend_from_slice(lexeme.bytes);
         }
     }
     changed.then(|| trimmed(&kept).to_vec())

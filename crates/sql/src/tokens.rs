@@ -127,10 +127,10 @@ impl<'a> Tokens<'a> {
         }
         let mut depth = 0_usize;
         for (index, lexeme) in self.rest.iter().enumerate() {
-            match lexeme.kind {
-                Kind::Mark(b'(') => depth += 1,
-                Kind::Mark(b')') => depth = depth.checked_sub(1)?,
-                _ => {}
+            if lexeme.kind == Kind::Mark(b'(') {
+                depth += 1;
+            } else if lexeme.kind == Kind::Mark(b')') {
+                depth = depth.checked_sub(1)?;
             }
             if depth == 0 {
                 let inner = self.rest.get(1..index);
@@ -156,13 +156,13 @@ pub(crate) fn is_any(lexeme: &Lexeme<'_>, keywords: &[&str]) -> bool {
 /// occurs in no name.
 pub(crate) fn identifier(lexeme: &Lexeme<'_>) -> Option<Box<str>> {
     let text = String::from_utf8_lossy(lexeme.bytes);
-    let name = match lexeme.kind {
-        Kind::Word => text.to_ascii_lowercase(),
-        Kind::Quoted => text
-            .strip_prefix('"')?
-            .strip_suffix('"')?
-            .replace("\"\"", "\""),
-        _ => return None,
+    let name = if lexeme.kind == Kind::Word {
+        text.to_ascii_lowercase()
+    } else if lexeme.kind == Kind::Quoted {
+        let inner = text.strip_prefix('"')?.strip_suffix('"')?;
+        inner.replace("\"\"", "\"")
+    } else {
+        return None;
     };
     Some(truncated(name))
 }

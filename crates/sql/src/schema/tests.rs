@@ -8,7 +8,8 @@ use std::sync::Arc;
 
 use catalog::fixture::Fixture;
 use catalog::{
-    Event, ForeignKeyAction, FunctionKind, Language, RelationKind, RowSecurity, SearchPath, Snapshot, Volatility,
+    Event, ForeignKeyAction, FunctionKind, Language, RelationKind, RowSecurity, SearchPath,
+    Snapshot, Volatility,
 };
 
 use super::*;

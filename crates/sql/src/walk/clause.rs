@@ -231,19 +231,16 @@ impl Walk {
                 | ArrayElemTypeDef::Qualified(_, _) => return self.unsupported(),
             };
         }
-        match data_type {
-            DataType::Time(_, TimezoneInfo::WithTimeZone | TimezoneInfo::Tz) => {
-                self.refuse(Reason::Clock);
-            }
-            DataType::Custom(object, _) => {
-                let known = name(object).is_some_and(|name| {
-                    let schema = name.schema.as_deref();
-                    schema.is_none_or(|schema| schema == "pg_catalog") && is_builtin(&name.name)
-                });
-                self.read.foreign_types |= !known;
-            }
-            known if is_builtin_variant(known) => {}
-            _ => self.read.foreign_types = true,
+        if let DataType::Time(_, TimezoneInfo::WithTimeZone | TimezoneInfo::Tz) = data_type {
+            self.refuse(Reason::Clock);
+        } else if let DataType::Custom(object, _) = data_type {
+            let known = name(object).is_some_and(|name| {
+                let schema = name.schema.as_deref();
+                schema.is_none_or(|schema| schema == "pg_catalog") && is_builtin(&name.name)
+            });
+            self.read.foreign_types |= !known;
+        } else {
+            self.read.foreign_types |= !is_builtin_variant(data_type);
         }
     }
 }

@@ -220,16 +220,78 @@ impl Walk {
 
     /// Operators are read from the text; here those that PostgreSQL does not have are refused.
     fn binary(&mut self, operator: &BinaryOperator) {
+        use BinaryOperator as Op;
         match operator {
-            BinaryOperator::Overlaps => self.system_call("overlaps", 4),
-            BinaryOperator::Xor
-            | BinaryOperator::DuckIntegerDivide
-            | BinaryOperator::MyIntegerDivide
-            | BinaryOperator::Match
-            | BinaryOperator::Regexp
-            | BinaryOperator::Glob
-            | BinaryOperator::Assignment => self.unsupported(),
-            _ => {}
+            Op::Overlaps => self.system_call("overlaps", 4),
+            Op::Xor
+            | Op::DuckIntegerDivide
+            | Op::MyIntegerDivide
+            | Op::Match
+            | Op::Regexp
+            | Op::Glob
+            | Op::Assignment => self.unsupported(),
+            Op::Plus
+            | Op::Minus
+            | Op::Multiply
+            | Op::Divide
+            | Op::Modulo
+            | Op::StringConcat
+            | Op::Gt
+            | Op::Lt
+            | Op::GtEq
+            | Op::LtEq
+            | Op::Spaceship
+            | Op::Eq
+            | Op::NotEq
+            | Op::And
+            | Op::Or
+            | Op::BitwiseOr
+            | Op::BitwiseAnd
+            | Op::BitwiseXor
+            | Op::Custom(_)
+            | Op::PGBitwiseXor
+            | Op::PGBitwiseShiftLeft
+            | Op::PGBitwiseShiftRight
+            | Op::PGExp
+            | Op::PGOverlap
+            | Op::PGRegexMatch
+            | Op::PGRegexIMatch
+            | Op::PGRegexNotMatch
+            | Op::PGRegexNotIMatch
+            | Op::PGLikeMatch
+            | Op::PGILikeMatch
+            | Op::PGNotLikeMatch
+            | Op::PGNotILikeMatch
+            | Op::PGStartsWith
+            | Op::Arrow
+            | Op::LongArrow
+            | Op::HashArrow
+            | Op::HashLongArrow
+            | Op::AtAt
+            | Op::AtArrow
+            | Op::ArrowAt
+            | Op::HashMinus
+            | Op::AtQuestion
+            | Op::Question
+            | Op::QuestionAnd
+            | Op::QuestionPipe
+            | Op::PGCustomBinaryOperator(_)
+            | Op::DoubleHash
+            | Op::LtDashGt
+            | Op::AndLt
+            | Op::AndGt
+            | Op::LtLtPipe
+            | Op::PipeGtGt
+            | Op::AndLtPipe
+            | Op::PipeAndGt
+            | Op::LtCaret
+            | Op::GtCaret
+            | Op::QuestionHash
+            | Op::QuestionDash
+            | Op::QuestionDashPipe
+            | Op::QuestionDoublePipe
+            | Op::At
+            | Op::TildeEq => {}
         }
     }
 

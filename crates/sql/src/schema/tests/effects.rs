@@ -19,6 +19,9 @@ fn control_is_told_for_single_statements_only() {
     assert!(effects("call p()").commits);
     assert!(effects("do $$ $$").commits);
     assert!(!effects("select 1; select 2").commits);
+    let body = "create function f() returns int begin atomic select 1; select 2; end; commit";
+    assert!(effects(body).commits);
+    assert_eq!(analyze(body.as_bytes()).statements(), 1);
 }
 
 #[test]

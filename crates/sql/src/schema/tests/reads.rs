@@ -268,6 +268,7 @@ fn functions_are_known_by_class() {
             "select t.full_name from t",
             "select (t).full_name from t",
             "select public.lower(v) from t",
+            "select public.end(v) from t",
             "select nowhere(1) from t",
             "select * from t, full_name(t.id)",
             "select pure(1) from t",
@@ -359,10 +360,8 @@ fn casts_through_unknown_functions_are_refused_where_they_may_happen() {
         Database::with(move |db| {
             let function = db.plpgsql("to_other", "begin end");
             db.cast(source, target, function);
-            if let Some(cast) = db.builder.casts.last_mut() {
-                if target == "mine" {
-                    cast.target = catalog::TypeId::from_oid(99_999);
-                }
+            if let (Some(cast), "mine") = (db.builder.casts.last_mut(), target) {
+                cast.target = catalog::TypeId::from_oid(99_999);
             }
         })
     };
@@ -373,7 +372,10 @@ fn casts_through_unknown_functions_are_refused_where_they_may_happen() {
     let db = with("text", "mine");
     assert!(db.read("select v::int from t").is_ok());
     assert_eq!(db.read("select v::mine from t"), Err(Reason::UnknownCast));
-    assert_eq!(Database::new().read("select v::mine from t"), Ok(vec!["t".into()]));
+    assert_eq!(
+        Database::new().read("select v::mine from t"),
+        Ok(vec!["t".into()])
+    );
 }
 
 #[test]
@@ -438,6 +440,7 @@ fn what_is_no_read_is_told_apart() {
     );
     reads("select * from t; ;", &["t"]);
     reads("select * from t where v = ';'", &["t"]);
+    refused(Reason::Unsupported, &["select * from t\u{a0}where id = 1"]);
 }
 
 #[test]
