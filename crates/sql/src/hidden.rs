@@ -84,11 +84,13 @@ fn is_time(before: &[Lexeme<'_>]) -> bool {
 
 /// Names that mean the same with and without quotes.
 fn named(name: &str) -> Option<Reason> {
+    // The type of an array has the name of its elements.
+    let element = name.strip_prefix('_').unwrap_or(name);
     if SYSTEM_COLUMNS.contains(&name) {
         Some(Reason::SystemColumn)
-    } else if CATALOG_TYPES.contains(&name) {
+    } else if CATALOG_TYPES.contains(&element) {
         Some(Reason::SystemCatalog)
-    } else if name == "timetz" {
+    } else if element == "timetz" {
         Some(Reason::Clock)
     } else {
         None

@@ -9,6 +9,10 @@
 mod analysis;
 mod classes;
 mod clock;
+#[cfg_attr(
+    not(test),
+    expect(dead_code, reason = "texts are bounded by `lexical`, of_text serves tests")
+)]
 mod effects;
 mod facts;
 mod hidden;

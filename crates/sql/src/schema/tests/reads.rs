@@ -143,6 +143,7 @@ fn some_relations_are_never_looked_up() {
             "select * from pg_stat_activity",
             "select * from information_schema.tables",
             "select 't'::regclass from t",
+            "select '{t}'::_regclass from t",
             "select \"regclass\" '1' from t",
         ],
     );
