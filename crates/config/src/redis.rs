@@ -9,14 +9,11 @@ use crate::{
 };
 
 const REMEDY: &str = "write \"memory\" or a URL such as \"redis://host:6379/0\"; the schemes are \
-    redis, rediss (TLS), redis-cluster, rediss-cluster, redis-sentinel, rediss-sentinel and \
-    redis+unix";
+    redis, rediss (TLS), redis-sentinel, rediss-sentinel and redis+unix";
 
-const SCHEMES: [&str; 7] = [
+const SCHEMES: [&str; 5] = [
     "redis",
     "rediss",
-    "redis-cluster",
-    "rediss-cluster",
     "redis-sentinel",
     "rediss-sentinel",
     "redis+unix",
@@ -32,6 +29,9 @@ pub(crate) fn store(text: &str) -> Result<Option<Secret>, Refusal> {
     let Some(parts) = Parts::split(text) else {
         return refuse("is neither \"memory\" nor a URL");
     };
+    if ["redis-cluster", "rediss-cluster"].contains(&parts.scheme) {
+        return refuse("names a cluster, which cannot be used yet");
+    }
     if !SCHEMES.contains(&parts.scheme) {
         return refuse("has an unknown scheme");
     }
@@ -73,7 +73,6 @@ mod tests {
         for url in [
             "redis://cache",
             "rediss://:secret@cache:6380/2",
-            "redis-cluster://a:30001?node=b:30002",
             "redis-sentinel://a:26379?sentinelServiceName=main",
             "redis+unix:///run/redis.sock",
         ] {
@@ -87,6 +86,10 @@ mod tests {
         check("", "is neither \"memory\" nor a URL");
         check("redis", "is neither \"memory\" nor a URL");
         check("memcached://cache", "has an unknown scheme");
+        check(
+            "redis-cluster://a",
+            "names a cluster, which cannot be used yet",
+        );
         check("redis://", "names no host");
         check(
             "redis://cache:port",

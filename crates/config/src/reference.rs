@@ -135,9 +135,9 @@ a Unix-domain socket is its directory: `postgres:///?host=/var/run/postgresql`.
 
 ## The URL of `store`
 
-`redis://user:password@host:port/database`, `rediss://` for TLS, `redis-cluster://` with
-`?node=host:port` for more nodes, `redis-sentinel://` with `?sentinelServiceName=name`, or
-`redis+unix:///path/to/socket`.
+`redis://user:password@host:port/database`, `rediss://` for TLS, `redis-sentinel://` or
+`rediss-sentinel://` with `?sentinelServiceName=name`, and `&node=host:port` for more sentinels, or
+`redis+unix:///path/to/socket`. A cluster cannot be used yet.
 "#;
 
 #[cfg(test)]

@@ -110,7 +110,7 @@ pub const SETTINGS: &[Setting] = &[
         key: "cache.jitter_percent",
         flag: None,
         default: DefaultValue::Text("10"),
-        reloads: true,
+        reloads: false,
         help: "By how much of its TTL an entry may expire early, at random, so that entries \
             filled together do not expire together.",
         form: Form::Integer(0, 90, |draft, percent| {
@@ -121,7 +121,7 @@ pub const SETTINGS: &[Setting] = &[
         key: "cache.entry_bytes_max",
         flag: None,
         default: DefaultValue::Text("1MiB"),
-        reloads: true,
+        reloads: false,
         help: "Largest reply that is kept. At most `cache.bytes_max`.",
         form: Form::Size(1 << 10, GIB, |draft, bytes| {
             draft.cache.entry_bytes_max = bytes
@@ -149,7 +149,7 @@ pub const SETTINGS: &[Setting] = &[
         key: "cache.catalog_age_max",
         flag: None,
         default: DefaultValue::Text("30s"),
-        reloads: true,
+        reloads: false,
         help: "Age at which the catalog is read again even if no change was seen. Bounds how long \
             DDL that did not pass through pgmemo goes unnoticed.",
         form: Form::Duration(SECOND, Duration::from_secs(DAY), |draft, age| {

@@ -1,10 +1,11 @@
 //! What a reload can change, and what it cannot.
 
-use crate::Config;
+use crate::{CacheSettings, Config};
 
 impl Config {
     /// The keys that differ from `new` and need a restart, in the order of the registry.
     pub fn restart_required(&self, new: &Self) -> Vec<&'static str> {
+        let cache = &self.cache;
         let differs = [
             ("listen", self.listen != new.listen),
             ("upstream", self.upstream != new.upstream),
@@ -12,12 +13,21 @@ impl Config {
             ("store", self.store != new.store),
             ("admin", self.admin != new.admin),
             (
-                "cache.bytes_max",
-                self.cache.bytes_max != new.cache.bytes_max,
+                "cache.jitter_percent",
+                cache.jitter_percent != new.cache.jitter_percent,
             ),
             (
+                "cache.entry_bytes_max",
+                cache.entry_bytes_max != new.cache.entry_bytes_max,
+            ),
+            ("cache.bytes_max", cache.bytes_max != new.cache.bytes_max),
+            (
                 "cache.analysis_bytes_max",
-                self.cache.analysis_bytes_max != new.cache.analysis_bytes_max,
+                cache.analysis_bytes_max != new.cache.analysis_bytes_max,
+            ),
+            (
+                "cache.catalog_age_max",
+                cache.catalog_age_max != new.cache.catalog_age_max,
             ),
             ("limits.threads", self.limits.threads != new.limits.threads),
         ];
@@ -35,8 +45,10 @@ impl Config {
         self.upstream.clone_from(&running.upstream);
         self.store.clone_from(&running.store);
         self.admin = running.admin;
-        self.cache.bytes_max = running.cache.bytes_max;
-        self.cache.analysis_bytes_max = running.cache.analysis_bytes_max;
+        self.cache = CacheSettings {
+            default_ttl: self.cache.default_ttl,
+            ..running.cache.clone()
+        };
         self.limits.threads = running.limits.threads;
         self
     }
@@ -100,7 +112,8 @@ mod tests {
             .map(|setting| setting.key)
             .collect();
         let everything = "listen = '[::1]:1'\nupstream = 'postgres://other'\nadmin = 'off'\n\
-            [cache]\nbytes_max = '1GiB'\nanalysis_bytes_max = '1GiB'\n[limits]\nthreads = 3";
+            [cache]\njitter_percent = 1\nentry_bytes_max = '2MiB'\nbytes_max = '1GiB'\n\
+            analysis_bytes_max = '1GiB'\ncatalog_age_max = '1s'\n[limits]\nthreads = 3";
         let by_comparison = config(RUNNING).restart_required(&config(everything));
         let above: Vec<&str> = by_registry
             .into_iter()

@@ -59,7 +59,7 @@ pub enum StoreChoice {
 /// Redis as a store.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct RedisSettings {
-    /// `redis://`, `rediss://`, `redis-cluster://`, `redis-sentinel://`, `redis+unix://`.
+    /// `redis://`, `rediss://`, `redis-sentinel://`, `rediss-sentinel://`, `redis+unix://`.
     pub url: Secret,
     /// How long one lookup, mark or bump may take. Default 5 ms.
     pub deadline: Duration,
