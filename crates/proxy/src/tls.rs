@@ -104,6 +104,11 @@ impl Tls {
             .await
     }
 
+    /// The host that certificates are compared with.
+    pub(crate) fn host(&self) -> String {
+        self.name.to_str().into_owned()
+    }
+
     /// The rules themselves, for a client library that shakes hands on its own.
     pub(crate) fn client_config(&self) -> &ClientConfig {
         &self.config

@@ -160,8 +160,18 @@ impl Upstream {
     }
 
     /// The TLS rules; `None` where connections are plain.
-    pub(crate) fn tls(&self) -> Option<&Tls> {
+    pub(crate) const fn tls(&self) -> Option<&Tls> {
         self.tls.as_ref()
+    }
+
+    /// Whether a connection without TLS is better than none.
+    pub(crate) fn is_plain_allowed(&self) -> bool {
+        self.tls_mode == TlsMode::Prefer
+    }
+
+    /// How long a connection may take.
+    pub(crate) const fn connect_timeout(&self) -> Duration {
+        self.connect_timeout
     }
 
     async fn establish(&self) -> Result<ServerStream, UpstreamError> {
@@ -171,7 +181,7 @@ impl Upstream {
         match secure(self.dial().await?, tls, self.tls_mode).await {
             // `prefer` means plain text rather than nothing, also where TLS is offered and fails.
             Err(error @ (UpstreamError::Handshake(_) | UpstreamError::TlsRefused))
-                if self.tls_mode == TlsMode::Prefer =>
+                if self.is_plain_allowed() =>
             {
                 debug!(%error, "going on without TLS");
                 self.dial().await

@@ -1,0 +1,325 @@
+//! What is known of each database, and how it stays true.
+//!
+//! A database that a client has logged into is watched by one task with one control connection.
+//! It reads the catalog, publishes it as [`Knowledge`], and reads it again when it is asked to, when
+//! the epoch has changed, or when a look at the catalog shows that definitions changed and nobody
+//! said so. In that last case, and whenever the server may have forgotten what it had acknowledged,
+//! the epoch is bumped first.
+//!
+//! Invariant: knowledge is published only while the control connection stands, and only with an
+//! epoch that was read before its snapshot. Without knowledge nothing is looked up.
+
+mod watcher;
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use arc_swap::{ArcSwap, ArcSwapOption};
+use cache::Policy;
+use config::Config;
+use session::Knowledge;
+use store::Store;
+use tokio::{
+    sync::{Notify, mpsc, oneshot, watch},
+    time::{Instant, sleep, timeout, timeout_at},
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tracing::{Instrument, info_span, warn};
+
+use self::watcher::Watcher;
+use crate::{
+    control::{ControlError, Credentials},
+    upstream::Upstream,
+};
+
+/// All databases that clients have logged into.
+#[derive(Debug)]
+pub struct Databases {
+    common: Arc<Common>,
+    tasks: TaskTracker,
+    /// Ends every task.
+    stop: CancellationToken,
+    known: Mutex<HashMap<Box<str>, Arc<Database>>>,
+}
+
+/// What the watchers of all databases share.
+#[derive(Debug)]
+struct Common {
+    upstream: Arc<Upstream>,
+    /// Why there are none, otherwise.
+    credentials: Result<Credentials, ControlError>,
+    store: Store,
+    rules: ArcSwap<Rules>,
+    /// How long a change that nobody told us of may stay unseen.
+    catalog_age_max: Duration,
+    generation: AtomicU64,
+}
+
+/// What the operator wrote down about tables and functions.
+#[derive(Debug)]
+struct Rules {
+    policy: Arc<Policy>,
+    functions: Vec<sql::FunctionRule>,
+}
+
+impl Rules {
+    fn of(config: &Config) -> Self {
+        let pair = |schema: &str, name: &str| (schema.into(), name.into());
+        let functions = config.functions.iter().map(|rule| sql::FunctionRule {
+            function: pair(&rule.schema, &rule.name),
+            reads: rule
+                .reads
+                .iter()
+                .map(|(schema, name)| pair(schema, name))
+                .collect(),
+        });
+        Self {
+            policy: Arc::new(config.policy()),
+            functions: functions.collect(),
+        }
+    }
+}
+
+impl Databases {
+    /// Knows nothing and connects to nothing yet.
+    pub fn new(config: &Config, upstream: Arc<Upstream>, store: Store) -> Self {
+        let common = Common {
+            upstream,
+            credentials: Credentials::of(&config.upstream),
+            store,
+            rules: ArcSwap::from_pointee(Rules::of(config)),
+            catalog_age_max: config.cache.catalog_age_max,
+            generation: AtomicU64::new(1),
+        };
+        Self {
+            common: Arc::new(common),
+            tasks: TaskTracker::new(),
+            stop: CancellationToken::new(),
+            known: Mutex::default(),
+        }
+    }
+
+    /// A database by its name; the first call starts watching it.
+    ///
+    /// To be called for clients whom the server has let in: names that somebody merely claims must
+    /// not fill the table. `None` if the name is no UTF-8, or too many databases are watched; such
+    /// clients are served without the cache.
+    pub fn of(&self, name: &[u8]) -> Option<Arc<Database>> {
+        let name = str::from_utf8(name).ok()?;
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(database) = known.get(name) {
+            return Some(Arc::clone(database));
+        }
+        if known.len() >= DATABASES_MAX {
+            known.retain(|_, database| !database.retire_if_refused());
+        }
+        if known.len() >= DATABASES_MAX {
+            warn!(
+                database = name,
+                limit = DATABASES_MAX,
+                "too many databases: no cache for this one"
+            );
+            return None;
+        }
+        let (database, probes) = Database::new(name, self.stop.child_token());
+        let database = Arc::new(database);
+        let watcher = Watcher::new(Arc::clone(&self.common), Arc::clone(&database), probes);
+        self.tasks
+            .spawn(watcher.run().instrument(info_span!("database", name)));
+        known.insert(name.into(), Arc::clone(&database));
+        Some(database)
+    }
+
+    /// Puts new rules into force: every database publishes its knowledge anew.
+    pub fn set_rules(&self, config: &Config) {
+        self.common.rules.store(Arc::new(Rules::of(config)));
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        for database in known.values() {
+            database.republish.notify_one();
+        }
+    }
+
+    /// The databases that are watched, by name, and how each is doing.
+    pub fn states(&self) -> Vec<(Box<str>, State)> {
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut states: Vec<_> = known
+            .iter()
+            .map(|(name, database)| (name.clone(), database.state()))
+            .collect();
+        states.sort_unstable_by(|a, b| a.0.cmp(&b.0));
+        states
+    }
+
+    /// Ends all tasks and closes their connections. Cancel safe.
+    pub async fn shutdown(&self) {
+        self.stop.cancel();
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
+}
+
+/// What is known of one database.
+#[derive(Debug)]
+pub struct Database {
+    name: Box<str>,
+    knowledge: ArcSwapOption<Knowledge>,
+    progress: watch::Sender<Progress>,
+    /// How many refreshes were asked for.
+    asked: AtomicU64,
+    /// Holds one permit: of many refreshes asked for, one runs and one waits.
+    refresh: Notify,
+    republish: Notify,
+    probes: mpsc::Sender<Probe>,
+    stop: CancellationToken,
+}
+
+/// Whether statements on a database can be looked up.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum State {
+    /// The catalog is being read for the first time.
+    Starting,
+    /// Yes.
+    Ready,
+    /// Not before somebody has changed something; says what. Clients are served without the cache.
+    Refused(Arc<str>),
+    /// Not before the control connection is back, which is being tried.
+    Disconnected,
+}
+
+/// How far a watcher has come.
+#[derive(Clone, Debug)]
+struct Progress {
+    state: State,
+    /// How many of the refreshes that were asked for are done.
+    served: u64,
+}
+
+/// A question about a server process.
+#[derive(Debug)]
+struct Probe {
+    process: i32,
+    /// Whether it is still there.
+    answer: oneshot::Sender<bool>,
+}
+
+impl Database {
+    fn new(name: &str, stop: CancellationToken) -> (Self, mpsc::Receiver<Probe>) {
+        let (probes, receiver) = mpsc::channel(PROBES_MAX);
+        let database = Self {
+            name: name.into(),
+            knowledge: ArcSwapOption::empty(),
+            progress: watch::Sender::new(Progress {
+                state: State::Starting,
+                served: 0,
+            }),
+            asked: AtomicU64::new(0),
+            refresh: Notify::new(),
+            republish: Notify::new(),
+            probes,
+            stop,
+        };
+        (database, receiver)
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// What is known now; `None` while nothing may be looked up.
+    pub fn knowledge(&self) -> Option<Arc<Knowledge>> {
+        self.knowledge.load_full()
+    }
+
+    /// How it is doing.
+    pub fn state(&self) -> State {
+        self.progress.borrow().state.clone()
+    }
+
+    /// Asks for the catalog to be read again. However often this is called, at most one reading
+    /// runs and one more follows.
+    pub fn refresh(&self) {
+        self.ask();
+    }
+
+    /// Asks for the catalog to be read again, and waits for knowledge that was read after the call.
+    ///
+    /// `false` if there is none by the deadline, or there will be none. Cancel safe.
+    pub async fn wait_fresh(&self, deadline: Instant) -> bool {
+        let ticket = self.ask();
+        let mut progress = self.progress.subscribe();
+        let done = progress.wait_for(|progress| {
+            progress.served >= ticket || matches!(progress.state, State::Refused(_))
+        });
+        match timeout_at(deadline, done).await {
+            Ok(Ok(progress)) => progress.served >= ticket,
+            Ok(Err(_)) | Err(_) => false,
+        }
+    }
+
+    /// How many of the refreshes that were asked for are done.
+    fn served(&self) -> u64 {
+        self.progress.borrow().served
+    }
+
+    fn ask(&self) -> u64 {
+        let ticket = self.asked.fetch_add(1, Ordering::AcqRel) + 1;
+        self.refresh.notify_one();
+        ticket
+    }
+
+    /// Waits until a server process has ended, so that nothing it was doing can still be committed.
+    ///
+    /// `false` if it is still there when the time is over, or nobody can tell. Cancel safe.
+    pub async fn backend_gone(&self, process: i32, patience: Duration) -> bool {
+        timeout(patience, self.poll_gone(process))
+            .await
+            .unwrap_or(false)
+    }
+
+    async fn poll_gone(&self, process: i32) -> bool {
+        let mut pause = PROBE_PAUSE_MIN;
+        loop {
+            if matches!(self.state(), State::Refused(_)) {
+                return false;
+            }
+            let (answer, answered) = oneshot::channel();
+            if self.probes.send(Probe { process, answer }).await.is_err() {
+                return false;
+            }
+            // No answer: the control connection was lost with the question.
+            if matches!(answered.await, Ok(false)) {
+                return true;
+            }
+            sleep(pause).await;
+            pause = (pause * 2).min(PROBE_PAUSE_MAX);
+        }
+    }
+
+    /// Ends the watching of a database that cannot be watched; whether it did.
+    fn retire_if_refused(&self) -> bool {
+        let refused = matches!(self.progress.borrow().state, State::Refused(_));
+        if refused {
+            self.stop.cancel();
+        }
+        refused
+    }
+}
+
+/// How many databases are watched. Each costs a server connection.
+const DATABASES_MAX: usize = 100;
+
+/// How many questions about processes may wait.
+const PROBES_MAX: usize = 64;
+
+/// How soon a process is looked at again.
+const PROBE_PAUSE_MIN: Duration = Duration::from_millis(5);
+
+/// The longest pause between two looks at a process.
+const PROBE_PAUSE_MAX: Duration = Duration::from_millis(200);

@@ -1,0 +1,359 @@
+//! The task that watches one database.
+
+use std::{
+    convert::Infallible,
+    pin::Pin,
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
+
+use cache::{Scope, Version};
+use catalog::{DatabaseId, Identity, Snapshot};
+use session::Knowledge;
+use tokio::{
+    sync::mpsc,
+    task::spawn_blocking,
+    time::{Instant, sleep, sleep_until},
+};
+use tracing::{debug, info, warn};
+
+use super::{Common, Database, PROBES_MAX, Probe, Rules, State};
+use crate::control::{Control, ControlError, Fingerprint, Reading, check::matches_any};
+
+/// Keeps the knowledge of one database true.
+#[derive(Debug)]
+pub(super) struct Watcher {
+    common: Arc<Common>,
+    database: Arc<Database>,
+    probes: mpsc::Receiver<Probe>,
+    /// What the last reading showed; survives the connection.
+    seen: Option<Seen>,
+    /// When something is to be done without being asked.
+    due: Instant,
+    /// Whether the last reading came to nothing.
+    owes_reading: bool,
+    /// Before the next attempt at what has just failed.
+    pause: Duration,
+    /// Rules whose patterns were compared with what is there.
+    compared: Option<Arc<Rules>>,
+}
+
+/// A reading, and what it was true of.
+#[derive(Debug)]
+struct Seen {
+    identity: Identity,
+    id: DatabaseId,
+    epoch: Version,
+    fingerprint: Fingerprint,
+    snapshot: Arc<Snapshot>,
+}
+
+impl Seen {
+    /// Names a change that came from elsewhere.
+    fn untold(&self, now: &Fingerprint) -> String {
+        format!("changed elsewhere: {}", self.fingerprint.differences(now))
+    }
+}
+
+impl Watcher {
+    pub(super) fn new(
+        common: Arc<Common>,
+        database: Arc<Database>,
+        probes: mpsc::Receiver<Probe>,
+    ) -> Self {
+        Self {
+            common,
+            database,
+            probes,
+            seen: None,
+            due: Instant::now(),
+            owes_reading: true,
+            pause: PAUSE_MIN,
+            compared: None,
+        }
+    }
+
+    /// Watches until the database is told to stop.
+    pub(super) async fn run(mut self) {
+        let stop = self.database.stop.clone();
+        stop.run_until_cancelled(async {
+            loop {
+                // Its type is hidden: futures nest deeper here than the compiler follows.
+                let watch: Pin<Box<dyn Future<Output = _> + Send + '_>> = Box::pin(self.watch());
+                let Err(error) = watch.await;
+                let pause = self.disconnect(&error);
+                sleep(pause).await;
+            }
+        })
+        .await;
+        self.database.knowledge.store(None);
+        self.set_state(State::Disconnected);
+    }
+
+    /// Watches through one connection, until it is lost.
+    async fn watch(&mut self) -> Result<Infallible, ControlError> {
+        let common = Arc::clone(&self.common);
+        let database = Arc::clone(&self.database);
+        let credentials = match &common.credentials {
+            Ok(credentials) => credentials,
+            Err(error) => return Err(ControlError::Refused(error.to_string())),
+        };
+        let mut control = Control::connect(&common.upstream, credentials, &database.name).await?;
+        self.attempt(&control).await?;
+        loop {
+            tokio::select! {
+                () = control.closed() => {
+                    return Err(ControlError::Lost("closed by the server".to_owned()));
+                }
+                () = database.refresh.notified() => {
+                    // The reading before may have begun after this was asked for.
+                    if database.asked.load(Ordering::Acquire) > database.served() {
+                        self.attempt(&control).await?;
+                    }
+                }
+                () = database.republish.notified() => self.publish().await?,
+                () = sleep_until(self.due) => {
+                    if !self.is_unchanged(&control).await? || self.owes_reading {
+                        self.attempt(&control).await?;
+                    }
+                }
+                Some(probe) = self.probes.recv() => self.answer(&control, probe).await?,
+            }
+        }
+    }
+
+    /// Reads the catalog. What may go better next time is tried again soon.
+    async fn attempt(&mut self, control: &Control) -> Result<(), ControlError> {
+        let asked = self.database.asked.load(Ordering::Acquire);
+        match self.read(control).await {
+            Ok(()) => {
+                self.publish().await?;
+                self.owes_reading = false;
+                self.pause = PAUSE_MIN;
+                self.due = Instant::now() + self.common.catalog_age_max;
+                self.database
+                    .progress
+                    .send_modify(|progress| progress.served = asked);
+                Ok(())
+            }
+            Err(error) if error.is_passing() => {
+                debug!(%error, "catalog not read");
+                self.owes_reading = true;
+                self.due = Instant::now() + self.longer_pause();
+                Ok(())
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Reads the catalog under an epoch that was current before; bumps the epoch first where
+    /// entries may have outlived what they were computed from.
+    async fn read(&mut self, control: &Control) -> Result<(), ControlError> {
+        let mut bumped = None;
+        for _ in 0..READINGS_MAX {
+            let identity = control.identity().await?;
+            let id = identity.database_id().ok_or_else(ControlError::anonymous)?;
+            let known = self.seen.as_ref().filter(|seen| seen.identity == identity);
+            if known.is_none() && bumped != Some(identity) {
+                self.bump(id, "this server was not watched until now").await;
+                bumped = Some(identity);
+            }
+            let epoch = self
+                .common
+                .store
+                .epoch(id)
+                .await
+                .ok_or(ControlError::NoEpoch)?;
+            let reading = control.read_catalog().await?;
+            let untold = known
+                .filter(|seen| seen.epoch == epoch && seen.fingerprint != reading.fingerprint)
+                .map(|seen| seen.untold(&reading.fingerprint));
+            if let Some(why) = untold {
+                // Unless it was told in between.
+                if self.common.store.epoch(id).await == Some(epoch) {
+                    self.bump(id, &why).await;
+                }
+                continue;
+            }
+            let (fingerprint, snapshot) = index(reading).await?;
+            self.seen = Some(Seen {
+                identity,
+                id,
+                epoch,
+                fingerprint,
+                snapshot,
+            });
+            return Ok(());
+        }
+        Err(ControlError::Restless)
+    }
+
+    /// Whether the last reading still holds: the cheap look.
+    ///
+    /// A change that nobody told us of ends the old entries at once, even if reading the new
+    /// definitions then has to wait for a lock.
+    async fn is_unchanged(&mut self, control: &Control) -> Result<bool, ControlError> {
+        let Some(seen) = &self.seen else {
+            return Ok(false);
+        };
+        if control.identity().await? != seen.identity {
+            return Err(ControlError::Lost(
+                "the server has become another one".to_owned(),
+            ));
+        }
+        let fingerprint = control.fingerprint().await?;
+        if self.common.store.epoch(seen.id).await != Some(seen.epoch) {
+            return Ok(false);
+        }
+        if fingerprint == seen.fingerprint {
+            self.due = Instant::now() + self.common.catalog_age_max;
+            return Ok(true);
+        }
+        // Had the change come through pgmemo, the epoch would have been taken away before it was
+        // committed, and we have seen it committed.
+        self.bump(seen.id, &seen.untold(&fingerprint)).await;
+        Ok(false)
+    }
+
+    /// Gives up all entries of the database, wherever they are.
+    async fn bump(&self, id: DatabaseId, why: &str) {
+        info!(why, "all entries of this database are given up");
+        self.common
+            .store
+            .mark(&[Scope::Epoch(id)])
+            .await
+            .bump()
+            .await;
+    }
+
+    /// Publishes what was read, under the rules of now.
+    async fn publish(&mut self) -> Result<(), ControlError> {
+        let Some(seen) = &self.seen else {
+            return Ok(());
+        };
+        let rules = self.common.rules.load_full();
+        let (snapshot, functions) = (Arc::clone(&seen.snapshot), Arc::clone(&rules));
+        let derived = spawn_blocking(move || sql::Schema::new(snapshot, &functions.functions));
+        let knowledge = Knowledge {
+            database: seen.id,
+            epoch: seen.epoch,
+            generation: self.common.generation.fetch_add(1, Ordering::Relaxed),
+            schema: derived.await.map_err(|_| ControlError::unreadable())?,
+            policy: Arc::clone(&rules.policy),
+        };
+        self.database.knowledge.store(Some(Arc::new(knowledge)));
+        if !self
+            .compared
+            .as_ref()
+            .is_some_and(|compared| Arc::ptr_eq(compared, &rules))
+        {
+            self.warn_of_idle_rules(&rules);
+            self.compared = Some(rules);
+        }
+        if self.set_state(State::Ready) {
+            let relations = self
+                .seen
+                .as_ref()
+                .map(|seen| seen.snapshot.relations().count());
+            info!(relations, "catalog read; statements are looked up");
+        }
+        Ok(())
+    }
+
+    /// Names the rules that match nothing: a misspelt one would otherwise be silent.
+    fn warn_of_idle_rules(&self, rules: &Rules) {
+        let Some(seen) = &self.seen else { return };
+        for pattern in rules.policy.patterns().filter(|pattern| pattern.is_exact()) {
+            if !matches_any(&seen.snapshot, pattern) {
+                warn!(%pattern, "the rule for this table matches nothing in this database");
+            }
+        }
+    }
+
+    /// Answers a question about a process, and those that wait behind it.
+    async fn answer(&mut self, control: &Control, first: Probe) -> Result<(), ControlError> {
+        let mut probes = vec![first];
+        while probes.len() < PROBES_MAX
+            && let Ok(probe) = self.probes.try_recv()
+        {
+            probes.push(probe);
+        }
+        let processes: Vec<_> = probes.iter().map(|probe| probe.process).collect();
+        let living = match control.living(&processes).await {
+            Ok(living) => living,
+            // Unanswered, they ask again.
+            Err(error) if error.is_passing() => return Ok(()),
+            Err(error) => return Err(error),
+        };
+        for probe in probes {
+            // Whoever does not wait any more need not know.
+            let _ = probe.answer.send(living.contains(&probe.process));
+        }
+        Ok(())
+    }
+
+    /// Withdraws what was published; how long to wait before the next connection.
+    fn disconnect(&mut self, error: &ControlError) -> Duration {
+        // While nobody watches, definitions may change and servers may come back from a backup.
+        self.database.knowledge.store(None);
+        self.owes_reading = true;
+        let state = match error {
+            ControlError::Refused(reason) => State::Refused(reason.as_str().into()),
+            ControlError::Row(error) => State::Refused(error.to_string().into()),
+            ControlError::Upstream(_)
+            | ControlError::Lost(_)
+            | ControlError::Statement(_)
+            | ControlError::NoEpoch
+            | ControlError::Restless => State::Disconnected,
+        };
+        let refused = matches!(state, State::Refused(_));
+        if self.set_state(state) {
+            warn!(%error, "the catalog cannot be read; statements go by without the cache");
+        } else {
+            debug!(%error, "the catalog still cannot be read");
+        }
+        if refused {
+            REFUSED_PAUSE
+        } else {
+            self.longer_pause()
+        }
+    }
+
+    /// Whether the state was another one before.
+    fn set_state(&self, state: State) -> bool {
+        self.database.progress.send_if_modified(|progress| {
+            let changed = progress.state != state;
+            progress.state = state;
+            changed
+        })
+    }
+
+    fn longer_pause(&mut self) -> Duration {
+        let pause = self.pause;
+        self.pause = (pause * 2).min(PAUSE_MAX);
+        pause
+    }
+}
+
+/// Indexes a reading, away from the threads that serve clients.
+async fn index(reading: Reading) -> Result<(Fingerprint, Arc<Snapshot>), ControlError> {
+    let indexing = spawn_blocking(move || {
+        let fingerprint = reading.fingerprint.clone();
+        reading
+            .snapshot()
+            .map(|snapshot| (fingerprint, Arc::new(snapshot)))
+    });
+    indexing.await.map_err(|_| ControlError::unreadable())?
+}
+
+/// How often the catalog is read in a row while it keeps changing.
+const READINGS_MAX: u32 = 4;
+
+/// The pause before what failed is tried again, at first.
+const PAUSE_MIN: Duration = Duration::from_millis(100);
+
+/// The longest such pause.
+const PAUSE_MAX: Duration = Duration::from_secs(10);
+
+/// The pause before a connection that was refused is tried again.
+const REFUSED_PAUSE: Duration = Duration::from_secs(60);

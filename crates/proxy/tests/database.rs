@@ -1,0 +1,387 @@
+//! What is known of a database, while a real server changes behind our back.
+
+#![expect(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
+
+mod support;
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use cache::{Scope, Version};
+use config::{
+    CacheSettings, Config, FunctionRule, Limits, Place, Secret, StoreChoice, TableRule, TlsMode,
+};
+use pgmemo_proxy::{
+    control::check::check,
+    database::{Database, Databases, State},
+    upstream::Upstream,
+};
+use session::Knowledge;
+use store::Store;
+use support::{PASSWORD, Postgres};
+use tokio::time::{Instant, sleep};
+use tokio_postgres::NoTls;
+
+/// Far more than anything here takes.
+const SOON: Duration = Duration::from_secs(30);
+
+/// A catalog age at which nothing happens by itself during a test.
+const NEVER: Duration = Duration::from_secs(3600);
+
+fn config(server: &Postgres, catalog_age_max: Duration) -> Config {
+    Config {
+        listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+        upstream: server.upstream(TlsMode::Prefer),
+        store: StoreChoice::Memory,
+        admin: None,
+        cache: CacheSettings {
+            default_ttl: Some(Duration::from_secs(60)),
+            catalog_age_max,
+            ..CacheSettings::default()
+        },
+        limits: Limits::default(),
+        tables: Vec::new(),
+        functions: Vec::new(),
+    }
+}
+
+fn rule(pattern: &str) -> TableRule {
+    TableRule {
+        pattern: pattern.to_owned(),
+        ttl: None,
+        cache: false,
+        place: Place::Nowhere,
+    }
+}
+
+struct Watched {
+    databases: Databases,
+    database: Arc<Database>,
+    store: Store,
+}
+
+impl Watched {
+    fn start(config: &Config, name: &str) -> Self {
+        let limits = store::Limits {
+            bytes_max: 1 << 20,
+            entry_bytes_max: 1 << 16,
+            jitter_percent: 0,
+        };
+        let store = Store::memory(limits);
+        let upstream = Arc::new(Upstream::new(&config.upstream).unwrap());
+        let databases = Databases::new(config, upstream, store.clone());
+        let database = databases.of(name.as_bytes()).unwrap();
+        Self {
+            databases,
+            database,
+            store,
+        }
+    }
+
+    async fn ready(config: &Config, name: &str) -> Self {
+        let watched = Self::start(config, name);
+        assert!(watched.fresh().await, "{:?}", watched.database.state());
+        assert_eq!(watched.database.state(), State::Ready);
+        watched
+    }
+
+    async fn fresh(&self) -> bool {
+        self.database.wait_fresh(Instant::now() + SOON).await
+    }
+
+    fn knowledge(&self) -> Arc<Knowledge> {
+        self.database.knowledge().unwrap()
+    }
+
+    async fn epoch(&self) -> Version {
+        self.store.epoch(self.knowledge().database).await.unwrap()
+    }
+
+    /// Waits until something that is published satisfies `wanted`.
+    async fn await_knowledge(&self, wanted: impl Fn(Option<&Knowledge>) -> bool) {
+        let end = Instant::now() + SOON;
+        while !wanted(self.database.knowledge().as_deref()) {
+            assert!(Instant::now() < end, "{:?}", self.database.state());
+            sleep(Duration::from_millis(5)).await;
+        }
+    }
+}
+
+fn knows(knowledge: &Knowledge, relation: &str) -> bool {
+    knowledge
+        .schema
+        .snapshot()
+        .relations_named(relation)
+        .next()
+        .is_some()
+}
+
+#[tokio::test]
+async fn what_changed_is_known_to_those_who_wait() {
+    let server = Postgres::shared();
+    let watched = Watched::ready(&config(&server, NEVER), "postgres").await;
+    let before = watched.knowledge();
+    assert_eq!(before.epoch, watched.epoch().await);
+    assert!(!knows(&before, "asked_for"));
+    server.sql("CREATE TABLE asked_for (id int)");
+    // As a session does that has seen the statement.
+    watched
+        .store
+        .mark(&[Scope::Epoch(before.database)])
+        .await
+        .bump()
+        .await;
+    let told = watched.epoch().await;
+    assert!(watched.fresh().await);
+    let after = watched.knowledge();
+    assert!(knows(&after, "asked_for"));
+    assert_eq!(
+        (after.epoch, watched.epoch().await),
+        (told, told),
+        "it was told: no other bump"
+    );
+    assert!(after.generation > before.generation);
+    watched.databases.shutdown().await;
+    assert!(watched.database.knowledge().is_none());
+}
+
+#[tokio::test]
+async fn what_changes_behind_our_back_bumps_the_epoch() {
+    let server = Postgres::start();
+    server.sql("CREATE TABLE t (a int)");
+    let watched = Watched::ready(&config(&server, Duration::from_millis(50)), "postgres").await;
+    for change in [
+        "CREATE VIEW v AS SELECT a FROM t",
+        "CREATE OR REPLACE VIEW v AS SELECT a + 1 AS a FROM t",
+        "ALTER TABLE t RENAME a TO b",
+        "GRANT SELECT ON t TO scram",
+        "REVOKE SELECT ON t FROM scram",
+        "ALTER TABLE t ENABLE ROW LEVEL SECURITY",
+        "CREATE POLICY p ON t USING (b > 0)",
+        "CREATE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT 1'",
+        "CREATE OR REPLACE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT 2'",
+        "GRANT pg_read_all_data TO scram",
+        "ALTER ROLE scram BYPASSRLS",
+        "ALTER ROLE scram SET search_path = pg_catalog",
+        "ALTER DATABASE postgres SET geqo = off",
+        "CREATE TYPE mood AS ENUM ('ok')",
+        "ALTER TYPE mood RENAME VALUE 'ok' TO 'fine'",
+        "DROP FUNCTION f",
+    ] {
+        let before = watched.knowledge();
+        server.sql(change);
+        watched
+            .await_knowledge(|now| now.is_some_and(|now| now.epoch != before.epoch))
+            .await;
+        assert_eq!(watched.knowledge().epoch, watched.epoch().await, "{change}");
+    }
+}
+
+#[tokio::test]
+async fn ordinary_work_does_not() {
+    let server = Postgres::start();
+    server.sql("CREATE TABLE t AS SELECT 1 AS a; CREATE MATERIALIZED VIEW m AS SELECT a FROM t");
+    let age = Duration::from_millis(20);
+    let watched = Watched::ready(&config(&server, age), "postgres").await;
+    let before = watched.knowledge();
+    for work in [
+        "INSERT INTO t VALUES (2)",
+        "TRUNCATE t",
+        "REFRESH MATERIALIZED VIEW m",
+        "CREATE TEMP TABLE x (a int PRIMARY KEY, b text); CREATE TEMP VIEW y AS SELECT * FROM x",
+        "VACUUM FULL t",
+        "VACUUM ANALYZE",
+        "CHECKPOINT",
+    ] {
+        server.sql(work);
+        // Long enough for a look or two; fewer would only prove less.
+        sleep(age * 3).await;
+    }
+    let after = watched.knowledge();
+    assert_eq!(
+        (before.epoch, before.generation),
+        (after.epoch, after.generation)
+    );
+}
+
+#[tokio::test]
+async fn a_restarted_server_is_another_one() {
+    let server = Postgres::start();
+    let watched = Watched::ready(&config(&server, NEVER), "postgres").await;
+    let before = watched.knowledge();
+    server.restart();
+    watched
+        .await_knowledge(|now| now.is_some_and(|now| now.epoch != before.epoch))
+        .await;
+    assert_eq!(watched.knowledge().database, before.database);
+}
+
+#[tokio::test]
+async fn without_a_connection_nothing_is_known() {
+    let server = Postgres::shared();
+    let mut config = config(&server, NEVER);
+    for (user, password, database, why) in [
+        (Some("scram"), "wrong", "postgres", "28P01"),
+        (Some("scram"), PASSWORD, "nowhere", "3D000"),
+        (None, PASSWORD, "postgres", "names no user"),
+    ] {
+        config.upstream.user = user.map(str::to_owned);
+        config.upstream.password = Some(Secret::new(password.to_owned()));
+        let watched = Watched::start(&config, database);
+        assert!(!watched.fresh().await);
+        let State::Refused(reason) = watched.database.state() else {
+            panic!()
+        };
+        assert!(reason.contains(why), "{reason}");
+        assert!(watched.database.knowledge().is_none());
+        assert!(!watched.database.backend_gone(1, SOON).await);
+    }
+}
+
+#[tokio::test]
+async fn any_role_over_any_channel_can_read_the_catalog() {
+    let server = Postgres::shared();
+    let mut config = config(&server, NEVER);
+    // `plain` may log in without TLS only, to which `prefer` gives way.
+    for (user, tls) in [
+        ("scram", TlsMode::Disable),
+        ("scram", TlsMode::Require),
+        ("md5", TlsMode::VerifyFull),
+        ("plain", TlsMode::Prefer),
+    ] {
+        config.upstream.user = Some(user.to_owned());
+        config.upstream.tls = tls;
+        config.upstream.root_certificate = Some(server.file("root.crt"));
+        Watched::ready(&config, "postgres").await;
+    }
+    config.upstream.host = server.socket_directory();
+    Watched::ready(&config, "postgres").await;
+}
+
+#[tokio::test]
+async fn databases_are_told_apart() {
+    let server = Postgres::shared();
+    let watched = Watched::ready(&config(&server, NEVER), "postgres").await;
+    let other = watched.databases.of(b"other").unwrap();
+    assert!(other.wait_fresh(Instant::now() + SOON).await);
+    assert_ne!(
+        other.knowledge().unwrap().database,
+        watched.knowledge().database
+    );
+    assert!(Arc::ptr_eq(
+        &other,
+        &watched.databases.of(b"other").unwrap()
+    ));
+    assert!(watched.databases.of(b"\xff").is_none());
+    assert_eq!(watched.databases.states().len(), 2);
+}
+
+#[tokio::test]
+async fn new_rules_are_published_under_the_same_epoch() {
+    let server = Postgres::shared();
+    let mut config = config(&server, NEVER);
+    let watched = Watched::ready(&config, "postgres").await;
+    let before = watched.knowledge();
+    config.tables.push(rule("public.t"));
+    watched.databases.set_rules(&config);
+    let generation = before.generation;
+    watched
+        .await_knowledge(|now| now.is_some_and(|now| now.generation > generation))
+        .await;
+    let after = watched.knowledge();
+    assert_eq!(after.epoch, before.epoch);
+    assert_eq!(after.policy.of("public", "t").ttl, None);
+    assert!(before.policy.of("public", "t").ttl.is_some());
+}
+
+#[tokio::test]
+async fn a_process_is_gone_when_it_has_ended() {
+    let server = Postgres::shared();
+    let watched = Watched::ready(&config(&server, NEVER), "postgres").await;
+    let mut login = tokio_postgres::Config::new();
+    login
+        .host("127.0.0.1")
+        .port(server.port)
+        .user("clear")
+        .password(PASSWORD)
+        .dbname("postgres");
+    let (client, connection) = login.connect(NoTls).await.unwrap();
+    let connection = tokio::spawn(connection);
+    let process = client
+        .query_one("SELECT pg_backend_pid()", &[])
+        .await
+        .unwrap()
+        .get(0);
+    assert!(
+        !watched
+            .database
+            .backend_gone(process, Duration::from_millis(100))
+            .await
+    );
+    drop(client);
+    let (gone, _) = tokio::join!(watched.database.backend_gone(process, SOON), connection);
+    assert!(gone);
+}
+
+#[tokio::test]
+async fn a_locked_view_delays_and_does_not_disconnect() {
+    let server = Postgres::start();
+    server.sql("CREATE TABLE t (a int); CREATE VIEW v AS SELECT a FROM t");
+    let watched = Watched::ready(&config(&server, NEVER), "postgres").await;
+    let mut login = tokio_postgres::Config::new();
+    login
+        .host("127.0.0.1")
+        .port(server.port)
+        .user("postgres")
+        .password(PASSWORD);
+    let (client, connection) = login.connect(NoTls).await.unwrap();
+    tokio::spawn(connection);
+    client
+        .batch_execute("BEGIN; LOCK TABLE v IN ACCESS EXCLUSIVE MODE")
+        .await
+        .unwrap();
+    assert!(
+        !watched
+            .database
+            .wait_fresh(Instant::now() + Duration::from_millis(200))
+            .await
+    );
+    assert_eq!(watched.database.state(), State::Ready);
+    client.batch_execute("ROLLBACK").await.unwrap();
+    assert!(watched.fresh().await);
+}
+
+#[tokio::test]
+async fn a_check_lists_everything_the_server_does_not_have() {
+    let server = Postgres::start();
+    server.sql(
+        "CREATE TABLE city (a int); CREATE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT 1'",
+    );
+    let mut config = config(&server, NEVER);
+    config.tables = ["city", "public.city", "citty", "app.*"].map(rule).to_vec();
+    let function = |name: &str, table: &str| FunctionRule {
+        schema: "public".to_owned(),
+        name: name.to_owned(),
+        reads: vec![("public".to_owned(), table.to_owned())],
+        place: Place::Nowhere,
+    };
+    config.functions = vec![function("f", "city"), function("g", "town")];
+    let found: Vec<_> = check(&config)
+        .await
+        .into_iter()
+        .map(|problem| problem.what)
+        .collect();
+    assert_eq!(
+        found,
+        [
+            "table rule `citty` matches nothing",
+            "there is no function `public.g`",
+            "`public.g` is said to read `public.town`, which does not exist",
+        ]
+    );
+    config.upstream.password = None;
+    let found = check(&config).await;
+    let [problem] = &found[..] else {
+        panic!("{found:?}")
+    };
+    assert!(problem.what.contains("cannot be watched"), "{problem}");
+}
