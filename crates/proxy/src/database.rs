@@ -1,8 +1,8 @@
 //! What is known of each database, and how it stays true.
 //!
 //! A database that a client has logged into is watched by one task with one control connection.
-//! It reads the catalog, publishes it as [`Knowledge`], and reads it again when it is asked to, when
-//! the epoch has changed, or when a look at the catalog shows that definitions changed and nobody
+//! It reads the catalog, publishes it as [`Knowledge`], and reads it again when it is asked to, if
+//! the epoch has changed, or if a look at the catalog shows that definitions changed and nobody
 //! said so. In that last case, and whenever the server may have forgotten what it had acknowledged,
 //! the epoch is bumped first.
 //!
