@@ -1,8 +1,8 @@
 //! The names of a query, resolved: which relations it reads, and whether all it runs is known.
 
 use catalog::{
-    Function, FunctionId, FunctionKind, Language, Relation, RelationId, RelationKind, RoleId, RowSecurity,
-    SearchPath, Snapshot, Volatility,
+    Function, FunctionId, FunctionKind, Language, Relation, RelationId, RelationKind, RoleId,
+    RowSecurity, SearchPath, Snapshot, Volatility,
 };
 use foldhash::{HashMap, HashSet};
 
@@ -50,6 +50,11 @@ impl Trust {
             .filter(|function| !matches!(function.language, Language::C | Language::Internal))
             .any(|function| !is_trusted(snapshot, function));
         trust
+    }
+
+    /// Whether the operator says that a function only reads.
+    pub(crate) fn vouches_for(&self, function: FunctionId) -> bool {
+        self.listed.contains_key(&function)
     }
 
     /// A rule with a table that does not exist vouches for nothing.

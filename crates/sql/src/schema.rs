@@ -147,6 +147,7 @@ impl Schema {
             let operators = self.snapshot.operators(symbol);
             found.extend(operators.map(|operator| operator.function));
         }
+        found.retain(|&id| !self.trust.vouches_for(id));
         found.sort_unstable();
         found.dedup();
         found

@@ -348,6 +348,9 @@ fn what_the_operator_vouches_for_brings_its_tables() {
         functions(&mut db);
         let db = Database::over(db.finish(), rules);
         assert_eq!(db.read("select listed(id) from t"), expected);
+        let vouched = rules.iter().any(|rule| &*rule.reads[0].1 != "missing");
+        let writes = db.writes("select listed(id), now() from t");
+        assert_eq!(writes.is_empty(), vouched);
     };
     check(&[rule("u")], Ok(vec!["t".into(), "u".into()]));
     check(&[rule("secret")], Err(Reason::RowSecurity));
