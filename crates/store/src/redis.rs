@@ -49,21 +49,18 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use cache::{Scope, Stamp, Version};
 use catalog::DatabaseId;
-use fred::{
-    interfaces::ClientLike,
-    types::{
-        Builder, RespVersion, Value,
-        config::{Config, ReconnectPolicy, UnresponsiveConfig},
-    },
+use fred::types::{
+    Builder, RespVersion, Value,
+    config::{Config, ReconnectPolicy, UnresponsiveConfig},
 };
 use tokio::{runtime::Handle, sync::Semaphore};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{Fill, Found, Limits, Question, State, Status, Trouble};
 pub(crate) use hold::Hold;
-use line::{Line, Patience, Trust, command};
+use line::{Line, Patience, command};
 use names::{Dice, Token};
-use shared::{Database, Shared, millis};
+use shared::{By, Database, Shared, millis};
 use value::Stored;
 use version::Seen;
 
@@ -175,7 +172,7 @@ impl Redis {
 
     async fn ask(
         &self,
-        by: (&Line, &Trust),
+        by: By<'_>,
         database: &Database,
         question: &Question<'_>,
     ) -> Result<Found, Trouble> {
@@ -186,7 +183,7 @@ impl Redis {
             .await?;
         if reading.versions.contains(&Seen::Missing) {
             let scopes: Vec<_> = database.scopes(relations).collect();
-            reading.versions = self.shared.look(by.0, Patience::Client, &scopes).await?;
+            reading.versions = self.shared.look(by, Patience::Client, &scopes).await?;
             reading.reply = None;
         }
         let Some(stamp) = stamp(reading.generation, &reading.versions) else {
@@ -231,7 +228,7 @@ impl Redis {
             let mut reading = shared.read((line, &trust), &database, &[], None).await?;
             if reading.versions.contains(&Seen::Missing) {
                 reading.versions = shared
-                    .look(line, Patience::Client, &[Scope::Epoch(id)])
+                    .look((line, &trust), Patience::Client, &[Scope::Epoch(id)])
                     .await?;
             }
             Ok(reading)
@@ -319,7 +316,8 @@ impl Redis {
 }
 
 impl Drop for Redis {
-    /// Without [`Redis::shutdown`], others take our silence for a failure.
+    /// Without [`Redis::shutdown`], others take our silence for a failure, and connections end with
+    /// the runtime.
     fn drop(&mut self) {
         self.stop.cancel();
     }
@@ -365,8 +363,6 @@ fn connect(settings: &RedisSettings) -> Result<Line, StoreError> {
         .set_policy(ReconnectPolicy::new_exponential(0, 50, 1000, 2))
         .build()
         .map_err(refused)?;
-    // The task ends with `quit`, or with the runtime; its outcome shows in the line's trust.
-    drop(client.connect());
     Ok(Line::new(client, settings.deadline))
 }
 

@@ -488,6 +488,28 @@ async fn a_store_without_a_server_is_down_and_comes_up_later() {
 }
 
 #[tokio::test]
+async fn a_server_that_wants_a_password_is_down_until_it_does_not() {
+    let server = Server::start(&["--requirepass", "secret"]);
+    let store = store(&server);
+    eventually(async || store.status().count(Trouble::Disconnected) > 3).await;
+    assert_eq!(store.status().state, State::Down);
+    server.cli(&["-a", "secret", "CONFIG", "SET", "requirepass", ""]);
+    Reader::new(&store, 1).warm("new").await;
+}
+
+#[tokio::test]
+async fn a_server_that_forgot_the_scripts_is_told_again() {
+    let server = Server::start(&[]);
+    let store = ready(&server).await;
+    let reader = Reader::new(&store, 1);
+    reader.warm("old").await;
+    server.cli(&["SCRIPT", "FLUSH"]);
+    write(&store, 1).await.bump().await;
+    assert_eq!(store.status().owed, 0);
+    reader.never_again("old", "new").await;
+}
+
+#[tokio::test]
 async fn a_server_out_of_memory_serves_nothing_old() {
     let server = Server::start(&["--maxmemory-policy", "noeviction"]);
     let (a, b) = (ready(&server).await, ready(&server).await);

@@ -9,7 +9,7 @@
 
 use std::{
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicU32, Ordering},
     },
     time::Duration,
@@ -21,7 +21,7 @@ use fred::{
     clients::Client,
     error::{Error, ErrorKind},
     interfaces::ClientLike,
-    types::{ClusterHash, CustomCommand, Value, config::Options},
+    types::{ClusterHash, ConnectHandle, CustomCommand, Value, config::Options},
 };
 use tokio::sync::Notify;
 
@@ -35,6 +35,8 @@ use crate::Trouble;
 #[derive(Debug)]
 pub(super) struct Line {
     client: Client,
+    /// What connects, and connects again; it ends by itself only when it gives up.
+    task: Mutex<ConnectHandle>,
     /// How long a client may wait.
     deadline: Duration,
     trust: ArcSwapOption<Trust>,
@@ -86,8 +88,10 @@ pub(super) fn command(name: &'static str, words: impl IntoIterator<Item = Value>
 }
 
 impl Line {
+    /// Starts connecting.
     pub(super) fn new(client: Client, deadline: Duration) -> Self {
         Self {
+            task: Mutex::new(client.connect()),
             client,
             deadline,
             trust: ArcSwapOption::empty(),
@@ -98,6 +102,14 @@ impl Line {
 
     pub(super) const fn client(&self) -> &Client {
         &self.client
+    }
+
+    /// Starts connecting again if that was given up.
+    pub(super) fn revive(&self) {
+        let mut task = self.task.lock().unwrap_or_else(PoisonError::into_inner);
+        if task.is_finished() {
+            *task = self.client.connect();
+        }
     }
 
     /// The last verification, unless the line has failed since.
@@ -195,8 +207,8 @@ impl Line {
     }
 
     /// Finds out who is at the other end, gives the connection `name`, which must never have been
-    /// used before, and checks that it answers as fast as clients need. Cancel safe.
-    pub(super) async fn verify(&self, name: Bytes) -> Result<(), Trouble> {
+    /// used before, and checks that it answers `GETEX probe` as fast as clients need. Cancel safe.
+    pub(super) async fn verify(&self, name: Bytes, probe: Value) -> Result<(), Trouble> {
         let named = Value::Bytes(name.clone());
         let replies = self
             .ask(
@@ -219,8 +231,10 @@ impl Line {
             server: Server([0; 40]),
         };
         trust.server = self.server(&trust).await?;
-        self.ask_trusted(&trust, Patience::Client, Vec::new())
-            .await?;
+        let probe = vec![command("GETEX", [probe])];
+        for reply in self.ask_trusted(&trust, Patience::Client, probe).await? {
+            reply.map_err(|error| self.blame(&error))?;
+        }
         self.trust.store(Some(Arc::new(trust)));
         Ok(())
     }
@@ -269,6 +283,7 @@ impl Line {
 
 /// What an error means for us.
 pub(super) fn classify(error: &Error) -> Trouble {
+    tracing::debug!(%error, "redis did not do as asked");
     #[expect(
         clippy::wildcard_enum_match_arm,
         reason = "what is not known here is not expected"

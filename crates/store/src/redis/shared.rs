@@ -46,6 +46,9 @@ pub(super) struct Shared {
     pub(super) nudge: Notify,
 }
 
+/// A line, and the verification by which it is believed.
+pub(super) type By<'a> = (&'a Line, &'a Trust);
+
 /// One database, as far as this instance has come with it.
 #[derive(Debug)]
 pub(super) struct Database {
@@ -53,7 +56,8 @@ pub(super) struct Database {
     pub(super) keys: Keys,
     /// The server on which it is claimed, as far as we know.
     claimed: ArcSwapOption<Server>,
-    /// The server on which it was last claimed.
+    /// The server on which it was last claimed, or first written. Bumps it acknowledged may be
+    /// missing on any other.
     last: ArcSwapOption<Server>,
 }
 
@@ -70,6 +74,15 @@ impl Database {
     /// Whether it is claimed on the server of a verification.
     pub(super) fn is_claimed(&self, trust: &Trust) -> bool {
         self.claimed.load().as_deref() == Some(&trust.server)
+    }
+
+    /// Notes that something is about to be written on the server of a verification. Another one
+    /// that was noted before stays: what it acknowledged is still to be given up.
+    fn used(&self, trust: &Trust) {
+        if self.last.load().is_none() {
+            let server = Some(Arc::new(trust.server));
+            self.last.compare_and_swap(&None::<Arc<Server>>, server);
+        }
     }
 
     /// The epoch and relations.
@@ -125,6 +138,11 @@ impl Shared {
         }
     }
 
+    /// A key of ours that is never set.
+    pub(super) fn probe(&self) -> Value {
+        Value::from(format!("{}:1:probe", self.prefix))
+    }
+
     /// What is known of a database. One that was not known is claimed in the background.
     pub(super) fn database(&self, id: DatabaseId) -> Arc<Database> {
         if let Some(database) = self.databases.load().get(&id) {
@@ -150,7 +168,7 @@ impl Shared {
     /// `GETEX` stands for `GET` because a server that has been demoted refuses it.
     pub(super) async fn read(
         &self,
-        (line, trust): (&Line, &Trust),
+        (line, trust): By<'_>,
         database: &Database,
         relations: &[RelationId],
         key: Option<&CacheKey>,
@@ -204,12 +222,12 @@ impl Shared {
     /// Gives tokens to scopes that have none; says what they show then.
     pub(super) async fn look(
         &self,
-        line: &Line,
+        by: By<'_>,
         patience: Patience,
         scopes: &[Scope],
     ) -> Result<Vec<Seen>, Trouble> {
         let states = self
-            .run(line, patience, Operation::Look, &[0; 16], scopes)
+            .run(by, patience, Operation::Look, &[0; 16], scopes)
             .await?;
         Ok(states
             .iter()
@@ -228,8 +246,8 @@ impl Shared {
         scopes: &[Scope],
     ) -> Result<bool, Trouble> {
         let told = async {
-            let (line, _) = self.line().ok_or(Trouble::Disconnected)?;
-            self.tell_by(line, Patience::Client, operation, mark, scopes)
+            let (line, trust) = self.line().ok_or(Trouble::Disconnected)?;
+            self.tell_by((line, &trust), Patience::Client, operation, mark, scopes)
                 .await
         };
         told.await.inspect_err(|&trouble| self.note(trouble))
@@ -238,7 +256,7 @@ impl Shared {
     /// As [`Shared::tell`], by a line of the caller's choice.
     pub(super) async fn tell_by(
         &self,
-        line: &Line,
+        by: By<'_>,
         patience: Patience,
         operation: Operation,
         mark: &Token,
@@ -246,7 +264,7 @@ impl Shared {
     ) -> Result<bool, Trouble> {
         let mut all = true;
         for scopes in scopes.chunk_by(|a, b| database_of(*a) == database_of(*b)) {
-            let states = self.run(line, patience, operation, mark, scopes).await?;
+            let states = self.run(by, patience, operation, mark, scopes).await?;
             all &= states.iter().all(|state| state.as_bytes() != Some(b"X"));
         }
         Ok(all)
@@ -255,7 +273,7 @@ impl Shared {
     /// Runs the script of version objects on scopes of one database.
     async fn run(
         &self,
-        line: &Line,
+        by: By<'_>,
         patience: Patience,
         operation: Operation,
         mark: &Token,
@@ -265,6 +283,8 @@ impl Shared {
             return Ok(Vec::new());
         };
         let database = self.database(database_of(first));
+        let (line, trust) = by;
+        database.used(trust);
         let keys: Vec<_> = scopes
             .iter()
             .map(|&scope| database.keys.scope(scope))
@@ -290,7 +310,7 @@ impl Shared {
     /// that it acknowledged may be lost.
     pub(super) async fn keep(
         &self,
-        (line, trust): (&Line, &Trust),
+        (line, trust): By<'_>,
         patience: Patience,
         database: &Database,
         rotate: bool,

@@ -14,8 +14,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     hold::Scopes,
-    line::{Line, Patience, Trust},
-    shared::{LEASE, Shared, database_of},
+    line::{Line, Patience},
+    shared::{By, LEASE, Shared, database_of},
     version::Operation,
 };
 use crate::Trouble;
@@ -27,7 +27,8 @@ pub(super) async fn tend(shared: Arc<Shared>, index: usize, stop: CancellationTo
     };
     let mut pause = PAUSE_MIN;
     loop {
-        let verified = line.verify(shared.dice.name()).await;
+        line.revive();
+        let verified = line.verify(shared.dice.name(), shared.probe()).await;
         let wait = match verified {
             Ok(()) => {
                 tracing::info!(line = index, "redis is in use");
@@ -99,7 +100,7 @@ pub(super) async fn keep(shared: Arc<Shared>, stop: CancellationToken) {
 }
 
 /// Pays what is owed and claims what is not claimed; every `BEAT_EVERY`, all the rest.
-async fn round(shared: &Shared, by: (&Line, &Trust), due: bool) -> Result<(), Trouble> {
+async fn round(shared: &Shared, by: By<'_>, due: bool) -> Result<(), Trouble> {
     for database in shared.databases() {
         let owed = shared.debts.rotation(database.id);
         if !due && owed.is_none() && database.is_claimed(by.1) {
@@ -113,31 +114,31 @@ async fn round(shared: &Shared, by: (&Line, &Trust), due: bool) -> Result<(), Tr
         }
         kept?;
     }
-    pay(shared, by.0).await?;
+    pay(shared, by).await?;
     if due {
         for (mark, scopes) in shared.held.older_than(LEASE / 4) {
             let renew = Operation::Renew;
             shared
-                .tell_by(by.0, Patience::Background, renew, &mark, &scopes)
+                .tell_by(by, Patience::Background, renew, &mark, &scopes)
                 .await?;
         }
         for scopes in shared
             .suspects()
             .chunk_by(|a, b| database_of(*a) == database_of(*b))
         {
-            shared.look(by.0, Patience::Background, scopes).await?;
+            shared.look(by, Patience::Background, scopes).await?;
         }
     }
     Ok(())
 }
 
 /// Delivers owed bumps, the oldest first.
-async fn pay(shared: &Shared, line: &Line) -> Result<(), Trouble> {
+async fn pay(shared: &Shared, by: By<'_>) -> Result<(), Trouble> {
     while let Some(bump) = shared.debts.next() {
         let scopes: &Scopes = &bump.scopes;
         let operation = Operation::Bump;
         let told = shared
-            .tell_by(line, Patience::Background, operation, &bump.mark, scopes)
+            .tell_by(by, Patience::Background, operation, &bump.mark, scopes)
             .await;
         if let Err(trouble) = told {
             shared.debts.put_back(bump);

@@ -1,6 +1,7 @@
 //! A `redis-server` of a test's own.
 
 use std::{
+    io::{Read, Write},
     net::{Ipv4Addr, TcpListener, TcpStream},
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
@@ -82,12 +83,25 @@ fn run(directory: &TempDir, port: u16, arguments: &[&str]) -> Child {
         .spawn()
         .expect("redis-server is installed");
     let start = Instant::now();
-    while TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_err() {
+    while !answers(port) {
         assert!(
             start.elapsed() < Duration::from_secs(10),
-            "redis-server does not listen"
+            "redis-server does not answer"
         );
         std::thread::sleep(Duration::from_millis(10));
     }
     process
+}
+
+/// Whether it has read its files; a demand for a password is an answer too.
+fn answers(port: u16) -> bool {
+    let ping = || {
+        let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
+        stream.set_read_timeout(Some(Duration::from_secs(1)))?;
+        stream.write_all(b"PING\r\n")?;
+        let mut first = [0; 5];
+        stream.read_exact(&mut first)?;
+        Ok::<_, std::io::Error>(first)
+    };
+    ping().is_ok_and(|first| first != *b"-LOAD")
 }
