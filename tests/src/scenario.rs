@@ -8,13 +8,14 @@
 //! ```
 //!
 //! Sessions named `d…` always speak with the server itself; those named `p2…` with a second
-//! instance on the same store; all others with pgmemo. A session connects at its first line, so
+//! instance on the same store; all others with pgmemo. `d` sessions send simple queries. A session connects at its first line, so
 //! `d` lines before it are its world. Flags:
 //!
 //! - `hot`: repeat until pgmemo answers from its store, and fail if it never does;
 //! - `warm`: run three times, whatever answers;
 //! - `cold`: run three times, and fail if pgmemo ever answers from its store;
 //! - `ext`, `simple`: by this protocol, whatever the run prefers;
+//! - `fails`: the server answers with an error; without it, it must not;
 //! - `send`: do not wait for the answer, but until the server is seen waiting; `wait`: now read it;
 //! - `notified`: wait for a notification; `close`: vanish; `startup`: `name=value` for the login.
 //!
@@ -28,6 +29,7 @@ use std::fmt::Write;
 
 use anyhow::Result;
 
+use self::runner::Heard;
 use crate::{Pgmemo, Postgres};
 
 pub use script::{Line, Mode};
@@ -49,7 +51,7 @@ pub struct Stage<'a> {
 impl Stage<'_> {
     /// Runs all scenarios by both protocols; `fixture` fills each database first.
     ///
-    /// `PGMEMO_SCENARIO` selects those whose name contains it.
+    /// `PGMEMO_SCENARIO` selects those whose name contains it, and shows what PostgreSQL answers.
     pub fn check(&self, fixture: &str, scenarios: &[Scenario]) -> Result<()> {
         let wanted = std::env::var("PGMEMO_SCENARIO").unwrap_or_default();
         let template = self.postgres.database()?;
@@ -76,6 +78,19 @@ impl Stage<'_> {
     fn compare(&self, template: &str, text: &str, mode: Mode) -> Result<()> {
         let lines = script::parse(text)?;
         let expected = self.run(template, &lines, mode, true)?;
+        if std::env::var_os("PGMEMO_SCENARIO").is_some() {
+            expected.iter().for_each(|heard| println!("{heard:#?}"));
+        }
+        let wrong = |(line, heard): (&Line, &Heard)| {
+            let answer = heard.answer.join("; ");
+            (line.fails != heard.failed).then(|| format!("{}\n  PostgreSQL: {answer}", heard.line))
+        };
+        let wrong: Vec<_> = lines.iter().zip(&expected).filter_map(wrong).collect();
+        anyhow::ensure!(
+            wrong.is_empty(),
+            "the script is wrong:\n{}",
+            wrong.join("\n")
+        );
         let found = self.run(template, &lines, mode, false)?;
         for (expected, found) in expected.iter().zip(&found) {
             anyhow::ensure!(

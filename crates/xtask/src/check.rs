@@ -14,10 +14,9 @@ const DENY: &str = "0.20.2";
 
 /// Runs all checks, and fails at the end if any did.
 pub(crate) fn all() -> Result<()> {
-    let checks: [(&str, fn() -> Result<()>); 6] = [
-        ("formatting", || {
-            run(cargo().args(["fmt", "--all", "--check"]))
-        }),
+    type Check = fn() -> Result<()>;
+    let checks: [(&str, Check); 6] = [
+        ("formatting", formatting),
         ("lints", lints),
         ("documentation", documentation),
         ("licences and sources of dependencies", dependencies),

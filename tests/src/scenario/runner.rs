@@ -27,6 +27,7 @@ const HOT_DEADLINE: Duration = Duration::from_secs(10);
 pub(super) struct Heard {
     pub(super) line: String,
     pub(super) answer: Vec<String>,
+    pub(super) failed: bool,
 }
 
 impl Stage<'_> {
@@ -41,9 +42,11 @@ impl Stage<'_> {
         let heard = lines.iter().map(|line| {
             let shown = format!("{}: {}", line.session, line.sql);
             let answer = run.perform(line).with_context(|| shown.clone())?;
+            let failed = answer.iter().any(|line| line.starts_with("error "));
             Ok(Heard {
                 line: shown,
                 answer: run.anonymous(answer),
+                failed,
             })
         });
         heard.collect()

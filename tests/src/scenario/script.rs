@@ -54,6 +54,8 @@ pub struct Line {
     pub act: Act,
     /// The protocol, if the line insists.
     pub mode: Option<Mode>,
+    /// Whether the server answers with an error.
+    pub fails: bool,
     /// The statement.
     pub sql: String,
     /// Its parameters.
@@ -89,9 +91,13 @@ fn parse_line(text: &str) -> Result<Line> {
         database: database.map(str::to_owned),
         act: Act::Run(Heat::Once),
         mode: (!parameters.is_empty()).then_some(Mode::Extended),
+        fails: false,
         sql: sql.trim().to_owned(),
         parameters,
     };
+    if session.starts_with('d') {
+        line.mode = Some(Mode::Simple);
+    }
     for word in words {
         match word {
             "hot" => line.act = Act::Run(Heat::Hot),
@@ -99,6 +105,7 @@ fn parse_line(text: &str) -> Result<Line> {
             "cold" => line.act = Act::Run(Heat::Cold),
             "ext" => line.mode = Some(Mode::Extended),
             "simple" => line.mode = Some(Mode::Simple),
+            "fails" => line.fails = true,
             "send" => line.act = Act::Send,
             "wait" => line.act = Act::Wait,
             "notified" => line.act = Act::Notified,

@@ -1,0 +1,142 @@
+//! Writes through one instance, reads through another on the same Redis.
+
+use std::time::Duration;
+
+use pgmemo_tests::{Pgmemo, Postgres, Store, Version, net::eventually};
+
+use super::{FIXTURE, check_instances};
+
+#[test]
+fn instances_that_share_a_store_share_what_they_know() {
+    check_instances(&[
+        (
+            "C33 a write through another instance",
+            "
+            s1 hot: SELECT * FROM t ORDER BY id
+            p2: SELECT * FROM t ORDER BY id
+            p2: UPDATE t SET v = 'by the other'
+            s1: SELECT * FROM t ORDER BY id
+            s1 hot: SELECT * FROM t ORDER BY id
+            p2 hot: SELECT * FROM t ORDER BY id
+            s1: DELETE FROM t WHERE id = 1
+            p2: SELECT * FROM t ORDER BY id
+            ",
+        ),
+        (
+            "C33 a reply filled by one is served by the other",
+            "
+            s1 hot: SELECT * FROM u ORDER BY id
+            p2 hot: SELECT * FROM u ORDER BY id
+            ",
+        ),
+        (
+            "T04 a transaction at one, a fill at the other",
+            "
+            p2 hot: SELECT * FROM t ORDER BY id
+            s1: BEGIN
+            s1: UPDATE t SET v = 'after'
+            p2 warm: SELECT * FROM t ORDER BY id
+            s1: COMMIT
+            p2: SELECT * FROM t ORDER BY id
+            s1: SELECT * FROM t ORDER BY id
+            ",
+        ),
+        (
+            "C17 a change of the schema at one",
+            "
+            p2 hot: SELECT * FROM t ORDER BY id
+            s1: ALTER TABLE t ADD COLUMN more int
+            p2: SELECT * FROM t ORDER BY id
+            p2 hot: SELECT * FROM t ORDER BY id
+            s1: ALTER TABLE t RENAME TO gone
+            p2 fails: SELECT * FROM t ORDER BY id
+            ",
+        ),
+        (
+            "C10 a trigger made at one, a write at the other",
+            "
+            s1 hot: SELECT * FROM log ORDER BY n
+            p2 hot: SELECT * FROM log ORDER BY n
+            s1: CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN INSERT INTO log VALUES (1, 'fired'); RETURN NULL; END $$
+            s1: CREATE TRIGGER note AFTER UPDATE ON t EXECUTE FUNCTION note()
+            s1 hot: SELECT * FROM log ORDER BY n
+            p2: UPDATE t SET v = 'x'
+            s1: SELECT * FROM log ORDER BY n
+            p2: SELECT * FROM log ORDER BY n
+            ",
+        ),
+        (
+            "S01 a privilege revoked at one",
+            "
+            d: REVOKE ALL ON t FROM PUBLIC; GRANT SELECT ON t TO {alice}
+            p2@{alice} hot: SELECT * FROM t ORDER BY id
+            s1: REVOKE SELECT ON t FROM {alice}
+            p2 fails: SELECT * FROM t ORDER BY id
+            ",
+        ),
+        (
+            "C12 a procedure at one",
+            "
+            d: CREATE PROCEDURE p() LANGUAGE plpgsql AS $$ BEGIN UPDATE t SET v = 'called'; COMMIT; END $$
+            p2 hot: SELECT * FROM t ORDER BY id
+            s1: CALL p()
+            p2: SELECT * FROM t ORDER BY id
+            ",
+        ),
+        (
+            "C36 prepared at one, committed at the other",
+            "
+            s1 hot: SELECT * FROM t ORDER BY id
+            s1: BEGIN
+            s1: UPDATE t SET v = 'prepared'
+            s1: PREPARE TRANSACTION '{db}'
+            s1 warm: SELECT * FROM t ORDER BY id
+            p2: COMMIT PREPARED '{db}'
+            s1: SELECT * FROM t ORDER BY id
+            ",
+        ),
+    ]);
+}
+
+#[test]
+fn a_write_behind_our_back_is_seen_within_the_ttl() {
+    let postgres = Postgres::shared(Version::System);
+    let database = postgres.database().unwrap();
+    let mut server = database.connect().unwrap();
+    server.run(FIXTURE).unwrap();
+    let file = "[cache]\ndefault_ttl = \"1s\"\n";
+    let pgmemo = Pgmemo::start_with(postgres, Store::Memory, &[], file).unwrap();
+    let mut client = pgmemo.connect(database.name()).unwrap();
+    let read = "SELECT v FROM t WHERE id = 1";
+    for _ in 0..3 {
+        assert_eq!(client.value(read).unwrap(), "a");
+    }
+    server.run("UPDATE t SET v = 'unseen'").unwrap();
+    eventually("the end of the TTL", Duration::from_secs(5), || {
+        (client.value(read).unwrap() == "unseen").then_some(())
+    })
+    .unwrap();
+}
+
+#[test]
+fn unlogged_tables_that_a_crash_empties_are_not_remembered() {
+    let mut postgres = Postgres::start(Version::System).unwrap();
+    let mut server = postgres.connect("postgres").unwrap();
+    server
+        .run("CREATE UNLOGGED TABLE n (v text); INSERT INTO n VALUES ('lost')")
+        .unwrap();
+    server
+        .run("CREATE TABLE kept (v text); INSERT INTO kept VALUES ('kept')")
+        .unwrap();
+    server.run("CHECKPOINT").unwrap();
+    let pgmemo = Pgmemo::start(&postgres, Store::Memory, &[]).unwrap();
+    let mut client = pgmemo.connect("postgres").unwrap();
+    for _ in 0..3 {
+        assert_eq!(client.value("SELECT count(*) FROM n").unwrap(), "1");
+        assert_eq!(client.value("SELECT count(*) FROM kept").unwrap(), "1");
+    }
+    postgres.crash_and_restart(Version::System).unwrap();
+    let mut client = pgmemo.connect("postgres").unwrap();
+    assert_eq!(client.value("SELECT count(*) FROM n").unwrap(), "0");
+    assert_eq!(client.value("SELECT count(*) FROM kept").unwrap(), "1");
+}

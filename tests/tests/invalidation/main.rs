@@ -1,0 +1,74 @@
+//! What readers must see after something has changed: one short script per hazard.
+//!
+//! The names begin with the hazard's number in the project's list of ways in which query caches
+//! have gone wrong. How scripts are written and judged is said in `pgmemo_tests::scenario`.
+
+#![allow(clippy::panic, reason = "helpers of tests fail as tests do")]
+
+mod identity;
+mod instances;
+mod reads;
+mod schema;
+mod security;
+mod transactions;
+mod writes;
+
+use pgmemo_tests::{
+    Pgmemo, Postgres, Redis, Store, Version,
+    scenario::{Scenario, Stage},
+};
+
+/// Two tables, the second pointing at the first.
+const FIXTURE: &str = "
+CREATE TABLE t (id int PRIMARY KEY, v text);
+INSERT INTO t VALUES (1, 'a'), (2, 'b');
+CREATE TABLE u (
+    id int PRIMARY KEY,
+    tid int REFERENCES t ON DELETE CASCADE ON UPDATE CASCADE,
+    w text
+);
+INSERT INTO u VALUES (1, 1, 'x'), (2, 2, 'y');
+CREATE TABLE log (n int, what text);
+CREATE TABLE e (id int PRIMARY KEY, at timestamptz, d date, i interval);
+INSERT INTO e VALUES (1, '2024-01-01 20:00+00', '2024-02-01', '1 day 02:03:04');
+GRANT SELECT, INSERT, UPDATE, DELETE ON t, u, log, e TO PUBLIC;
+";
+
+/// Runs scenarios against one instance with its own memory.
+#[track_caller]
+fn check(scenarios: &[Scenario]) {
+    let postgres = Postgres::shared(Version::System);
+    let first = Pgmemo::start(postgres, Store::Memory, &[]).expect("pgmemo starts");
+    judge(
+        Stage {
+            postgres,
+            first: &first,
+            second: None,
+        }
+        .check(FIXTURE, scenarios),
+    );
+}
+
+/// Runs scenarios against two instances on one Redis.
+#[track_caller]
+fn check_instances(scenarios: &[Scenario]) {
+    let postgres = Postgres::shared(Version::System);
+    let redis = Redis::start().expect("Redis starts");
+    let start = || Pgmemo::start(postgres, Store::Redis(&redis), &[]).expect("pgmemo starts");
+    let (first, second) = (start(), start());
+    judge(
+        Stage {
+            postgres,
+            first: &first,
+            second: Some(&second),
+        }
+        .check(FIXTURE, scenarios),
+    );
+}
+
+#[track_caller]
+fn judge(outcome: anyhow::Result<()>) {
+    if let Err(error) = outcome {
+        panic!("{error:#}");
+    }
+}

@@ -1,0 +1,373 @@
+//! B: what may be remembered at all.
+
+use super::check;
+
+#[test]
+fn what_depends_on_more_than_tables_is_asked_every_time() {
+    check(&[
+        (
+            "B01 volatile functions",
+            "
+            d: CREATE SEQUENCE s
+            s1 cold: SELECT count(*) FROM t WHERE random() < 2
+            s1 cold: SELECT count(clock_timestamp()) FROM t
+            s1 cold: SELECT id FROM t WHERE gen_random_uuid() IS NOT NULL ORDER BY id
+            s1 cold: SELECT nextval('s'), id FROM t WHERE id = 1
+            s1 cold: SELECT id FROM t ORDER BY CASE WHEN id > 0 THEN random() * 0 END, id
+            s1 cold: SELECT sum(id) FILTER (WHERE random() < 2) FROM t
+            s1 cold: SELECT id FROM t ORDER BY id LIMIT (1 + random() * 0)::int
+            s1 cold: SELECT t.id FROM t JOIN u ON random() < 2 AND t.id = u.id ORDER BY 1
+            ",
+        ),
+        (
+            "B02 the clock",
+            "
+            s1 cold: SELECT count(*) FROM e WHERE at > now() - interval '100 years'
+            s1 cold: SELECT count(*) FROM e WHERE at < statement_timestamp()
+            s1 cold: SELECT count(*) FROM e WHERE age(d) > interval '1 day'
+            s1 cold: SELECT count(*) FROM e WHERE at < transaction_timestamp()
+            ",
+        ),
+        (
+            "B03 functions without parentheses",
+            "
+            s1 cold: SELECT count(*) FROM e WHERE d < CURRENT_DATE
+            s1 cold: SELECT count(*) FROM e WHERE at < CURRENT_TIMESTAMP(0)
+            s1 cold: SELECT count(*) FROM e WHERE at < LOCALTIMESTAMP
+            s1@{alice} warm: SELECT id, CURRENT_USER FROM t ORDER BY id
+            s2@{bob}: SELECT id, CURRENT_USER FROM t ORDER BY id
+            s2: SELECT id, SESSION_USER, USER, CURRENT_ROLE FROM t ORDER BY id
+            s2: SELECT id, CURRENT_SCHEMA, CURRENT_CATALOG <> '' FROM t ORDER BY id
+            ",
+        ),
+        (
+            "B03 a column may have such a name",
+            "
+            d: CREATE TABLE c AS SELECT 'column' AS \"current_user\"
+            s1 hot: SELECT \"current_user\" FROM c
+            s1: UPDATE c SET \"current_user\" = 'changed'
+            s1: SELECT \"current_user\" FROM c
+            ",
+        ),
+        (
+            "B04 the clock in a literal",
+            "
+            s1 cold: SELECT count(*) FROM e WHERE d < 'today'
+            s1 cold: SELECT count(*) FROM e WHERE d < ' Tomorrow '
+            s1 cold: SELECT count(*) FROM e WHERE at < 'now'
+            s1 cold: SELECT count(*) FROM e WHERE d < date 'yesterday'
+            s1 cold: SELECT count(*) FROM e WHERE d < 'today'::date
+            s1 cold ext: SELECT count(*) FROM e WHERE d < $1 <- today
+            s1 cold ext: SELECT count(*) FROM e WHERE at < $1::timestamptz <- NOW
+            ",
+        ),
+        (
+            "B05 a volatile function of another schema",
+            "
+            d: CREATE SCHEMA x; CREATE SEQUENCE x.s; CREATE FUNCTION x.lower(text) RETURNS text VOLATILE LANGUAGE sql AS $$ SELECT $1 || nextval('x.s') $$
+            s1 hot: SELECT lower(v) FROM t ORDER BY id
+            s1 cold: SELECT x.lower(v) FROM t WHERE id = 1
+            s1: SET search_path = x, public, pg_catalog
+            s1 cold: SELECT lower(v) FROM t WHERE id = 1
+            ",
+        ),
+        (
+            "B06 casts without a function name",
+            "
+            s1 warm: SELECT at::text, d::text, '2024-01-01'::timestamptz, at || '' FROM e
+            s1: SET timezone = 'Asia/Tokyo'
+            s1: SELECT at::text, d::text, '2024-01-01'::timestamptz, at || '' FROM e
+            s1: SET datestyle = 'German'
+            s1: SELECT at::text, d::text, '2024-01-01'::timestamptz, at || '' FROM e
+            s1: SELECT e::text FROM e
+            ",
+        ),
+        (
+            "B07 a function of the user beside a builtin",
+            "
+            s1 hot: SELECT length(v) FROM t ORDER BY id
+            s2: CREATE FUNCTION public.length(text) RETURNS int VOLATILE LANGUAGE sql AS 'SELECT 42'
+            s2: SET search_path = public, pg_catalog
+            s2 cold: SELECT length(v) FROM t ORDER BY id
+            ",
+        ),
+        (
+            "B08 a function that reads a table and says it does not",
+            "
+            d: CREATE FUNCTION f(int) RETURNS text IMMUTABLE LANGUAGE sql AS 'SELECT w FROM u WHERE id = $1'
+            s1 warm: SELECT f(id) FROM t ORDER BY id
+            s1: UPDATE u SET w = 'changed'
+            s1: SELECT f(id) FROM t ORDER BY id
+            ",
+        ),
+        (
+            "B11 reads that lock",
+            "
+            s1 cold: SELECT * FROM t WHERE id = 1 FOR UPDATE
+            s1 cold: SELECT * FROM t WHERE id = 1 FOR SHARE OF t SKIP LOCKED
+            s1 cold: SELECT * FROM (SELECT * FROM t FOR NO KEY UPDATE) x ORDER BY id
+            s1 cold: WITH x AS (SELECT * FROM t FOR KEY SHARE) SELECT * FROM x ORDER BY id
+            s1: BEGIN
+            s1: SELECT * FROM t WHERE id = 1 FOR UPDATE
+            s2: SELECT count(*) FROM t WHERE id = 1
+            s2 fails: SELECT * FROM t WHERE id = 1 FOR UPDATE NOWAIT
+            s1: COMMIT
+            ",
+        ),
+        (
+            "B12 reads with effects happen every time",
+            "
+            d: CREATE SEQUENCE s
+            s1 cold: SELECT nextval('s') FROM t WHERE id = 1
+            s2: SELECT last_value FROM s
+            s1 cold: SELECT setval('s', 40 + id) FROM t WHERE id = 1
+            s1 cold: SELECT set_config('app.x', v, false) FROM t WHERE id = 1
+            s2: LISTEN c
+            s1 cold: SELECT pg_notify('c', v) FROM t WHERE id = 1
+            s2: SELECT 1
+            s1 cold: SELECT pg_try_advisory_lock(7) FROM t WHERE id = 1
+            s1: SELECT pg_advisory_unlock(7), pg_advisory_unlock(7), pg_advisory_unlock(7), pg_advisory_unlock(7)
+            ",
+        ),
+        (
+            "B14 system catalogs and statistics",
+            "
+            s1 cold: SELECT count(*) FROM pg_class WHERE relname LIKE 'made_%'
+            s1: CREATE TABLE made_1 ()
+            s1: SELECT count(*) FROM pg_class WHERE relname LIKE 'made_%'
+            s1 cold: SELECT count(*) FROM information_schema.tables WHERE table_schema = 'public'
+            s1 cold: SELECT count(*) FROM t, pg_stat_activity a WHERE a.pid = pg_backend_pid()
+            s1 cold: SHOW timezone
+            ",
+        ),
+        (
+            "B18 foreign tables",
+            "
+            d: CREATE EXTENSION file_fdw
+            d: CREATE SERVER files FOREIGN DATA WRAPPER file_fdw
+            d: CREATE FOREIGN TABLE f (line text) SERVER files OPTIONS (filename '/etc/hostname')
+            s1 cold: SELECT count(*) FROM f
+            s1 cold: SELECT count(*) FROM t, f
+            ",
+        ),
+        (
+            "B19 samples",
+            "
+            s1 cold: SELECT count(*) >= 0 FROM t TABLESAMPLE bernoulli (50)
+            s1 cold: SELECT count(*) >= 0 FROM (SELECT * FROM t TABLESAMPLE system (50)) x
+            ",
+        ),
+        (
+            "B20 functions in FROM",
+            "
+            d: CREATE FUNCTION rows() RETURNS SETOF t STABLE LANGUAGE sql AS 'SELECT * FROM t'
+            s1 warm: SELECT * FROM rows() ORDER BY id
+            s1 warm: SELECT u.id, r.v FROM u, LATERAL rows() r ORDER BY 1, 2
+            s1: UPDATE t SET v = 'changed' WHERE id = 1
+            s1: SELECT * FROM rows() ORDER BY id
+            s1: SELECT u.id, r.v FROM u, LATERAL rows() r ORDER BY 1, 2
+            ",
+        ),
+        (
+            "B20 harmless functions in FROM do not forbid",
+            "
+            s1 hot: SELECT t.id, g FROM t, generate_series(1, 2) g ORDER BY 1, 2
+            s1 hot: SELECT t.id, x FROM t, unnest(ARRAY['p', 'q']) x ORDER BY 1, 2
+            ",
+        ),
+        (
+            "B21 sequences as relations",
+            "
+            d: CREATE SEQUENCE s
+            s1 cold: SELECT last_value FROM s
+            s1: SELECT nextval('s'), currval('s'), lastval()
+            s1: SELECT last_value, is_called FROM s
+            ",
+        ),
+        (
+            "B22 system columns and object names",
+            "
+            s1 cold: SELECT xmin IS NOT NULL, ctid, id FROM t ORDER BY id
+            s1: UPDATE t SET v = v
+            s1: SELECT ctid, id FROM t ORDER BY id
+            s1 cold: SELECT tableoid::regclass, id FROM t ORDER BY id
+            s1 cold: SELECT pg_relation_size('t') >= 0, id FROM t ORDER BY id
+            s1: ALTER TABLE t RENAME TO renamed
+            s1: SELECT tableoid::regclass, id FROM renamed ORDER BY id
+            ",
+        ),
+        (
+            "B26 statements without a table",
+            "
+            s1 cold: SELECT 1
+            s1 cold: VALUES (1)
+            s1 cold ext: SELECT $1::int <- 7
+            ",
+        ),
+    ]);
+}
+
+#[test]
+fn what_is_not_a_plain_read_is_left_alone() {
+    check(&[
+        (
+            "B10 a write in a common table expression happens every time",
+            "
+            s1 hot: SELECT * FROM t ORDER BY id
+            s1: WITH x AS (INSERT INTO t VALUES (3, 'c') RETURNING *) SELECT * FROM x
+            s1: SELECT * FROM t ORDER BY id
+            s1 fails: WITH x AS (INSERT INTO t VALUES (3, 'c') RETURNING *) SELECT * FROM x
+            s1: WITH x AS (WITH y AS (SELECT 1) SELECT * FROM y), z AS (DELETE FROM t WHERE id = 3 RETURNING *) SELECT * FROM z
+            s1: SELECT * FROM t ORDER BY id
+            ",
+        ),
+        (
+            "B13 temporary tables hide others, in their session alone",
+            "
+            s1 hot: SELECT * FROM t ORDER BY id
+            s1: CREATE TEMP TABLE t (id int, v text)
+            s1: SELECT * FROM t ORDER BY id
+            s1: INSERT INTO t VALUES (7, 'temporary')
+            s1 cold: SELECT * FROM t ORDER BY id
+            s2: SELECT * FROM t ORDER BY id
+            s1: SELECT * FROM public.t ORDER BY id
+            s1: DROP TABLE t
+            s1: SELECT * FROM t ORDER BY id
+            ",
+        ),
+        (
+            "B13 temporary tables made in other ways",
+            "
+            s1 hot: SELECT * FROM t ORDER BY id
+            s1: BEGIN
+            s1: CREATE TEMP TABLE t ON COMMIT DROP AS SELECT 1 AS id
+            s1: SELECT * FROM t ORDER BY id
+            s1: COMMIT
+            s1: SELECT * FROM t ORDER BY id
+            s1: SELECT 5 AS id INTO TEMP t
+            s1: SELECT * FROM t ORDER BY id
+            s1: DISCARD TEMP
+            s1: SELECT * FROM t ORDER BY id
+            s1: CREATE TEMP VIEW t AS SELECT 6 AS id
+            s1: SELECT * FROM t ORDER BY id
+            s2: SELECT * FROM t ORDER BY id
+            ",
+        ),
+        (
+            "B13 a temporary table made inside a function",
+            "
+            d: CREATE FUNCTION f() RETURNS void LANGUAGE plpgsql AS $$ BEGIN CREATE TEMP TABLE t (id int, v text); END $$
+            s1 hot: SELECT * FROM t ORDER BY id
+            s1: SELECT f()
+            s1: SELECT * FROM t ORDER BY id
+            s2 hot: SELECT * FROM t ORDER BY id
+            ",
+        ),
+        (
+            "B23 several statements",
+            "
+            s1 hot: SELECT * FROM t ORDER BY id;
+            s1 cold simple: SELECT 1; SELECT * FROM t ORDER BY id
+            s1 simple: SELECT * FROM t ORDER BY id; UPDATE t SET v = 'm'; SELECT * FROM t ORDER BY id
+            s1: SELECT * FROM t ORDER BY id;
+            ",
+        ),
+        (
+            "B24 no hint makes a write a read",
+            "
+            s1 hot: SELECT * FROM t ORDER BY id
+            s1: /* pgmemo: cache */ WITH x AS (DELETE FROM t WHERE id = 1 RETURNING *) SELECT * FROM x
+            s1: /* pgmemo: cache */ WITH x AS (DELETE FROM t WHERE id = 1 RETURNING *) SELECT * FROM x
+            s1: SELECT * FROM t ORDER BY id
+            s1 cold: /* pgmemo: nocache */ SELECT * FROM t ORDER BY id
+            ",
+        ),
+        (
+            "B27 errors and notices are not remembered",
+            "
+            d: CREATE FUNCTION loud(int) RETURNS int IMMUTABLE LANGUAGE plpgsql AS $$ BEGIN RAISE NOTICE 'loud'; RETURN $1; END $$
+            s1 cold fails: SELECT 10 / (2 - id) FROM t ORDER BY id
+            s1 cold: SELECT loud(id) FROM t ORDER BY id
+            s1: UPDATE t SET id = 5 WHERE id = 2
+            s1: SELECT 10 / (2 - id) FROM t ORDER BY id
+            ",
+        ),
+        (
+            "B28 cursors and COPY",
+            "
+            s1: BEGIN
+            s1: DECLARE c CURSOR FOR SELECT * FROM t ORDER BY id
+            s1: FETCH 1 FROM c
+            s1: FETCH 1 FROM c
+            s1: COMMIT
+            s1 cold: COPY t TO STDOUT
+            s1: UPDATE t SET v = 'changed'
+            s1: COPY (SELECT * FROM t ORDER BY id) TO STDOUT
+            ",
+        ),
+        (
+            "B29 EXECUTE of SQL",
+            "
+            s1: PREPARE p AS SELECT * FROM t ORDER BY id
+            s2: PREPARE p AS SELECT * FROM u ORDER BY id
+            s1 cold: EXECUTE p
+            s2: EXECUTE p
+            s1: UPDATE t SET v = 'changed'
+            s1: EXECUTE p
+            ",
+        ),
+        (
+            "B30 no rows are an answer too",
+            "
+            s1 hot: SELECT * FROM t WHERE id = 9
+            s2: INSERT INTO t VALUES (9, 'born')
+            s1: SELECT * FROM t WHERE id = 9
+            s2: DELETE FROM t WHERE id = 9
+            s1: SELECT * FROM t WHERE id = 9
+            ",
+        ),
+    ]);
+}
+
+#[test]
+fn views_are_what_they_show() {
+    check(&[
+        (
+            "B15 a view changes with its table",
+            "
+            d: CREATE VIEW vw AS SELECT id, upper(v) AS v FROM t; CREATE VIEW over AS SELECT * FROM vw WHERE id = 1
+            s1 hot: SELECT * FROM over
+            s2: UPDATE t SET v = 'z'
+            s1: SELECT * FROM over
+            s1 hot: SELECT * FROM vw ORDER BY id
+            s2: CREATE OR REPLACE VIEW vw AS SELECT id, lower(v) AS v FROM t
+            s1: SELECT * FROM vw ORDER BY id
+            s1: SELECT * FROM over
+            ",
+        ),
+        (
+            "B15 a view that asks the clock or the session",
+            "
+            d: CREATE VIEW past AS SELECT id FROM e WHERE at < now(); CREATE VIEW me AS SELECT id, current_user FROM t; GRANT SELECT ON me TO PUBLIC
+            s1 cold: SELECT * FROM past
+            s1@{alice} warm: SELECT * FROM me ORDER BY id
+            s2@{bob}: SELECT * FROM me ORDER BY id
+            ",
+        ),
+        (
+            "B16 a materialized view changes when it is refreshed",
+            "
+            d: CREATE MATERIALIZED VIEW mv AS SELECT * FROM t; CREATE UNIQUE INDEX ON mv (id)
+            s1 hot: SELECT * FROM mv ORDER BY id
+            s2: UPDATE t SET v = 'new'
+            s1: SELECT * FROM mv ORDER BY id
+            s2: REFRESH MATERIALIZED VIEW mv
+            s1: SELECT * FROM mv ORDER BY id
+            s1 hot: SELECT * FROM mv ORDER BY id
+            s2: UPDATE t SET v = 'newer'
+            s2: REFRESH MATERIALIZED VIEW CONCURRENTLY mv
+            s1: SELECT * FROM mv ORDER BY id
+            ",
+        ),
+    ]);
+}
