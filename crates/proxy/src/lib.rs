@@ -5,7 +5,7 @@
 
 mod client;
 pub mod control;
-mod database;
+pub mod database;
 pub mod greeting;
 mod link;
 pub mod login;
@@ -17,4 +17,4 @@ mod server;
 mod tls;
 pub mod upstream;
 
-pub use server::{BindError, Handle, Server};
+pub use server::{BindError, Server};

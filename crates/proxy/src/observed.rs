@@ -5,25 +5,25 @@ use std::sync::atomic::Ordering;
 use admin::{Observed, Part, Readiness};
 use session::Telemetry;
 
-use crate::{database::State, server::Handle};
+use crate::{database::State, server::Front};
 
-impl Observed for Handle {
+impl Observed for Front {
     fn telemetry(&self) -> &Telemetry {
-        &self.front.services.sessions.telemetry
+        &self.services.sessions.telemetry
     }
 
     fn store(&self) -> store::Status {
-        self.front.services.store.status()
+        self.services.store.status()
     }
 
     fn readiness(&self) -> Readiness {
-        let draining = self.front.draining.load(Ordering::Relaxed);
+        let draining = self.draining.load(Ordering::Relaxed);
         let listener = if draining {
             Part::unready("listener", "shutting down")
         } else {
             Part::ready("listener")
         };
-        let store = match self.front.services.store.status().state {
+        let store = match self.services.store.status().state {
             store::State::Up => Part::ready("store"),
             store::State::Down => {
                 Part::degraded("store", "not reachable; statements go to PostgreSQL")
@@ -33,7 +33,7 @@ impl Observed for Handle {
                 "an invalidation is owed; statements go to PostgreSQL",
             ),
         };
-        let upstream = upstream(self.front.services.databases.states().into_iter());
+        let upstream = upstream(self.services.databases.states().into_iter());
         Readiness {
             parts: vec![listener, upstream, store],
         }

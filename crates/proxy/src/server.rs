@@ -4,7 +4,7 @@ use std::{
     io,
     net::SocketAddr,
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
@@ -65,7 +65,9 @@ pub enum BindError {
 /// The proxy, ready to accept.
 #[derive(Debug)]
 pub struct Server {
-    listener: TcpListener,
+    /// Until it runs.
+    listener: Mutex<Option<TcpListener>>,
+    address: SocketAddr,
     shared: Arc<Front>,
 }
 
@@ -85,10 +87,12 @@ impl Server {
     ///
     /// When the address cannot be listened on, or the upstream's settings cannot be used.
     pub fn bind(config: Arc<Config>, store: Store) -> Result<Self, BindError> {
-        let listener = listen(config.listen).map_err(|source| BindError::Listen {
+        let refused = |source| BindError::Listen {
             address: config.listen,
             source,
-        })?;
+        };
+        let listener = listen(config.listen).map_err(refused)?;
+        let address = listener.local_addr().map_err(refused)?;
         let upstream = Arc::new(Upstream::new(&config.upstream)?);
         let limits = session::Limits {
             analysis_bytes_max: config.cache.analysis_bytes_max,
@@ -114,35 +118,44 @@ impl Server {
             draining,
         };
         Ok(Self {
-            listener,
+            listener: Mutex::new(Some(listener)),
+            address,
             shared: Arc::new(shared),
         })
     }
 
     /// Where clients connect.
-    ///
-    /// # Errors
-    ///
-    /// When the system cannot tell.
-    pub fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.listener.local_addr()
+    pub const fn local_addr(&self) -> SocketAddr {
+        self.address
     }
 
-    /// A handle for what may happen while the server runs.
-    pub fn handle(&self) -> Handle {
-        Handle {
-            front: Arc::clone(&self.shared),
-        }
+    /// What the admin port shows.
+    pub fn observed(&self) -> Arc<dyn admin::Observed> {
+        Arc::clone(&self.shared) as Arc<dyn admin::Observed>
+    }
+
+    /// Takes over what can be changed while running: rules, TTLs, limits of logins.
+    pub fn reload(&self, config: Arc<Config>) {
+        self.shared.services.databases.set_rules(&config);
+        self.shared.config.store(config);
     }
 
     /// Accepts clients until `stop`, then lets them finish what they have begun, for at most the
-    /// configured drain timeout.
-    pub async fn run(self, stop: CancellationToken) {
+    /// configured drain timeout. A second call returns at once.
+    ///
+    /// Not cancel safe.
+    pub async fn run(&self, stop: CancellationToken) {
+        let listener = self
+            .listener
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        let Some(listener) = listener else { return };
         let clients = TaskTracker::new();
         loop {
             let accepted = tokio::select! {
                 () = stop.cancelled() => break,
-                accepted = self.listener.accept() => accepted,
+                accepted = listener.accept() => accepted,
             };
             match accepted {
                 Ok((stream, peer)) => self.welcome(stream, peer, &clients, &stop),
@@ -154,7 +167,7 @@ impl Server {
             }
         }
         self.shared.draining.store(true, Ordering::Relaxed);
-        drop(self.listener);
+        drop(listener);
         clients.close();
         let patience = self.shared.config.load().limits.drain_timeout;
         if timeout(patience, clients.wait()).await.is_err() {
@@ -188,20 +201,6 @@ impl Server {
             }
             .instrument(span),
         );
-    }
-}
-
-/// Acts on a running server.
-#[derive(Clone, Debug)]
-pub struct Handle {
-    pub(crate) front: Arc<Front>,
-}
-
-impl Handle {
-    /// Takes over what can be changed while running: rules, TTLs, limits of logins.
-    pub fn reload(&self, config: Arc<Config>) {
-        self.front.services.databases.set_rules(&config);
-        self.front.config.store(config);
     }
 }
 
