@@ -269,13 +269,15 @@ impl Conn {
             .with_context(|| format!("{sql}: no value"))
     }
 
-    /// Whether the server closes the connection, saying whatever it likes before.
+    /// Whether the server closes the connection, saying whatever it likes before, even what is no
+    /// message.
     pub fn ends(&mut self) -> bool {
+        let mut buffer = [0; 64 * 1024];
         loop {
-            match self.try_read() {
-                Ok(Some(_)) => {}
-                Ok(None) => return true,
-                Err(_) => return false,
+            match self.stream.read(&mut buffer) {
+                Ok(0) => return true,
+                Ok(_) => {}
+                Err(error) => return error.kind() == io::ErrorKind::ConnectionReset,
             }
         }
     }

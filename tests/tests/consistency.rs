@@ -1,0 +1,147 @@
+//! Histories of concurrent writers and readers, judged by three laws (`pgmemo_tests::history`).
+//!
+//! `PGMEMO_LOAD_SECONDS`, `PGMEMO_LOAD_WRITERS` and `PGMEMO_LOAD_READERS` make the runs longer and
+//! wider; `PGMEMO_SEED` repeats one.
+
+use std::{net::SocketAddr, time::Duration};
+
+use anyhow::{Result, ensure};
+use pgmemo_tests::{
+    Pgmemo, Postgres, Redis, Store, Version, env,
+    load::{self, Load},
+    postgres::Database,
+    random::seed,
+};
+
+fn load(database: &Database, instances: &[&Pgmemo], rest: Duration) -> Load {
+    Load {
+        instances: instances
+            .iter()
+            .map(|instance| instance.address())
+            .collect(),
+        database: database.name().to_owned(),
+        writers: env::number("PGMEMO_LOAD_WRITERS", 3) as usize,
+        readers: env::number("PGMEMO_LOAD_READERS", 4) as usize,
+        rest,
+        duration: env::seconds("PGMEMO_LOAD_SECONDS", 8),
+        seed: seed(),
+    }
+}
+
+/// Runs the load and expects a valid history that the store took part in.
+fn check(database: &Database, instances: &[&Pgmemo], rest: Duration) -> Result<()> {
+    load::prepare(database)?;
+    let history = load(database, instances, rest).run(|_| Ok(()))?;
+    history.verdict()?;
+    let (reads, writes) = (
+        history.reads.load(std::sync::atomic::Ordering::Relaxed),
+        history.writes.load(std::sync::atomic::Ordering::Relaxed),
+    );
+    println!("{reads} reads, {writes} writes");
+    ensure!(reads > 100 && writes > 10, "the load hardly ran");
+    for instance in instances.iter().filter(|instance| instance.is_real()) {
+        let hits = instance.hits()?;
+        println!("{hits} hits");
+        ensure!(hits > 0.0, "nothing was answered from the store");
+    }
+    Ok(())
+}
+
+/// Writers that hardly pause: most lookups meet a write in flight.
+const BUSY: Duration = Duration::ZERO;
+/// Writers that leave room for hits between writes.
+const CALM: Duration = Duration::from_millis(20);
+
+#[test]
+fn one_instance_serves_nothing_older_than_an_acknowledged_write() -> Result<()> {
+    let postgres = Postgres::shared(Version::System);
+    let pgmemo = Pgmemo::start(postgres, Store::Memory, &[])?;
+    check(&postgres.database()?, &[&pgmemo], CALM)
+}
+
+#[test]
+fn one_instance_under_constant_writes_serves_nothing_stale() -> Result<()> {
+    let postgres = Postgres::shared(Version::System);
+    let pgmemo = Pgmemo::start(postgres, Store::Memory, &[])?;
+    check(&postgres.database()?, &[&pgmemo], BUSY)
+}
+
+#[test]
+fn one_instance_with_redis_serves_nothing_stale() -> Result<()> {
+    let postgres = Postgres::shared(Version::System);
+    let redis = Redis::start()?;
+    let pgmemo = Pgmemo::start(postgres, Store::Redis(&redis), &[])?;
+    check(&postgres.database()?, &[&pgmemo], CALM)
+}
+
+#[test]
+fn two_instances_on_one_redis_serve_nothing_older_than_the_others_writes() -> Result<()> {
+    let postgres = Postgres::shared(Version::System);
+    let redis = Redis::start()?;
+    let first = Pgmemo::start(postgres, Store::Redis(&redis), &[])?;
+    let second = Pgmemo::start(postgres, Store::Redis(&redis), &[])?;
+    check(&postgres.database()?, &[&first, &second], CALM)
+}
+
+#[test]
+fn an_instance_killed_amid_writes_leaves_nothing_stale_behind() -> Result<()> {
+    let postgres = Postgres::shared(Version::System);
+    let redis = Redis::start()?;
+    let database = postgres.database()?;
+    load::prepare(&database)?;
+    let survivor = Pgmemo::start(postgres, Store::Redis(&redis), &[])?;
+    if !survivor.is_real() {
+        return Ok(());
+    }
+    for round in 0..3 {
+        let mut victim = Pgmemo::start(postgres, Store::Redis(&redis), &[])?;
+        kill_amid_writes(&database, &mut victim)?;
+        let expected = totals(database.address(), &database)?;
+        let found = totals(survivor.address(), &database)?;
+        ensure!(
+            expected == found,
+            "round {round}: {found:?} instead of {expected:?}"
+        );
+    }
+    Ok(())
+}
+
+/// Its clients fail with it, so the history of this load is not judged.
+fn kill_amid_writes(database: &Database, victim: &mut Pgmemo) -> Result<()> {
+    let mut load = load(database, &[victim], BUSY);
+    load.duration = Duration::ZERO;
+    load.run(|history| {
+        std::thread::sleep(Duration::from_millis(500));
+        ensure!(
+            !history.stopped(),
+            "the load ended before the kill: {:?}",
+            history.verdict()
+        );
+        victim.kill()
+    })?;
+    wait_until_idle(database)
+}
+
+/// What the victim had sent is finished by the server before anyone compares.
+fn wait_until_idle(database: &Database) -> Result<()> {
+    let mut control = database.connect()?;
+    let busy = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() \
+                AND pid <> pg_backend_pid() AND state <> 'idle'";
+    pgmemo_tests::net::eventually("an idle server", pgmemo_tests::net::SOON, || {
+        control
+            .value(busy)
+            .is_ok_and(|count| count == "0")
+            .then_some(())
+    })
+}
+
+fn totals(address: SocketAddr, database: &Database) -> Result<Vec<Vec<Option<String>>>> {
+    let login = pgmemo_tests::wire::Login::to(database.name());
+    let mut conn = pgmemo_tests::wire::Conn::connect(address, &login)?;
+    let mut rows = conn.run("SELECT k, n FROM counter ORDER BY k")?.rows();
+    rows.extend(
+        conn.run("SELECT id, side, n FROM pair ORDER BY id, side")?
+            .rows(),
+    );
+    Ok(rows)
+}

@@ -1,0 +1,174 @@
+//! Redis killed, frozen, emptied and brought back with an old memory, all under load.
+//!
+//! In each case: no client sees an error, nobody reads anything stale, and hits come back soon
+//! after Redis does.
+
+use std::{thread, time::Duration};
+
+use anyhow::{Context, Result};
+use pgmemo_tests::{
+    Pgmemo, Postgres, Redis, Store, Version, env,
+    history::History,
+    load::{self, Load},
+    net::eventually,
+    random::seed,
+};
+
+/// How soon after Redis is back hits must be back.
+const RECOVERY: Duration = Duration::from_secs(5);
+
+/// How long the load runs before, during and after a fault.
+const PHASE: Duration = Duration::from_millis(1500);
+
+/// Runs the load on two instances while `fault` happens to their Redis, twice.
+fn check(mut fault: impl FnMut(&mut Redis) -> Result<()>) -> Result<()> {
+    let postgres = Postgres::shared(Version::System);
+    let database = postgres.database()?;
+    load::prepare(&database)?;
+    let mut redis = Redis::start()?;
+    let instances = [
+        Pgmemo::start(postgres, Store::Redis(&redis), &[])?,
+        Pgmemo::start(postgres, Store::Redis(&redis), &[])?,
+    ];
+    let load = Load {
+        instances: instances.iter().map(Pgmemo::address).collect(),
+        database: database.name().to_owned(),
+        writers: env::number("PGMEMO_LOAD_WRITERS", 2) as usize,
+        readers: env::number("PGMEMO_LOAD_READERS", 4) as usize,
+        rest: Duration::from_millis(20),
+        duration: Duration::ZERO,
+        seed: seed(),
+    };
+    let history = load.run(|history| {
+        await_hits(&instances, history).context("before any fault")?;
+        for _ in 0..2 {
+            thread::sleep(PHASE);
+            fault(&mut redis)?;
+            await_hits(&instances, history).context("after the fault")?;
+        }
+        thread::sleep(PHASE);
+        Ok(())
+    })?;
+    history.verdict()
+}
+
+/// Waits until every instance answers from the store again.
+fn await_hits(instances: &[Pgmemo], history: &History) -> Result<()> {
+    for instance in instances.iter().filter(|instance| instance.is_real()) {
+        let before = instance.metrics()?;
+        let more = || history.stopped() || instance.hits().is_ok_and(|hits| hits > before.hits());
+        let outcome = eventually("hits", RECOVERY, || more().then_some(()));
+        outcome.with_context(|| match instance.metrics() {
+            Ok(now) => format!("bypassed for {:?}", now.bypass_reasons_since(&before)),
+            Err(error) => format!("no metrics: {error:#}"),
+        })?;
+    }
+    Ok(())
+}
+
+#[test]
+fn a_killed_redis_harms_nobody() -> Result<()> {
+    check(|redis| {
+        redis.kill9()?;
+        thread::sleep(PHASE);
+        redis.launch()
+    })
+}
+
+#[test]
+fn a_redis_that_comes_back_with_an_old_memory_serves_nothing_old() -> Result<()> {
+    check(|redis| {
+        redis.save()?;
+        thread::sleep(PHASE);
+        redis.kill9()?;
+        thread::sleep(PHASE);
+        redis.launch()
+    })
+}
+
+#[test]
+fn a_redis_that_is_back_at_once_with_an_old_memory_serves_nothing_old() -> Result<()> {
+    check(|redis| {
+        redis.save()?;
+        thread::sleep(PHASE);
+        redis.kill9()?;
+        redis.launch()
+    })
+}
+
+#[test]
+fn a_frozen_redis_holds_nobody_up() -> Result<()> {
+    check(|redis| {
+        redis.pause()?;
+        thread::sleep(PHASE * 2);
+        redis.cont()
+    })
+}
+
+#[test]
+fn a_redis_that_stutters_serves_nothing_stale() -> Result<()> {
+    check(|redis| {
+        for _ in 0..20 {
+            redis.pause()?;
+            thread::sleep(Duration::from_millis(30));
+            redis.cont()?;
+            thread::sleep(Duration::from_millis(30));
+        }
+        Ok(())
+    })
+}
+
+#[test]
+fn a_flushed_redis_serves_nothing_stale() -> Result<()> {
+    check(|redis| {
+        for _ in 0..5 {
+            redis.flush()?;
+            thread::sleep(PHASE / 5);
+        }
+        Ok(())
+    })
+}
+
+#[test]
+fn a_redis_that_evicts_everything_serves_nothing_stale() -> Result<()> {
+    check(|redis| {
+        redis.command("CONFIG SET maxmemory-policy allkeys-random")?;
+        redis.command("CONFIG SET maxmemory 1")?;
+        thread::sleep(PHASE);
+        redis.command("CONFIG SET maxmemory 0").map(|_| ())
+    })
+}
+
+#[test]
+fn a_redis_that_refuses_writes_serves_nothing_stale() -> Result<()> {
+    check(|redis| {
+        redis.command("CONFIG SET maxmemory-policy noeviction")?;
+        redis.command("CONFIG SET maxmemory 1")?;
+        thread::sleep(PHASE);
+        redis.command("CONFIG SET maxmemory 0").map(|_| ())
+    })
+}
+
+#[test]
+fn without_redis_at_the_start_queries_flow_and_hits_come_later() -> Result<()> {
+    let postgres = Postgres::shared(Version::System);
+    let database = postgres.database()?;
+    load::prepare(&database)?;
+    let mut redis = Redis::start()?;
+    redis.kill9()?;
+    let pgmemo = Pgmemo::start(postgres, Store::Redis(&redis), &[])?;
+    let mut client = pgmemo.connect(database.name())?;
+    let read = "SELECT n FROM counter WHERE k = 0";
+    assert_eq!(client.value(read)?, "0");
+    client.run("UPDATE counter SET n = 1 WHERE k = 0")?;
+    assert_eq!(client.value(read)?, "1");
+    redis.launch()?;
+    if pgmemo.is_real() {
+        let before = pgmemo.hits()?;
+        eventually("hits", RECOVERY * 2, || {
+            assert_eq!(client.value(read).ok()?, "1");
+            (pgmemo.hits().ok()? > before).then_some(())
+        })?;
+    }
+    Ok(())
+}
