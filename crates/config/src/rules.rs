@@ -1,5 +1,7 @@
 //! `[tables."pattern"]` and `[functions."schema.name"]`.
 
+use std::time::Duration;
+
 use toml::{
     Spanned,
     de::{DeArray, DeTable, DeValue},
@@ -64,35 +66,7 @@ fn table(
         });
     }
     let body = body(&subject, value, source, problems)?;
-    let (mut ttl, mut cache) = (None, None);
-    for (key, value) in in_order(body) {
-        let at = source.of(value);
-        let written = written(value.get_ref());
-        let problem = match key.get_ref().as_ref() {
-            "ttl" => rule_ttl(&written).map(|read| ttl = Some(read)).err(),
-            "cache" => match written {
-                Written::Boolean(value) => {
-                    cache = Some(value);
-                    None
-                }
-                Written::Untyped(_) | Written::Text(_) | Written::Number(_) | Written::Other(_) => {
-                    Some(Refusal::new("is not a truth value", "write true or false"))
-                }
-            },
-            name => {
-                problems.push(unknown(
-                    &subject,
-                    name,
-                    value,
-                    source.of(key),
-                    &["ttl", "cache"],
-                ));
-                None
-            }
-        };
-        let key = format!("{subject}.{}", key.get_ref());
-        problems.extend(problem.map(|refusal| refusal.of(&key, &written.shown(), at)));
-    }
+    let Said { ttl, cache } = said(&subject, body, source, problems);
     let problem = match (ttl, cache) {
         (None, None) => Some(("says nothing", "write ttl = \"5m\" or cache = false")),
         (Some(None), Some(true)) => Some((
@@ -118,8 +92,52 @@ fn table(
     })
 }
 
+/// The keys of a table rule, as far as they were written.
+#[derive(Default)]
+struct Said {
+    /// `Some(None)` is "off".
+    ttl: Option<Option<Duration>>,
+    cache: Option<bool>,
+}
+
+fn said(
+    subject: &str,
+    body: &DeTable<'_>,
+    source: Source<'_>,
+    problems: &mut Vec<Problem>,
+) -> Said {
+    let mut said = Said::default();
+    for (key, value) in in_order(body) {
+        let name = key.get_ref().as_ref();
+        let written = written(value.get_ref());
+        let read = match name {
+            "ttl" => rule_ttl(&written).map(|ttl| said.ttl = Some(ttl)),
+            "cache" => rule_cache(&written).map(|cache| said.cache = Some(cache)),
+            _ => {
+                let place = source.of(key);
+                problems.push(unknown(subject, name, value, place, &["ttl", "cache"]));
+                continue;
+            }
+        };
+        if let Err(refusal) = read {
+            let key = format!("{subject}.{name}");
+            problems.push(refusal.of(&key, &written.shown(), source.of(value)));
+        }
+    }
+    said
+}
+
+fn rule_cache(written: &Written<'_>) -> Result<bool, Refusal> {
+    match written {
+        Written::Boolean(cache) => Ok(*cache),
+        Written::Untyped(_) | Written::Text(_) | Written::Number(_) | Written::Other(_) => Err(
+            Refusal::new("is not a truth value", "write true or false without quotes"),
+        ),
+    }
+}
+
 /// Reads the TTL of a rule; `None` is "off".
-fn rule_ttl(written: &Written<'_>) -> Result<Option<std::time::Duration>, Refusal> {
+fn rule_ttl(written: &Written<'_>) -> Result<Option<Duration>, Refusal> {
     match written {
         Written::Text(text) | Written::Number(text) => time_to_live(text, TTL_MIN, TTL_MAX),
         Written::Untyped(_) | Written::Boolean(_) | Written::Other(_) => {
