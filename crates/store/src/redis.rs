@@ -7,7 +7,7 @@
 //! reply that is older than an acknowledged write from being served:
 //!
 //! - A version is a random token. One that is missing (evicted, flushed, expired) gets another.
-//! - A connection is believed only by the name that its verification gave it (`line`): after any
+//! - A connection is believed only if it is the one that was verified (`line`): after any
 //!   reconnection nothing is served until somebody has looked which server is there.
 //! - Every database has a *term* in Redis: the server that was verified, and a random generation
 //!   that is part of every stamp. If the server is another than the term says, because it was

@@ -1,8 +1,9 @@
 //! One connection to Redis, and whether it is to be believed.
 //!
-//! Invariant: what a line answers is believed only together with the name that its verification
-//! gave to that very connection. A connection that was replaced behind our back has no name, so
-//! its answers are dropped until somebody has looked who is there now.
+//! Invariant: an answer is believed only if no connection was made between the verification and
+//! the answer. fred announces a new connection before it sends anything on it, so an answer that
+//! came over a new one finds the announcement in [`Trust`]. Every second, and at verification, the
+//! connection itself is asked for the name it was given, which a new one would not have.
 //!
 //! A line that fails loses its trust and is not asked again until it is verified: that is the
 //! circuit breaker, and there is no other.
@@ -20,10 +21,13 @@ use bytes::Bytes;
 use fred::{
     clients::Client,
     error::{Error, ErrorKind},
-    interfaces::ClientLike,
-    types::{ClusterHash, ConnectHandle, CustomCommand, Value, config::Options},
+    interfaces::{ClientLike, EventInterface},
+    types::{
+        ClusterHash, ConnectHandle, CustomCommand, Value,
+        config::{Options, Server as Address},
+    },
 };
-use tokio::sync::Notify;
+use tokio::sync::{Notify, broadcast::Receiver};
 
 use super::{
     names::Token,
@@ -50,6 +54,8 @@ pub(super) struct Line {
 pub(super) struct Trust {
     /// What `CLIENT GETNAME` answers on the connection that was verified, and on no other.
     name: Bytes,
+    /// Announcements of connections since; never read, so that one is enough for ever.
+    reconnections: Receiver<Address>,
     /// The server it leads to.
     pub(super) server: Server,
 }
@@ -164,8 +170,25 @@ impl Line {
         client.custom(name, words).await
     }
 
+    /// Whether answers that have come by now are those of the connection that was verified.
+    ///
+    /// fred gives up its announcements when it gives up connecting. The line is not trusted any
+    /// more before it is made to connect again, so the verification must also be the last one.
+    pub(super) fn check(&self, trust: &Arc<Trust>) -> Result<(), Trouble> {
+        if !trust.reconnections.is_empty() {
+            self.distrust();
+        }
+        match &*self.trust.load() {
+            Some(last) if Arc::ptr_eq(last, trust) => {
+                self.missed.store(0, Ordering::Relaxed);
+                Ok(())
+            }
+            Some(_) | None => Err(Trouble::Disconnected),
+        }
+    }
+
     /// As [`Line::ask`], but an answer from another connection than the verified one is an error.
-    pub(super) async fn ask_trusted(
+    async fn ask_trusted(
         &self,
         trust: &Trust,
         patience: Patience,
@@ -175,7 +198,6 @@ impl Line {
         sent.extend(commands);
         let replies = self.ask(patience, sent).await;
         let mut replies = replies.map_err(|error| self.blame(&error))?.into_iter();
-        self.missed.store(0, Ordering::Relaxed);
         match replies.next() {
             Some(Ok(name)) if name.as_bytes() == Some(&trust.name) => Ok(replies.collect()),
             Some(Ok(_)) | None => {
@@ -209,6 +231,7 @@ impl Line {
     /// Finds out who is at the other end, gives the connection `name`, which must never have been
     /// used before, and checks that it answers `GETEX probe` as fast as clients need. Cancel safe.
     pub(super) async fn verify(&self, name: Bytes, probe: Value) -> Result<(), Trouble> {
+        let reconnections = self.client.reconnect_rx();
         let named = Value::Bytes(name.clone());
         let replies = self
             .ask(
@@ -228,6 +251,7 @@ impl Line {
         self.missed.store(0, Ordering::Relaxed);
         let mut trust = Trust {
             name,
+            reconnections,
             server: Server([0; 40]),
         };
         trust.server = self.server(&trust).await?;
@@ -300,7 +324,7 @@ pub(super) fn classify(error: &Error) -> Trouble {
         {
             Trouble::Refused
         }
-        _ if error.details().starts_with("Failed to route") => Trouble::Disconnected,
+        _ if LOSSES.iter().any(|word| error.details().starts_with(word)) => Trouble::Disconnected,
         _ => Trouble::Reply,
     }
 }
@@ -317,6 +341,9 @@ const REFUSALS: [&str; 9] = [
     "BUSY",
     "EXECABORT",
 ];
+
+/// How fred says that it has no connection, other than by kind.
+const LOSSES: [&str; 2] = ["Failed to", "Client is not"];
 
 /// As many deadlines in a row may be missed before clients are spared the wait.
 const MISSED_MAX: u32 = 3;

@@ -47,7 +47,7 @@ pub(super) struct Shared {
 }
 
 /// A line, and the verification by which it is believed.
-pub(super) type By<'a> = (&'a Line, &'a Trust);
+pub(super) type By<'a> = (&'a Line, &'a Arc<Trust>);
 
 /// One database, as far as this instance has come with it.
 #[derive(Debug)]
@@ -165,7 +165,9 @@ impl Shared {
 
     /// Reads versions, and a reply if one is asked for, in one round trip.
     ///
-    /// `GETEX` stands for `GET` because a server that has been demoted refuses it.
+    /// Versions and reply are of one moment. The term may be of another: of any order in which the
+    /// two are read, one that has changed between them is not in the reply's stamp. It is read by
+    /// `GETEX` because a server that has been demoted refuses that.
     pub(super) async fn read(
         &self,
         (line, trust): By<'_>,
@@ -178,40 +180,34 @@ impl Shared {
             return Err(Trouble::Disconnected);
         }
         let keys = &database.keys;
-        let mut commands = vec![
-            command("GETEX", [keys.term()]),
-            command(
-                "MGET",
-                database.scopes(relations).map(|scope| keys.scope(scope)),
-            ),
-        ];
-        commands.extend(key.map(|key| command("GET", [keys.reply(key)])));
-        let replies = line.ask_trusted(trust, Patience::Client, commands).await?;
-        let mut replies = replies.into_iter();
-        let mut next = || replies.next().unwrap_or(Ok(Value::Null));
+        let mut words: Vec<_> = database
+            .scopes(relations)
+            .map(|scope| keys.scope(scope))
+            .collect();
+        let count = words.len();
+        words.extend(key.map(|key| keys.reply(key)));
+        let (term, versions) = tokio::join!(
+            line.ask_one(Patience::Client, command("GETEX", [keys.term()])),
+            line.ask_one(Patience::Client, command("MGET", words)),
+        );
+        let term = term.map_err(|error| line.blame(&error))?;
+        let mut versions = versions.map_err(|error| line.blame(&error))?.into_array();
+        line.check(trust)?;
 
-        let term = next().map_err(|error| line.blame(&error))?;
         let Some(generation) = trust.server.generation(term.as_bytes()) else {
             // Emptied, restored, or somebody else's: to be claimed anew.
             database.claimed.store(None);
             self.nudge.notify_one();
             return Err(Trouble::Disconnected);
         };
-        let versions = next().map_err(|error| line.blame(&error))?.into_array();
+        let reply = key.and_then(|_| versions.pop()).and_then(bytes);
         let versions: Vec<_> = versions
             .iter()
             .map(|object| Seen::parse(object.as_bytes()))
             .collect();
-        if versions.len() != relations.len() + 1 {
+        if versions.len() != count {
             return Err(Trouble::Reply);
         }
-        let reply = match next() {
-            Ok(reply) => bytes(reply),
-            Err(_) => {
-                self.troubles.add(Trouble::Damaged);
-                None
-            }
-        };
         Ok(Reading {
             generation,
             versions,
