@@ -102,6 +102,14 @@ impl Session {
         if self.skipping && message != tag::SYNC {
             return Step::Done;
         }
+        if frame.len() > wire::HEADER {
+            // The server has to say what is wrong with a Sync or Flush that has a body.
+            match message {
+                tag::SYNC => self.forwarded = true,
+                tag::FLUSH => return self.forward_part(Expect::Bind),
+                _ => {}
+            }
+        }
         match message {
             tag::QUERY => self.query(frame),
             tag::PARSE => self.parse(frame),

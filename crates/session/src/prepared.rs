@@ -53,7 +53,8 @@ impl Prepared {
         let (plan, ttl, context) = match place {
             Some((knowledge, context, id)) => {
                 let plan = knowledge.schema.plan(&analysis, context);
-                let ttl = ttl(&plan, knowledge);
+                let hinted = plan.read.is_ok() && sql::has_nocache_hint(text);
+                let ttl = if hinted { Err(Reason::Hint) } else { ttl(&plan, knowledge) };
                 (plan, ttl, id)
             }
             None => (

@@ -166,6 +166,27 @@ impl Boundary {
     }
 }
 
+impl Boundary {
+    /// Adds what an earlier segment amounts to, whose Sync the server ignored.
+    pub(crate) fn absorb(&mut self, earlier: Self) {
+        self.ticket = self.ticket.max(earlier.ticket);
+        self.writes.add(&earlier.writes);
+        self.control |= earlier.control;
+        self.commits |= earlier.commits;
+        self.read_committed = self.read_committed.or(earlier.read_committed);
+        self.failed |= earlier.failed;
+        self.temporary |= earlier.temporary;
+        self.judged = match (earlier.judged, self.judged) {
+            (Judged::No, verdict) | (verdict, Judged::No) => verdict,
+            _ => Judged::Guilty,
+        };
+        self.settings = match (earlier.settings, self.settings) {
+            (SettingsChange::None, change) | (change, SettingsChange::None) => change,
+            _ => SettingsChange::Unknown,
+        };
+    }
+}
+
 /// Replies owed to one client.
 #[derive(Debug, Default)]
 pub(crate) struct Queue {
@@ -244,23 +265,51 @@ impl Queue {
     }
 
     /// The head has begun to copy in: the server ignores every Sync that was sent before the
-    /// copy data ended.
-    pub(crate) fn ignore_syncs(&mut self) {
-        let end = self
-            .slots
-            .iter()
-            .position(|slot| matches!(slot, Slot::CopyEnd));
-        let mut index = 0;
-        let limit = end.unwrap_or(self.slots.len());
-        let controls_before = &mut self.controls;
-        self.slots.retain(|slot| {
-            let ignored = index > 0 && index < limit && is_sync(slot);
-            index += 1;
-            if ignored && controls(slot) {
-                *controls_before -= 1;
+    /// copy data ended. What those segments amount to belongs to the next boundary; it is
+    /// returned if that has not been sent yet.
+    pub(crate) fn ignore_syncs(&mut self) -> Option<Boundary> {
+        let mut ignored: Option<Boundary> = None;
+        let mut index = 1;
+        while let Some(slot) = self.slots.get(index)
+            && !matches!(slot, Slot::CopyEnd)
+        {
+            if !is_sync(slot) {
+                index += 1;
+            } else if let Some(slot) = self.slots.remove(index) {
+                self.controls -= usize::from(controls(&slot));
+                if let Slot::Server(Awaited { expect: Expect::Sync(mut boundary), .. }) = slot {
+                    if let Some(earlier) = ignored.take() {
+                        boundary.absorb(earlier);
+                    }
+                    ignored = Some(boundary);
+                }
             }
-            !ignored
+        }
+        let earlier = ignored?;
+        let next = self.slots.iter_mut().skip(index).find_map(|slot| match slot {
+            Slot::Server(Awaited { expect: Expect::Sync(boundary), .. }) => Some(boundary),
+            Slot::Server(_) | Slot::Local(..) | Slot::Ready | Slot::CopyEnd => None,
         });
+        match next {
+            Some(boundary) => {
+                self.controls += usize::from(earlier.control && !boundary.control);
+                boundary.absorb(earlier);
+                None
+            }
+            None => Some(earlier),
+        }
+    }
+
+    /// The boundary of the segment whose reply is at the head, if it was sent.
+    pub(crate) fn boundary_mut(&mut self) -> Option<&mut Boundary> {
+        self.slots.iter_mut().find_map(|slot| match slot {
+            Slot::Server(Awaited {
+                expect:
+                    Expect::Sync(boundary) | Expect::Query(_, boundary) | Expect::Function(boundary),
+                ..
+            }) => Some(boundary),
+            Slot::Server(_) | Slot::Local(..) | Slot::Ready | Slot::CopyEnd => None,
+        })
     }
 
     /// Whether the client has sent the end of its copy data already.

@@ -225,7 +225,10 @@ impl Session {
             }
             (Expect::Execute(_) | Expect::Query(..), tag::COPY_IN) => {
                 self.copying = !self.queue.has_copy_end();
-                self.queue.ignore_syncs();
+                if let Some(earlier) = self.queue.ignore_syncs() {
+                    self.segment.absorb(earlier);
+                    self.forwarded = true;
+                }
                 false
             }
             (Expect::Query(..), tag::ROW_DESCRIPTION) => {
@@ -329,19 +332,14 @@ impl Session {
         }
         self.copying = false;
         let command = backend::command_tag(frame).unwrap_or_default();
-        let (execution, boundary) = match self.queue.front_mut() {
+        let deallocates = match self.queue.front_mut() {
             Some(Slot::Server(Awaited {
-                expect: Expect::Query(execution, boundary),
+                expect: Expect::Query(execution, _) | Expect::Execute(execution),
                 ..
-            })) => (Some(execution), Some(boundary)),
-            Some(Slot::Server(Awaited {
-                expect: Expect::Execute(execution),
-                ..
-            })) => (Some(execution), None),
-            _ => (None, None),
+            })) => execution.deallocates.take(),
+            _ => None,
         };
-        let deallocates = execution.and_then(|execution| execution.deallocates.take());
-        judge(boundary.unwrap_or(&mut self.segment), command);
+        judge(self.queue.boundary_mut().unwrap_or(&mut self.segment), command);
         match command {
             b"DEALLOCATE ALL" | b"DISCARD ALL" => self.registry.clear_statements(),
             b"DEALLOCATE" => {

@@ -353,7 +353,7 @@ const READINGS_MAX: u32 = 4;
 const PAUSE_MIN: Duration = Duration::from_millis(100);
 
 /// The longest such pause.
-const PAUSE_MAX: Duration = Duration::from_secs(10);
+const PAUSE_MAX: Duration = Duration::from_secs(1);
 
 /// The pause before a connection that was refused is tried again.
 const REFUSED_PAUSE: Duration = Duration::from_secs(60);
