@@ -72,3 +72,8 @@ pub fn number(variable: &str, default: u64) -> u64 {
         .and_then(|text| text.parse().ok())
         .unwrap_or(default)
 }
+
+/// A count from the environment.
+pub fn count(variable: &str, default: u32) -> usize {
+    number(variable, default.into()) as usize
+}

@@ -26,6 +26,16 @@ impl Random {
         self.next() % bound
     }
 
+    /// An index into something of this length, which must not be zero.
+    pub const fn index(&mut self, length: usize) -> usize {
+        self.below(length as u64) as usize
+    }
+
+    /// Any byte.
+    pub const fn byte(&mut self) -> u8 {
+        self.next() as u8
+    }
+
     /// True `percent` times of a hundred.
     pub const fn chance(&mut self, percent: u64) -> bool {
         self.below(100) < percent

@@ -20,8 +20,8 @@ fn load(database: &Database, instances: &[&Pgmemo], rest: Duration) -> Load {
             .map(|instance| instance.address())
             .collect(),
         database: database.name().to_owned(),
-        writers: env::number("PGMEMO_LOAD_WRITERS", 3) as usize,
-        readers: env::number("PGMEMO_LOAD_READERS", 4) as usize,
+        writers: env::count("PGMEMO_LOAD_WRITERS", 3),
+        readers: env::count("PGMEMO_LOAD_READERS", 4),
         rest,
         duration: env::seconds("PGMEMO_LOAD_SECONDS", 8),
         seed: seed(),

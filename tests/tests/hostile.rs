@@ -173,8 +173,8 @@ fn random_bytes_after_the_login_harm_nobody_else() -> Result<()> {
     for _ in 0..100 {
         let mut session = ground.session()?;
         session.set_deadline(Duration::from_secs(5))?;
-        let length = random.below(400) as usize;
-        let bytes: Vec<u8> = (0..length).map(|_| random.next() as u8).collect();
+        let length = random.index(400);
+        let bytes: Vec<u8> = (0..length).map(|_| random.byte()).collect();
         session.send(&bytes)?;
         session.shutdown()?;
         ensure!(session.ends(), "no end after {}", bytes.escape_ascii());
@@ -190,9 +190,9 @@ fn messages_with_random_bodies_harm_nobody_else() -> Result<()> {
         let mut session = ground.session()?;
         let mut batch = Frontend::new();
         for _ in 0..8 {
-            let tag = b"QPBEDCSHFdcf"[random.below(12) as usize];
-            let length = random.below(40) as usize;
-            let body: Vec<u8> = (0..length).map(|_| random.next() as u8 % 4).collect();
+            let tag = b"QPBEDCSHFdcf"[random.index(12)];
+            let length = random.index(40);
+            let body: Vec<u8> = (0..length).map(|_| random.byte() % 4).collect();
             batch = batch.message(tag, &body);
         }
         let batch = batch.sync().terminate();

@@ -33,8 +33,8 @@ fn check(mut fault: impl FnMut(&mut Redis) -> Result<()>) -> Result<()> {
     let load = Load {
         instances: instances.iter().map(Pgmemo::address).collect(),
         database: database.name().to_owned(),
-        writers: env::number("PGMEMO_LOAD_WRITERS", 2) as usize,
-        readers: env::number("PGMEMO_LOAD_READERS", 4) as usize,
+        writers: env::count("PGMEMO_LOAD_WRITERS", 2),
+        readers: env::count("PGMEMO_LOAD_READERS", 4),
         rest: Duration::from_millis(20),
         duration: Duration::ZERO,
         seed: seed(),

@@ -24,7 +24,7 @@ const HIT_RATE_MIN: f64 = 0.95;
 /// Runs the demo; with `keep`, server and pgmemo stay.
 pub(crate) fn run(keep: bool) -> Result<()> {
     setup::servers()?;
-    env::use_pgmemo_bin(build_pgmemo(true)?);
+    env::use_pgmemo_bin(build_pgmemo()?);
 
     say("starting a throwaway PostgreSQL and loading pgbench data");
     let postgres = Postgres::start(Version::System)?;

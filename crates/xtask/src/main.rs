@@ -22,7 +22,8 @@ cargo xtask check             formatting, lints, documentation, licences, script
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     match run(&arguments) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
         Err(error) => {
             eprintln!("error: {error:#}");
             ExitCode::FAILURE
@@ -30,18 +31,17 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(arguments: &[String]) -> Result<()> {
+/// Whether what was asked for went well; what went wrong has been shown.
+fn run(arguments: &[String]) -> Result<bool> {
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match words.as_slice() {
-        ["setup", versions @ ..] => setup::run(versions),
-        ["demo"] => demo::run(false),
-        ["demo", "--keep"] => demo::run(true),
-        ["test", filters @ ..] => suite::run(filters),
-        ["check"] => check::all(),
-        [] | ["help" | "--help" | "-h"] => {
-            println!("{USAGE}");
-            Ok(())
-        }
+        ["test", filters @ ..] => return suite::run(filters),
+        ["setup", versions @ ..] => setup::run(versions)?,
+        ["demo"] => demo::run(false)?,
+        ["demo", "--keep"] => demo::run(true)?,
+        ["check"] => check::all()?,
+        [] | ["help" | "--help" | "-h"] => println!("{USAGE}"),
         _ => bail!("no such command: {}\n{USAGE}", words.join(" ")),
     }
+    Ok(true)
 }

@@ -3,20 +3,27 @@
 use std::process::Command;
 
 use anyhow::{Result, ensure};
-use pgmemo_tests::{Postgres, Version};
+use pgmemo_tests::{Postgres, Version, env};
 
 use crate::{
     setup,
-    tools::{build_pgmemo, cargo, run_quietly, say},
+    tools::{cargo, run as run_command, run_quietly, say},
 };
 
-/// Runs the tests whose names match, or all.
+/// Runs the tests whose names match, or all, and says whether they passed.
+///
+/// Nothing is printed behind the runner's own summary.
 ///
 /// The development profile serves both the tests and the program under test: its dependencies are
 /// optimised, its own code checks for overflow, and nothing is built twice.
-pub(crate) fn run(filters: &[&str]) -> Result<()> {
+pub(crate) fn run(filters: &[&str]) -> Result<bool> {
     setup::run(&[])?;
-    let pgmemo = build_pgmemo(false)?;
+    let nextest = has_nextest();
+    say("building tests and pgmemo");
+    run_command(build(nextest).env("CARGO_TERM_PROGRESS_WHEN", "never"))?;
+    let pgmemo = env::target().join("debug/pgmemo");
+    ensure!(pgmemo.is_file(), "cargo built no {}", pgmemo.display());
+
     say("starting PostgreSQL for all tests");
     let servers = [Version::System, Version::V18];
     let running: Vec<_> = servers
@@ -24,21 +31,40 @@ pub(crate) fn run(filters: &[&str]) -> Result<()> {
         .map(|&version| Postgres::start(version))
         .collect::<Result<_>>()?;
 
-    let mut tests = runner(filters);
+    let mut tests = runner(nextest, filters);
     tests.env("PGMEMO_BIN", pgmemo);
     for (version, server) in servers.iter().zip(&running) {
         tests.env(version.variable(), server.address().to_string());
     }
-    let status = tests.status()?;
-    ensure!(status.success(), "some tests failed");
-    Ok(())
+    Ok(tests.status()?.success())
+}
+
+fn has_nextest() -> bool {
+    run_quietly(cargo().args(["nextest", "--version"])).is_ok()
+}
+
+/// Builds all tests; their package wants the program too, so it is built with the same features.
+fn build(nextest: bool) -> Command {
+    let mut build = cargo();
+    if nextest {
+        build.args(["nextest", "run", "--workspace", "--no-run"]);
+    } else {
+        build.args([
+            "test",
+            "--workspace",
+            "--lib",
+            "--bins",
+            "--tests",
+            "--no-run",
+        ]);
+    }
+    build
 }
 
 /// `cargo nextest` where it is installed, else `cargo test`.
-fn runner(filters: &[&str]) -> Command {
-    let has_nextest = run_quietly(cargo().args(["nextest", "--version"])).is_ok();
+fn runner(nextest: bool, filters: &[&str]) -> Command {
     let mut tests = cargo();
-    if has_nextest {
+    if nextest {
         tests
             .args(["nextest", "run", "--workspace", "--no-fail-fast"])
             .args(filters);

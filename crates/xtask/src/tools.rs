@@ -87,15 +87,16 @@ fn shown(command: &Command) -> String {
         .join(" ")
 }
 
-/// Builds the program under test, and says where it lies.
-pub(crate) fn build_pgmemo(release: bool) -> Result<PathBuf> {
-    let profile = if release { "release" } else { "debug" };
-    say(&format!("building pgmemo ({profile})"));
-    let mut build = cargo();
-    build.args(["build", "--package", "pgmemo", "--bin", "pgmemo"]);
-    if release {
-        build.arg("--release");
-    }
-    run(&mut build)?;
-    Ok(env::target().join(profile).join("pgmemo"))
+/// Builds the program as it is shipped, and says where it lies.
+pub(crate) fn build_pgmemo() -> Result<PathBuf> {
+    say("building pgmemo");
+    run(cargo().args([
+        "build",
+        "--release",
+        "--package",
+        "pgmemo",
+        "--bin",
+        "pgmemo",
+    ]))?;
+    Ok(env::target().join("release/pgmemo"))
 }

@@ -31,7 +31,7 @@ impl Session<'_> {
         how: &str,
         ask: impl FnOnce(&mut Self, usize) -> Result<Answer>,
     ) -> Result<()> {
-        let counter = self.random.below(COUNTERS as u64) as usize;
+        let counter = self.random.index(COUNTERS);
         let floor = self.history.floor(counter);
         let value = number(&ask(self, counter)?)?;
         self.history
@@ -72,7 +72,7 @@ impl Session<'_> {
     }
 
     fn pair(&mut self) -> Result<()> {
-        let pair = self.random.below(PAIRS as u64) as usize;
+        let pair = self.random.index(PAIRS);
         let register = COUNTERS + pair;
         let floor = self.history.floor(register);
         let sql = format!("SELECT n FROM pair WHERE id = {pair} ORDER BY side");
@@ -87,7 +87,7 @@ impl Session<'_> {
 
     /// One reply that depends on both tables.
     fn joined(&mut self) -> Result<()> {
-        let pair = self.random.below(PAIRS as u64) as usize;
+        let pair = self.random.index(PAIRS);
         let register = COUNTERS + pair;
         let floors = (self.history.floor(pair), self.history.floor(register));
         let sql = format!(

@@ -37,7 +37,7 @@ impl Session<'_> {
     }
 
     fn increment(&mut self, how: impl FnOnce(&mut Self, usize) -> Result<Answer>) -> Result<()> {
-        let counter = self.random.below(COUNTERS as u64) as usize;
+        let counter = self.random.index(COUNTERS);
         self.history.begin(counter);
         let answer = how(self, counter)?;
         self.history.acknowledge(counter, number(&answer)?);
@@ -100,7 +100,7 @@ impl Session<'_> {
     }
 
     fn roll_back(&mut self) -> Result<()> {
-        let counter = self.random.below(COUNTERS as u64) as usize;
+        let counter = self.random.index(COUNTERS);
         self.conn.run("BEGIN")?;
         self.conn.run(&spoil(counter))?;
         self.conn
@@ -109,7 +109,7 @@ impl Session<'_> {
     }
 
     fn write_pair(&mut self) -> Result<()> {
-        let pair = self.random.below(PAIRS as u64) as usize;
+        let pair = self.random.index(PAIRS);
         let side = |side| {
             format!("UPDATE pair SET n = n + 1 WHERE id = {pair} AND side = {side} RETURNING n")
         };

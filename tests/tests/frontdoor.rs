@@ -1,0 +1,357 @@
+//! pgmemo as operators meet it: files, signals, health and numbers, with clients at work.
+
+use std::{fs, process::Command, time::Duration};
+
+use anyhow::{Context, Result, ensure};
+use pgmemo_tests::{
+    Pgmemo, Postgres, Redis, Store, Version, env, http,
+    net::{SOON, accepts, eventually, free_port, local},
+    postgres::Database,
+    server::Signal,
+};
+
+const READ: &str = "SELECT v FROM t WHERE id = 1";
+
+/// pgmemo with a configuration file in front of a database with one row; nothing without it.
+fn ground(file: &str) -> Result<Option<(Database, Pgmemo)>> {
+    if env::direct() {
+        return Ok(None);
+    }
+    let postgres = Postgres::shared(Version::System);
+    let database = postgres.database()?;
+    database
+        .connect()?
+        .run("CREATE TABLE t (id int PRIMARY KEY, v text)")?;
+    database.connect()?.run("INSERT INTO t VALUES (1, 'a')")?;
+    let pgmemo = Pgmemo::start_with(postgres, Store::Memory, &[], file)?;
+    Ok(Some((database, pgmemo)))
+}
+
+fn ready(pgmemo: &Pgmemo) -> bool {
+    http::get(pgmemo.admin(), "/readyz").is_ok_and(|(status, _)| status == 200)
+}
+
+#[test]
+fn a_bad_configuration_ends_with_status_2_and_names_every_problem() -> Result<()> {
+    if env::direct() {
+        return Ok(());
+    }
+    let dir = tempfile::tempdir()?;
+    let path = dir.path().join("pgmemo.toml");
+    fs::write(
+        &path,
+        "listn = 'x'\n[cache]\ndefault_ttl = 'soon'\nbytes_max = '-1'\n",
+    )?;
+    for command in ["serve", "check"] {
+        let output = Command::new(env::pgmemo_bin()?)
+            .args([command, "--upstream", "http://nowhere", "--config"])
+            .arg(&path)
+            .output()?;
+        ensure!(
+            output.status.code() == Some(2),
+            "{command}: {}",
+            output.status
+        );
+        let text = String::from_utf8_lossy(&output.stderr);
+        for part in [
+            "listn",
+            "listen",
+            "default_ttl",
+            "bytes_max",
+            "upstream",
+            ":1:",
+            ":3:",
+        ] {
+            ensure!(
+                text.contains(part),
+                "{command} does not mention {part}:\n{text}"
+            );
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn health_readiness_and_metrics_are_served() -> Result<()> {
+    let Some((database, pgmemo)) = ground("")? else {
+        return Ok(());
+    };
+    for path in ["/healthz", "/readyz", "/metrics"] {
+        let (status, body) = http::get(pgmemo.admin(), path)?;
+        ensure!(
+            status == 200 && !body.is_empty(),
+            "{path} answers {status}: {body}"
+        );
+    }
+    ensure!(
+        http::get(pgmemo.admin(), "/nothing")?.0 == 404,
+        "/nothing exists"
+    );
+    let mut client = pgmemo.connect(database.name())?;
+    for _ in 0..5 {
+        client.run(READ)?;
+    }
+    ensure!(
+        pgmemo.metrics()?.sum("pgmemo_clients", &[]) >= 1.0,
+        "no client is counted"
+    );
+    Ok(())
+}
+
+#[test]
+fn hits_misses_and_bypasses_add_up_to_the_reads() -> Result<()> {
+    let Some((database, pgmemo)) = ground("")? else {
+        return Ok(());
+    };
+    let mut client = pgmemo.connect(database.name())?;
+    let before = pgmemo.metrics()?;
+    let reads = [
+        READ,
+        "SELECT 1",
+        "SELECT count(*) FROM t WHERE random() < 2",
+        "TABLE t",
+    ];
+    for _ in 0..10 {
+        reads
+            .iter()
+            .try_for_each(|sql| client.run(sql).map(|_| ()))?;
+        for sql in reads {
+            client.extended(sql, &[])?;
+        }
+    }
+    let sum = || -> Result<f64> {
+        let now = pgmemo.metrics()?;
+        let all = [now.hits(), now.misses(), now.bypasses()]
+            .iter()
+            .sum::<f64>();
+        Ok(all - before.hits() - before.misses() - before.bypasses())
+    };
+    eventually("80 reads", SOON, || (sum().ok()? >= 80.0).then_some(()))
+        .with_context(|| format!("{:?} reads were counted", sum()))?;
+    ensure!(sum()? == 80.0, "{} of 80 reads were counted", sum()?);
+    pgmemo.expect_hits_since(&before, 10.0)
+}
+
+#[test]
+fn sigterm_lets_a_transaction_end_and_takes_no_new_client() -> Result<()> {
+    let Some((database, mut pgmemo)) = ground("")? else {
+        return Ok(());
+    };
+    let mut busy = pgmemo.connect(database.name())?;
+    let mut idle = pgmemo.connect(database.name())?;
+    idle.run(READ)?;
+    busy.run("BEGIN")?;
+    busy.run("UPDATE t SET v = 'drained'")?;
+    pgmemo.server()?.signal(Signal::Term)?;
+    eventually("readiness withdrawn", SOON, || {
+        (!ready(&pgmemo)).then_some(())
+    })?;
+    ensure!(idle.ends(), "an idle client was not sent away");
+    ensure!(
+        pgmemo.connect(database.name()).is_err(),
+        "a new client was accepted"
+    );
+    ensure!(
+        busy.value(READ)? == "drained",
+        "the transaction does not read its own write"
+    );
+    busy.run("COMMIT")?;
+    ensure!(
+        busy.ends(),
+        "the client was not sent away after its transaction"
+    );
+    let status = pgmemo.server()?.wait(SOON)?;
+    ensure!(status.success(), "{status}");
+    ensure!(
+        database.connect()?.value(READ)? == "drained",
+        "the transaction was lost"
+    );
+    Ok(())
+}
+
+#[test]
+fn sigterm_waits_no_longer_than_it_is_told() -> Result<()> {
+    let Some((database, mut pgmemo)) = ground("[limits]\ndrain_timeout = '1s'\n")? else {
+        return Ok(());
+    };
+    let mut stuck = pgmemo.connect(database.name())?;
+    stuck.run("BEGIN")?;
+    stuck.run("UPDATE t SET v = 'stuck'")?;
+    pgmemo.term(Duration::from_secs(15))?;
+    ensure!(stuck.ends(), "the client was left hanging");
+    ensure!(
+        database.connect()?.value(READ)? == "a",
+        "an open transaction was committed"
+    );
+    Ok(())
+}
+
+#[test]
+fn sighup_takes_a_good_file_and_keeps_the_old_one_if_it_is_bad() -> Result<()> {
+    let on = "[cache]\ndefault_ttl = '60s'\n";
+    let Some((database, mut pgmemo)) = ground(on)? else {
+        return Ok(());
+    };
+    let file = pgmemo.dir()?.join("pgmemo.toml");
+    let mut client = pgmemo.connect(database.name())?;
+    let mut hits = |pgmemo: &Pgmemo| -> Result<bool> {
+        let before = pgmemo.hits()?;
+        for _ in 0..3 {
+            client.run(READ)?;
+        }
+        Ok(pgmemo.hits()? > before)
+    };
+    eventually("hits", SOON, || hits(&pgmemo).ok()?.then_some(()))?;
+
+    fs::write(&file, "[cache]\ndefault_ttl = 'off'\n")?;
+    pgmemo.server()?.signal(Signal::Hup)?;
+    eventually("no hits after the reload", SOON, || {
+        (!hits(&pgmemo).ok()?).then_some(())
+    })?;
+
+    fs::write(&file, on)?;
+    pgmemo.server()?.signal(Signal::Hup)?;
+    eventually("hits after the second reload", SOON, || {
+        hits(&pgmemo).ok()?.then_some(())
+    })?;
+
+    fs::write(&file, "[cache]\ndefault_ttl = 'off'\nnonsense = 1\n")?;
+    pgmemo.server()?.signal(Signal::Hup)?;
+    eventually("a complaint", SOON, || {
+        let log = pgmemo.server().ok()?.log_tail();
+        log.contains("nonsense").then_some(())
+    })?;
+    ensure!(hits(&pgmemo)?, "a bad file was taken in part");
+    Ok(())
+}
+
+#[test]
+fn readiness_follows_the_server() -> Result<()> {
+    if env::direct() {
+        return Ok(());
+    }
+    let postgres = Postgres::start(Version::System)?;
+    let pgmemo = Pgmemo::start(&postgres, Store::Memory, &[])?;
+    drop(postgres);
+    eventually("readiness withdrawn", Duration::from_secs(60), || {
+        (!ready(&pgmemo)).then_some(())
+    })?;
+    ensure!(
+        http::get(pgmemo.admin(), "/healthz")?.0 == 200,
+        "health depends on the server"
+    );
+    Ok(())
+}
+
+#[test]
+fn a_client_is_told_when_the_server_is_away() -> Result<()> {
+    if env::direct() {
+        return Ok(());
+    }
+    let postgres = Postgres::start(Version::System)?;
+    let pgmemo = Pgmemo::start(&postgres, Store::Memory, &[])?;
+    let mut client = pgmemo.connect("postgres")?;
+    drop(postgres);
+    ensure!(client.ends(), "the client was left hanging");
+    let login = pgmemo_tests::wire::Login::default();
+    let refused = pgmemo_tests::wire::Conn::greet(pgmemo.address(), &login)?;
+    let last = refused
+        .greeting()
+        .last()
+        .context("no word for the client")?;
+    ensure!(last.tag == b'E', "the client was told {last:?}");
+    let text = format!("{last:?}");
+    ensure!(
+        !text.contains("127.0.0.1"),
+        "the client was told where the server is: {text}"
+    );
+    Ok(())
+}
+
+#[test]
+fn a_server_with_a_password_is_reached_by_clients_and_by_us() -> Result<()> {
+    if env::direct() {
+        return Ok(());
+    }
+    let postgres = Postgres::shared(Version::System);
+    let database = postgres.database()?;
+    database
+        .connect()?
+        .run("CREATE TABLE t (id int PRIMARY KEY, v text)")?;
+    database
+        .connect()?
+        .run("INSERT INTO t VALUES (1, 'a'); GRANT SELECT ON t TO PUBLIC")?;
+    let upstream = format!(
+        "postgres://scram_user:open%20sesame@{}/{}?sslmode=disable",
+        postgres.address(),
+        database.name()
+    );
+    let pgmemo = Pgmemo::start_upstream(&upstream, Store::Memory, &[], "")?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    for user in ["scram_user", "md5_user", "clear_user"] {
+        let before = pgmemo.metrics()?;
+        let through = |password: &str| {
+            let url = format!(
+                "postgres://{user}:{password}@{}/{}?sslmode=disable",
+                pgmemo.address(),
+                database.name()
+            );
+            runtime.block_on(async move {
+                let (client, connection) =
+                    tokio_postgres::connect(&url, tokio_postgres::NoTls).await?;
+                let driving = tokio::spawn(connection);
+                for _ in 0..4 {
+                    client.simple_query(READ).await?;
+                }
+                drop(client);
+                Ok::<_, anyhow::Error>(driving.await??)
+            })
+        };
+        through("open%20sesame").with_context(|| user.to_owned())?;
+        pgmemo
+            .expect_hits_since(&before, 1.0)
+            .with_context(|| user.to_owned())?;
+        let refused = through("wrong")
+            .err()
+            .context("a wrong password was accepted")?;
+        let code = refused
+            .downcast_ref::<tokio_postgres::Error>()
+            .and_then(|error| error.code());
+        ensure!(
+            code == Some(&tokio_postgres::error::SqlState::INVALID_PASSWORD),
+            "{user}: {refused:#}"
+        );
+    }
+    Ok(())
+}
+
+#[test]
+fn check_says_what_is_wrong_with_server_and_store() -> Result<()> {
+    if env::direct() {
+        return Ok(());
+    }
+    let postgres = Postgres::shared(Version::System);
+    let redis = Redis::start()?;
+    let check = |upstream: &str, store: &str| {
+        Command::new(env::pgmemo_bin()?)
+            .args(["check", "--upstream", upstream, "--store", store])
+            .output()
+            .context("pgmemo check")
+    };
+    let good = check(&postgres.url("postgres"), &redis.url())?;
+    ensure!(
+        good.status.success(),
+        "{}",
+        String::from_utf8_lossy(&good.stderr)
+    );
+    let nobody = local(free_port()?);
+    ensure!(!accepts(nobody), "somebody listens on a free port");
+    let bad = check(
+        &format!("postgres://postgres@{nobody}/postgres"),
+        &format!("redis://{nobody}"),
+    )?;
+    ensure!(!bad.status.success(), "what is not there was found good");
+    Ok(())
+}
