@@ -69,7 +69,8 @@ use version::Seen;
 pub struct RedisSettings {
     /// `redis://`, `rediss://`, `redis-sentinel://`, `rediss-sentinel://`, `redis+unix://`.
     pub url: String,
-    /// The longest a client waits for one lookup, mark or bump.
+    /// The longest a client waits for one answer. Lookups, marks and bumps need one; two if a
+    /// version has to be made first, or Redis has forgotten a script.
     pub deadline: Duration,
     /// Prefix of all keys, without braces.
     pub prefix: String,

@@ -165,9 +165,8 @@ impl Shared {
 
     /// Reads versions, and a reply if one is asked for, in one round trip.
     ///
-    /// Versions and reply are of one moment. The term may be of another: of any order in which the
-    /// two are read, one that has changed between them is not in the reply's stamp. It is read by
-    /// `GETEX` because a server that has been demoted refuses that.
+    /// The term is read first, so a stamp from here never claims to be younger than its versions.
+    /// It is read by `GETEX` because a server that has been demoted refuses that.
     pub(super) async fn read(
         &self,
         (line, trust): By<'_>,
@@ -186,12 +185,14 @@ impl Shared {
             .collect();
         let count = words.len();
         words.extend(key.map(|key| keys.reply(key)));
-        let (term, versions) = tokio::join!(
-            line.ask_one(Patience::Client, command("GETEX", [keys.term()])),
-            line.ask_one(Patience::Client, command("MGET", words)),
-        );
-        let term = term.map_err(|error| line.blame(&error))?;
-        let mut versions = versions.map_err(|error| line.blame(&error))?.into_array();
+        let commands = vec![command("GETEX", [keys.term()]), command("MGET", words)];
+        let replies = line.ask(Patience::Client, commands).await;
+        let mut replies = replies.map_err(|error| line.blame(&error))?.into_iter();
+        let mut next = || {
+            let reply = replies.next().unwrap_or(Ok(Value::Null));
+            reply.map_err(|error| line.blame(&error))
+        };
+        let (term, mut versions) = (next()?, next()?.into_array());
         line.check(trust)?;
 
         let Some(generation) = trust.server.generation(term.as_bytes()) else {
