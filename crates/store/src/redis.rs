@@ -317,7 +317,7 @@ impl Redis {
 }
 
 impl Drop for Redis {
-    /// Without [`Redis::shutdown`], others take our silence for a failure, and connections end with
+    /// Without [`crate::Store::shutdown`], others take our silence for a failure, and connections end with
     /// the runtime.
     fn drop(&mut self) {
         self.stop.cancel();
