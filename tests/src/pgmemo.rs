@@ -15,7 +15,7 @@ use crate::{
     env::{direct, pgmemo_bin},
     http,
     metrics::Metrics,
-    net::{SOON, free_port, local},
+    net::{SOON, accepts, free_port, local},
     postgres::Postgres,
     redis::Redis,
     server::{Server, Signal},
@@ -71,6 +71,17 @@ impl Pgmemo {
         Self::start_upstream(&upstream.url("postgres"), store, arguments, file)
     }
 
+    /// The same, but waits only until it listens: it is not ready while its store is away.
+    pub fn start_unready(upstream: &Postgres, store: Store<'_>) -> Result<Self> {
+        if direct() {
+            return Self::start(upstream, store, &[]);
+        }
+        let mut pgmemo = Self::launch(&upstream.url("postgres"), store, &[], "")?;
+        let address = pgmemo.address;
+        pgmemo.server()?.await_ready(SOON, || accepts(address))?;
+        Ok(pgmemo)
+    }
+
     /// The same in front of any URL; there is no stand-in for it.
     pub fn start_upstream(
         upstream: &str,
@@ -78,6 +89,15 @@ impl Pgmemo {
         arguments: &[&str],
         file: &str,
     ) -> Result<Self> {
+        let mut pgmemo = Self::launch(upstream, store, arguments, file)?;
+        let admin = pgmemo.admin;
+        pgmemo.server()?.await_ready(SOON, || {
+            http::get(admin, "/readyz").is_ok_and(|(status, _)| status == 200)
+        })?;
+        Ok(pgmemo)
+    }
+
+    fn launch(upstream: &str, store: Store<'_>, arguments: &[&str], file: &str) -> Result<Self> {
         let dir = tempfile::Builder::new().prefix("pgmemo-").tempdir()?;
         let (address, admin) = (local(free_port()?), local(free_port()?));
         let mut command = Command::new(pgmemo_bin()?);
@@ -94,10 +114,7 @@ impl Pgmemo {
             command.arg("--config").arg(dir.path().join("pgmemo.toml"));
         }
         let log = dir.path().join("log");
-        let mut server = Server::spawn("pgmemo", command, Signal::Term, &log, dir.path())?;
-        server.await_ready(SOON, || {
-            http::get(admin, "/readyz").is_ok_and(|(status, _)| status == 200)
-        })?;
+        let server = Server::spawn("pgmemo", command, Signal::Term, &log, dir.path())?;
         Ok(Self {
             address,
             admin,

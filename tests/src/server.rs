@@ -200,7 +200,7 @@ impl Server {
         let log = fs::read(&self.log).unwrap_or_default();
         let log = String::from_utf8_lossy(&log);
         let lines: Vec<_> = log.lines().collect();
-        let tail = lines[lines.len().saturating_sub(40)..].join("\n");
+        let tail = lines[lines.len().saturating_sub(12)..].join("\n");
         format!("log of {}:\n{tail}", self.name)
     }
 

@@ -9,8 +9,10 @@ use anyhow::{Result, ensure};
 use pgmemo_tests::{
     Pgmemo, Postgres, Redis, Store, Version, env,
     load::{self, Load},
+    net::{SOON, eventually},
     postgres::Database,
     random::seed,
+    wire::{Conn, Login},
 };
 
 fn load(database: &Database, instances: &[&Pgmemo], rest: Duration) -> Load {
@@ -94,7 +96,13 @@ fn an_instance_killed_amid_writes_leaves_nothing_stale_behind() -> Result<()> {
         return Ok(());
     }
     for round in 0..3 {
+        let mut reset = Conn::connect(survivor.address(), &Login::to(database.name()))?;
+        reset.run("UPDATE counter SET n = 0")?;
+        reset.run("UPDATE pair SET n = 0")?;
         let mut victim = Pgmemo::start(postgres, Store::Redis(&redis), &[])?;
+        for _ in 0..3 {
+            totals(survivor.address(), &database)?;
+        }
         kill_amid_writes(&database, &mut victim)?;
         let expected = totals(database.address(), &database)?;
         let found = totals(survivor.address(), &database)?;
@@ -127,7 +135,7 @@ fn wait_until_idle(database: &Database) -> Result<()> {
     let mut control = database.connect()?;
     let busy = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() \
                 AND pid <> pg_backend_pid() AND state <> 'idle'";
-    pgmemo_tests::net::eventually("an idle server", pgmemo_tests::net::SOON, || {
+    eventually("an idle server", SOON, || {
         control
             .value(busy)
             .is_ok_and(|count| count == "0")
@@ -136,8 +144,8 @@ fn wait_until_idle(database: &Database) -> Result<()> {
 }
 
 fn totals(address: SocketAddr, database: &Database) -> Result<Vec<Vec<Option<String>>>> {
-    let login = pgmemo_tests::wire::Login::to(database.name());
-    let mut conn = pgmemo_tests::wire::Conn::connect(address, &login)?;
+    let login = Login::to(database.name());
+    let mut conn = Conn::connect(address, &login)?;
     let mut rows = conn.run("SELECT k, n FROM counter ORDER BY k")?.rows();
     rows.extend(
         conn.run("SELECT id, side, n FROM pair ORDER BY id, side")?

@@ -156,7 +156,7 @@ fn without_redis_at_the_start_queries_flow_and_hits_come_later() -> Result<()> {
     load::prepare(&database)?;
     let mut redis = Redis::start()?;
     redis.kill9()?;
-    let pgmemo = Pgmemo::start(postgres, Store::Redis(&redis), &[])?;
+    let pgmemo = Pgmemo::start_unready(postgres, Store::Redis(&redis))?;
     let mut client = pgmemo.connect(database.name())?;
     let read = "SELECT n FROM counter WHERE k = 0";
     assert_eq!(client.value(read)?, "0");

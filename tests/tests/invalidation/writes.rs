@@ -526,8 +526,14 @@ fn tables_deep_inside_a_read_count() {
         ("a whole row", "SELECT u FROM u ORDER BY id"),
     ];
     let scenario = |&(name, read): &(&'static str, &str)| {
+        // What the parser reads but nobody has placed in a class may be left to the server.
+        let heat = if read.contains("TABLE u") {
+            "warm"
+        } else {
+            "hot"
+        };
         let script =
-            format!("s1 hot: {read}\ns2: UPDATE u SET w = 'changed' WHERE id = 1\ns1: {read}");
+            format!("s1 {heat}: {read}\ns2: UPDATE u SET w = 'changed' WHERE id = 1\ns1: {read}");
         let name: &'static str = format!("C23 a table in {name}").leak();
         let script: &'static str = script.leak();
         (name, script)
