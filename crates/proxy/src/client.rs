@@ -188,7 +188,8 @@ impl Client {
     }
 
     async fn mark(&mut self, ticket: u64, writes: &Writes) {
-        if let Some(held) = self.place.mark(writes).await {
+        let planned = self.session.knowledge().map(|known| known.epoch);
+        if let Some(held) = self.place.mark(writes, planned).await {
             self.marks.push(ticket, held);
         }
     }

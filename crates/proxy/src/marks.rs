@@ -4,13 +4,13 @@ use std::collections::VecDeque;
 
 use store::Mark;
 
-use crate::place::Blind;
+use crate::place::{Blind, Told};
 
 /// One mark, or what stands for it while nothing is known of the database.
 #[derive(Debug)]
 pub(crate) enum Held {
     /// Relations are being written.
-    Relations(Mark),
+    Relations(Mark, Told),
     /// Anything may be written, definitions included.
     Everything(Mark),
     /// Something is being written in a database whose identity is not known yet.
@@ -40,8 +40,12 @@ impl Marks {
         while let Some((_, held)) = self.0.pop_front_if(|(held, _)| *held <= ticket) {
             everything |= committed && matches!(held, Held::Everything(_));
             match held {
-                Held::Relations(mark) | Held::Everything(mark) if committed => mark.bump().await,
-                Held::Relations(mark) | Held::Everything(mark) => mark.clear().await,
+                Held::Relations(mark, told) if committed => {
+                    everything |= told.verify().await;
+                    mark.bump().await;
+                }
+                Held::Everything(mark) if committed => mark.bump().await,
+                Held::Relations(mark, _) | Held::Everything(mark) => mark.clear().await,
                 Held::Blind(blind) => blind.end().await,
             }
         }

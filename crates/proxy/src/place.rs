@@ -10,7 +10,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use cache::Scope;
+use cache::{Scope, Version};
 use catalog::DatabaseId;
 use session::{Question, Session, Telemetry};
 use sql::Writes;
@@ -178,8 +178,9 @@ impl Place {
         }
     }
 
-    /// Marks what a statement may write. Never fails: see [`store::Mark`].
-    pub(crate) async fn mark(&self, writes: &Writes) -> Option<Held> {
+    /// Marks what a statement may write, which was told from what was known under the epoch
+    /// `planned`. Never fails: see [`store::Mark`].
+    pub(crate) async fn mark(&self, writes: &Writes, planned: Option<Version>) -> Option<Held> {
         let database = self.database.as_ref()?;
         let identity = match self.identity(database) {
             Some(identity) => identity,
@@ -201,7 +202,15 @@ impl Place {
                     .iter()
                     .map(|&id| Scope::Relation(identity, id))
                     .collect();
-                Some(Held::Relations(self.services.store.mark(&scopes).await))
+                let mark = self.services.store.mark(&scopes).await;
+                Some(Held::Relations(
+                    mark,
+                    Told {
+                        store: self.services.store.clone(),
+                        identity,
+                        planned,
+                    },
+                ))
             }
             Writes::Everything => {
                 telemetry.epoch_bumps.inc();
@@ -238,6 +247,31 @@ impl Place {
                 database.refresh();
             }
         });
+    }
+}
+
+/// The definitions from which the effects of a write were told.
+#[derive(Debug)]
+pub(crate) struct Told {
+    store: Store,
+    identity: DatabaseId,
+    planned: Option<Version>,
+}
+
+impl Told {
+    /// Gives up everything recorded of the database if its definitions may have changed since: a
+    /// trigger that nobody knew of may have fired. Returns whether they may.
+    pub(crate) async fn verify(self) -> bool {
+        let current = self.store.epoch(self.identity).await;
+        if current.is_some() && current == self.planned {
+            return false;
+        }
+        self.store
+            .mark(&[Scope::Epoch(self.identity)])
+            .await
+            .bump()
+            .await;
+        true
     }
 }
 

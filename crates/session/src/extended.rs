@@ -19,6 +19,7 @@ use crate::{
     registry::{Name, Portal, Source, Statement, Undo},
     session::Session,
     simple::{Lookup, Protocol},
+    transaction::Block,
 };
 
 /// A Bind longer than this, in bytes, is not looked up: its values are part of the key.
@@ -179,7 +180,7 @@ impl Session {
         let mut learn = None;
         if let Some(statement) = self.registry.statement(name) {
             let (prepared, types) = (&statement.prepared, &statement.types);
-            if !statement.on_server {
+            if !statement.on_server && self.status() != backend::Status::Failed {
                 if is_plain_control(prepared) {
                     let mut reply = backend::NO_PARAMETERS.to_vec();
                     reply.extend_from_slice(backend::NO_DATA);
@@ -207,8 +208,10 @@ impl Session {
 
     fn describe_portal(&mut self, name: &[u8]) -> Step {
         let mut capture = false;
+        let failed = self.status() == backend::Status::Failed;
         if let Some(portal) = self.registry.portal_mut(name) {
             match &mut portal.source {
+                Source::Entry { .. } | Source::Control if failed => {}
                 Source::Entry { entry, .. } => {
                     if let Some(description) = entry.description() {
                         self.push_local(&description);
@@ -250,7 +253,13 @@ impl Session {
             return self.forward_part(Expect::Execute(Execution::default()));
         }
         let statement = portal.statement.clone();
+        let failed = matches!(self.transaction.block, Block::Failed);
         match &mut portal.source {
+            Source::Entry { .. } if failed => {
+                // The server refuses to bind it, in the words in which it would refuse to run it.
+                self.materialize_portal(name);
+                self.forward_part(Expect::Execute(Execution::default()))
+            }
             Source::Entry { entry, sent } => {
                 let reply = deliver(entry, sent, limit);
                 if self.queue.is_empty() {

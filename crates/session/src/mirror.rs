@@ -24,6 +24,8 @@ pub(crate) struct Mirror {
     naming: Option<(u64, Arc<Identity>)>,
     /// The server refused to tell.
     broken: bool,
+    /// The catalog of the login's time is part of `login`.
+    born: bool,
 }
 
 impl Mirror {
@@ -34,6 +36,7 @@ impl Mirror {
             identity: None,
             naming: None,
             broken: false,
+            born: false,
         }
     }
 
@@ -124,7 +127,17 @@ impl Mirror {
     }
 
     /// The catalog snapshot is another one: names and identities are resolved anew.
-    pub(crate) fn relearn(&mut self) {
+    ///
+    /// What a login sets depends on the catalog of its time, and so does what RESET returns to.
+    pub(crate) fn relearn(&mut self, generation: u64) {
+        if !self.born {
+            self.born = true;
+            let mut login = DigestBuilder::default();
+            self.login = login.digest(&self.login).number(generation).finish();
+            self.history = self.history.map(|_| self.login);
+        } else if self.history == Some(self.login) {
+            self.history = None;
+        }
         self.doubt(true);
     }
 }

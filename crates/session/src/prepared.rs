@@ -54,7 +54,11 @@ impl Prepared {
             Some((knowledge, context, id)) => {
                 let plan = knowledge.schema.plan(&analysis, context);
                 let hinted = plan.read.is_ok() && sql::has_nocache_hint(text);
-                let ttl = if hinted { Err(Reason::Hint) } else { ttl(&plan, knowledge) };
+                let ttl = if hinted {
+                    Err(Reason::Hint)
+                } else {
+                    ttl(&plan, knowledge)
+                };
                 (plan, ttl, id)
             }
             None => (

@@ -166,7 +166,25 @@ impl Boundary {
     }
 }
 
+/// What the server skips after an error.
+#[derive(Debug)]
+pub(crate) struct Skipped {
+    /// What to put back, last change first.
+    pub(crate) undos: Vec<Undo>,
+    /// The Sync it skips to was sent already.
+    pub(crate) reached: bool,
+    /// What the queries among it stood for; their marks end with the next Sync.
+    pub(crate) boundary: Option<Boundary>,
+}
+
 impl Boundary {
+    /// What it writes may have more effects than were known.
+    pub(crate) fn distrust(&mut self) {
+        if self.writes.any() {
+            self.writes = Writes::Everything;
+        }
+    }
+
     /// Adds what an earlier segment amounts to, whose Sync the server ignored.
     pub(crate) fn absorb(&mut self, earlier: Self) {
         self.ticket = self.ticket.max(earlier.ticket);
@@ -232,11 +250,11 @@ impl Queue {
     }
 
     /// The server has reported an error in answer to an extended-query message and skips to the
-    /// next Sync: drops what it skips and returns what to put back, last change first. If that
-    /// Sync was sent already, its boundary has failed and stands at the head; otherwise the
-    /// result is false.
-    pub(crate) fn fail_segment(&mut self) -> (Vec<Undo>, bool) {
+    /// next Sync: drops what it skips. If that Sync was sent already, its boundary has failed and
+    /// stands at the head afterwards.
+    pub(crate) fn fail_segment(&mut self) -> Skipped {
         let mut undos = Vec::new();
+        let mut skipped: Option<Boundary> = None;
         let reached = loop {
             match self.slots.front_mut() {
                 None => break false,
@@ -245,23 +263,35 @@ impl Queue {
                     ..
                 })) => {
                     boundary.failed = true;
+                    if let Some(skipped) = skipped.take() {
+                        self.controls += usize::from(skipped.control && !boundary.control);
+                        boundary.absorb(skipped);
+                    }
                     break true;
                 }
-                Some(_) => {
-                    if let Some(
-                        Slot::Server(Awaited {
-                            undo: Some(undo), ..
-                        })
-                        | Slot::Local(_, Some(undo)),
-                    ) = self.pop()
+                Some(_) => {}
+            }
+            match self.pop() {
+                Some(Slot::Server(Awaited { expect, undo, .. })) => {
+                    undos.extend(undo);
+                    if let Expect::Query(_, mut boundary) | Expect::Function(mut boundary) = expect
                     {
-                        undos.push(undo);
+                        if let Some(earlier) = skipped.take() {
+                            boundary.absorb(earlier);
+                        }
+                        skipped = Some(boundary);
                     }
                 }
+                Some(Slot::Local(_, undo)) => undos.extend(undo),
+                Some(Slot::Ready | Slot::CopyEnd) | None => {}
             }
         };
         undos.reverse();
-        (undos, reached)
+        Skipped {
+            undos,
+            reached,
+            boundary: skipped,
+        }
     }
 
     /// The head has begun to copy in: the server ignores every Sync that was sent before the
@@ -277,7 +307,11 @@ impl Queue {
                 index += 1;
             } else if let Some(slot) = self.slots.remove(index) {
                 self.controls -= usize::from(controls(&slot));
-                if let Slot::Server(Awaited { expect: Expect::Sync(mut boundary), .. }) = slot {
+                if let Slot::Server(Awaited {
+                    expect: Expect::Sync(mut boundary),
+                    ..
+                }) = slot
+                {
                     if let Some(earlier) = ignored.take() {
                         boundary.absorb(earlier);
                     }
@@ -286,10 +320,17 @@ impl Queue {
             }
         }
         let earlier = ignored?;
-        let next = self.slots.iter_mut().skip(index).find_map(|slot| match slot {
-            Slot::Server(Awaited { expect: Expect::Sync(boundary), .. }) => Some(boundary),
-            Slot::Server(_) | Slot::Local(..) | Slot::Ready | Slot::CopyEnd => None,
-        });
+        let next = self
+            .slots
+            .iter_mut()
+            .skip(index)
+            .find_map(|slot| match slot {
+                Slot::Server(Awaited {
+                    expect: Expect::Sync(boundary),
+                    ..
+                }) => Some(boundary),
+                Slot::Server(_) | Slot::Local(..) | Slot::Ready | Slot::CopyEnd => None,
+            });
         match next {
             Some(boundary) => {
                 self.controls += usize::from(earlier.control && !boundary.control);
@@ -300,15 +341,22 @@ impl Queue {
         }
     }
 
+    /// The catalog has changed: see [`Boundary::distrust`].
+    pub(crate) fn distrust(&mut self) {
+        for slot in &mut self.slots {
+            if let Slot::Server(awaited) = slot
+                && let Some(boundary) = boundary_mut(&mut awaited.expect)
+            {
+                boundary.distrust();
+            }
+        }
+    }
+
     /// The boundary of the segment whose reply is at the head, if it was sent.
     pub(crate) fn boundary_mut(&mut self) -> Option<&mut Boundary> {
         self.slots.iter_mut().find_map(|slot| match slot {
-            Slot::Server(Awaited {
-                expect:
-                    Expect::Sync(boundary) | Expect::Query(_, boundary) | Expect::Function(boundary),
-                ..
-            }) => Some(boundary),
-            Slot::Server(_) | Slot::Local(..) | Slot::Ready | Slot::CopyEnd => None,
+            Slot::Server(awaited) => boundary_mut(&mut awaited.expect),
+            Slot::Local(..) | Slot::Ready | Slot::CopyEnd => None,
         })
     }
 
@@ -329,6 +377,20 @@ fn is_sync(slot: &Slot) -> bool {
 }
 
 fn boundary(expect: &Expect) -> Option<&Boundary> {
+    match expect {
+        Expect::Sync(boundary) | Expect::Query(_, boundary) | Expect::Function(boundary) => {
+            Some(boundary)
+        }
+        Expect::Parse(_)
+        | Expect::Bind
+        | Expect::DescribeStatement { .. }
+        | Expect::DescribePortal { .. }
+        | Expect::Execute(_)
+        | Expect::Close => None,
+    }
+}
+
+const fn boundary_mut(expect: &mut Expect) -> Option<&mut Boundary> {
     match expect {
         Expect::Sync(boundary) | Expect::Query(_, boundary) | Expect::Function(boundary) => {
             Some(boundary)

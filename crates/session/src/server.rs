@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// Server messages longer than this, in bytes, pass piece by piece even if they are not rows.
-const WHOLE_MAX: usize = 1024 * 1024;
+const WHOLE_MAX: usize = 64 * 1024 * 1024;
 
 impl Session {
     /// Handles what the server has sent, consuming from `input` whatever is dealt with.
@@ -155,6 +155,14 @@ impl Session {
     fn asynchronous(&mut self, message: u8, frame: &[u8]) {
         if message == tag::NOTICE {
             self.refuse_recording(RefusedFill::Notice);
+            if let Some(Slot::Server(Awaited {
+                expect: Expect::Parse(learn),
+                ..
+            })) = self.queue.front_mut()
+            {
+                // The next client would miss the notice if we answered.
+                *learn = None;
+            }
         }
         let probing = matches!(
             self.queue.front_mut(),
@@ -225,6 +233,9 @@ impl Session {
             }
             (Expect::Execute(_) | Expect::Query(..), tag::COPY_IN) => {
                 self.copying = !self.queue.has_copy_end();
+                // What waits for this reply is what the server has to hear now.
+                self.stalled = false;
+                self.flushed = false;
                 if let Some(earlier) = self.queue.ignore_syncs() {
                     self.segment.absorb(earlier);
                     self.forwarded = true;
@@ -339,7 +350,10 @@ impl Session {
             })) => execution.deallocates.take(),
             _ => None,
         };
-        judge(self.queue.boundary_mut().unwrap_or(&mut self.segment), command);
+        judge(
+            self.queue.boundary_mut().unwrap_or(&mut self.segment),
+            command,
+        );
         match command {
             b"DEALLOCATE ALL" | b"DISCARD ALL" => self.registry.clear_statements(),
             b"DEALLOCATE" => {
@@ -393,11 +407,14 @@ impl Session {
 
     /// The server discards everything up to the next Sync, and so do we.
     fn skip_to_sync(&mut self) {
-        let (undos, reached) = self.queue.fail_segment();
-        for undo in undos {
+        let skipped = self.queue.fail_segment();
+        for undo in skipped.undos {
             self.registry.undo(undo);
         }
-        if !reached {
+        if !skipped.reached {
+            if let Some(boundary) = skipped.boundary {
+                self.segment.absorb(boundary);
+            }
             self.skipping = true;
             self.segment.failed = true;
             self.stalled = false;
@@ -500,7 +517,10 @@ fn judge(boundary: &mut Boundary, command: &[u8]) {
 
 /// How the work of a segment ended, as far as its marks are concerned.
 fn outcome(boundary: &Boundary, status: Status) -> Outcome {
-    let undone = boundary.failed && !boundary.commits && status == Status::Idle;
+    // What commits by itself, or begins with a commit, may have got that far. Definitions may
+    // change in several transactions of one command.
+    let commits = boundary.commits || boundary.control || boundary.writes == Writes::Everything;
+    let undone = boundary.failed && !commits && status == Status::Idle;
     if undone || boundary.judged == Judged::Cleared {
         Outcome::RolledBack
     } else {

@@ -184,7 +184,14 @@ impl Session {
     /// What is known of the database from now on. Call when it changes.
     pub fn know(&mut self, knowledge: Option<Arc<Knowledge>>) {
         if generation(self.knowledge.as_ref()) != generation(knowledge.as_ref()) {
-            self.mirror.relearn();
+            self.mirror
+                .relearn(generation(knowledge.as_ref()).unwrap_or(0));
+        }
+        if epoch(self.knowledge.as_ref()) != epoch(knowledge.as_ref()) {
+            // What was written so far was told from definitions that are not those of now.
+            self.transaction.distrust();
+            self.segment.distrust();
+            self.queue.distrust();
         }
         self.knowledge = knowledge;
     }
@@ -392,17 +399,17 @@ impl Session {
     }
 
     /// Tries to know the session's state; false if the server has to be waited for.
+    ///
+    /// While anything is on its way that could change the state, nothing is recalled: what led here
+    /// is not known before its replies have come.
     pub(crate) fn knows_itself(&mut self) -> bool {
         let Some(knowledge) = &self.knowledge else {
             return true;
         };
-        if self.mirror.identity().is_some() || !self.mirror.can_ask() {
+        if !self.mirror.can_ask() || !self.server_is_quiet() || self.transaction.is_open() {
             return true;
         }
         if self.mirror.recall(&self.shared, knowledge) {
-            return true;
-        }
-        if !self.server_is_quiet() || self.transaction.is_open() {
             return true;
         }
         self.probe();
@@ -422,6 +429,10 @@ impl Session {
 
 fn generation(knowledge: Option<&Arc<Knowledge>>) -> Option<u64> {
     knowledge.map(|knowledge| knowledge.generation)
+}
+
+fn epoch(knowledge: Option<&Arc<Knowledge>>) -> Option<cache::Version> {
+    knowledge.map(|knowledge| knowledge.epoch)
 }
 
 /// Client messages longer than this, in bytes, pass without being read.

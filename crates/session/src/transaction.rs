@@ -80,6 +80,13 @@ impl Transaction {
         }
     }
 
+    /// What it has written so far may have had more effects than were known.
+    pub(crate) fn distrust(&mut self) {
+        if self.writes.any() {
+            self.writes = Writes::Everything;
+        }
+    }
+
     /// The server's ReadyForQuery at the end of `boundary`.
     pub(crate) fn end(&mut self, status: Status, boundary: &Boundary) {
         let read_committed = match (&self.block, boundary.read_committed) {

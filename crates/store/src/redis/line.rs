@@ -78,8 +78,11 @@ impl Server {
 /// Who waits for an answer.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Patience {
-    /// A client: no longer than the deadline.
+    /// A client that reads: no longer than the deadline.
     Client,
+    /// A client that writes: other instances must hear of it, so it may take longer. Once a few
+    /// deadlines were missed Redis is not asked any more and nobody waits.
+    Writer,
     /// A background task.
     Background,
 }
@@ -298,6 +301,7 @@ impl Line {
             max_redirections: Some(0),
             timeout: Some(match patience {
                 Patience::Client => self.deadline,
+                Patience::Writer => self.deadline.max(WRITER_DEADLINE),
                 Patience::Background => BACKGROUND_DEADLINE,
             }),
             ..Options::default()
@@ -347,6 +351,9 @@ const LOSSES: [&str; 2] = ["Failed to", "Client is not"];
 
 /// As many deadlines in a row may be missed before clients are spared the wait.
 const MISSED_MAX: u32 = 3;
+
+/// How long a mark may take before the write goes on without it.
+const WRITER_DEADLINE: Duration = Duration::from_millis(250);
 
 /// How long background tasks wait for an answer.
 const BACKGROUND_DEADLINE: Duration = Duration::from_millis(500);

@@ -244,7 +244,7 @@ impl Shared {
     ) -> Result<bool, Trouble> {
         let told = async {
             let (line, trust) = self.line().ok_or(Trouble::Disconnected)?;
-            self.tell_by((line, &trust), Patience::Client, operation, mark, scopes)
+            self.tell_by((line, &trust), Patience::Writer, operation, mark, scopes)
                 .await
         };
         told.await.inspect_err(|&trouble| self.note(trouble))
