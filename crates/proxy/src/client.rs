@@ -188,7 +188,8 @@ impl Client {
     }
 
     async fn mark(&mut self, ticket: u64, writes: &Writes) {
-        let planned = self.session.knowledge().map(|known| known.epoch);
+        let known = self.session.knowledge();
+        let planned = known.map(|known| (known.epoch, known.generation));
         if let Some(held) = self.place.mark(writes, planned).await {
             self.marks.push(ticket, held);
         }

@@ -26,6 +26,9 @@ use crate::{
 /// How long a lost connection's backend may go on working before its tables are released.
 const BACKEND_GONE_MAX: Duration = Duration::from_secs(60);
 
+/// How long the end of a write waits for the catalog, if definitions may have changed under it.
+const VERIFY_MAX: Duration = Duration::from_secs(1);
+
 /// What all clients share.
 #[derive(Debug)]
 pub(crate) struct Services {
@@ -178,9 +181,13 @@ impl Place {
         }
     }
 
-    /// Marks what a statement may write, which was told from what was known under the epoch
-    /// `planned`. Never fails: see [`store::Mark`].
-    pub(crate) async fn mark(&self, writes: &Writes, planned: Option<Version>) -> Option<Held> {
+    /// Marks what a statement may write, which was told from what was known under the epoch and
+    /// generation `planned`. Never fails: see [`store::Mark`].
+    pub(crate) async fn mark(
+        &self,
+        writes: &Writes,
+        planned: Option<(Version, u64)>,
+    ) -> Option<Held> {
         let database = self.database.as_ref()?;
         let identity = match self.identity(database) {
             Some(identity) => identity,
@@ -203,14 +210,13 @@ impl Place {
                     .map(|&id| Scope::Relation(identity, id))
                     .collect();
                 let mark = self.services.store.mark(&scopes).await;
-                Some(Held::Relations(
-                    mark,
-                    Told {
-                        store: self.services.store.clone(),
-                        identity,
-                        planned,
-                    },
-                ))
+                let told = Told {
+                    store: self.services.store.clone(),
+                    identity,
+                    database: Arc::clone(database),
+                    planned,
+                };
+                Some(Held::Relations(mark, told))
             }
             Writes::Everything => {
                 telemetry.epoch_bumps.inc();
@@ -255,22 +261,38 @@ impl Place {
 pub(crate) struct Told {
     store: Store,
     identity: DatabaseId,
-    planned: Option<Version>,
+    database: Arc<Database>,
+    /// Epoch and generation of what was known.
+    planned: Option<(Version, u64)>,
 }
 
 impl Told {
-    /// Gives up everything recorded of the database if its definitions may have changed since: a
-    /// trigger that nobody knew of may have fired. Returns whether they may.
+    /// Gives up everything recorded of the database if its definitions have changed since the
+    /// write was planned: a trigger that nobody knew of may have fired. Returns whether it did.
+    ///
+    /// Another epoch does not yet mean other definitions; the catalog tells. While the epoch is
+    /// being written nothing is served, and what is recorded later is recorded under another.
     pub(crate) async fn verify(self) -> bool {
-        let current = self.store.epoch(self.identity).await;
-        if current.is_some() && current == self.planned {
+        let Some(current) = self.store.epoch(self.identity).await else {
+            return false;
+        };
+        let Some((epoch, generation)) = self.planned else {
+            return self.give_up().await;
+        };
+        if current == epoch {
             return false;
         }
-        self.store
-            .mark(&[Scope::Epoch(self.identity)])
-            .await
-            .bump()
-            .await;
+        let fresh = self.database.wait_fresh(Instant::now() + VERIFY_MAX).await;
+        let known = self.database.knowledge().map(|known| known.generation);
+        if fresh && known == Some(generation) {
+            return false;
+        }
+        self.give_up().await
+    }
+
+    async fn give_up(self) -> bool {
+        let scope = Scope::Epoch(self.identity);
+        self.store.mark(&[scope]).await.bump().await;
         true
     }
 }

@@ -15,10 +15,11 @@ pub struct Knowledge {
     pub database: DatabaseId,
     /// The epoch it was read under.
     pub epoch: Version,
-    /// Differs between any two snapshots or policies of this process.
+    /// Differs between any two snapshots or policies of this process; an epoch that passed without
+    /// a change of definitions leaves it.
     pub generation: u64,
     /// Names, effects, classes.
-    pub schema: sql::Schema,
+    pub schema: Arc<sql::Schema>,
     /// What is cached, and for how long.
     pub policy: Arc<Policy>,
 }

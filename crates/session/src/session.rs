@@ -186,8 +186,6 @@ impl Session {
         if generation(self.knowledge.as_ref()) != generation(knowledge.as_ref()) {
             self.mirror
                 .relearn(generation(knowledge.as_ref()).unwrap_or(0));
-        }
-        if epoch(self.knowledge.as_ref()) != epoch(knowledge.as_ref()) {
             // What was written so far was told from definitions that are not those of now.
             self.transaction.distrust();
             self.segment.distrust();
@@ -429,10 +427,6 @@ impl Session {
 
 fn generation(knowledge: Option<&Arc<Knowledge>>) -> Option<u64> {
     knowledge.map(|knowledge| knowledge.generation)
-}
-
-fn epoch(knowledge: Option<&Arc<Knowledge>>) -> Option<cache::Version> {
-    knowledge.map(|knowledge| knowledge.epoch)
 }
 
 /// Client messages longer than this, in bytes, pass without being read.

@@ -36,6 +36,17 @@ pub(super) struct Watcher {
     pause: Duration,
     /// Rules whose patterns were compared with what is there.
     compared: Option<Arc<Rules>>,
+    /// What was published last, to be published again as long as it stays true.
+    published: Option<Published>,
+}
+
+/// What was derived from a snapshot under some rules.
+#[derive(Debug)]
+struct Published {
+    snapshot: Arc<Snapshot>,
+    rules: Arc<Rules>,
+    schema: Arc<sql::Schema>,
+    generation: u64,
 }
 
 /// A reading, and what it was true of.
@@ -70,6 +81,7 @@ impl Watcher {
             owes_reading: true,
             pause: PAUSE_MIN,
             compared: None,
+            published: None,
         }
     }
 
@@ -164,6 +176,16 @@ impl Watcher {
                 .epoch(id)
                 .await
                 .ok_or(ControlError::NoEpoch)?;
+            if let Some(seen) = &mut self.seen
+                && seen.identity == identity
+                && seen.epoch != epoch
+                && control.fingerprint().await? == seen.fingerprint
+            {
+                // Something unknown was done, and did not touch definitions.
+                seen.epoch = epoch;
+                return Ok(());
+            }
+            let known = self.seen.as_ref().filter(|seen| seen.identity == identity);
             let reading = control.read_catalog().await?;
             let untold = known
                 .filter(|seen| seen.epoch == epoch && seen.fingerprint != reading.fingerprint)
@@ -232,13 +254,31 @@ impl Watcher {
             return Ok(());
         };
         let rules = self.common.rules.load_full();
-        let (snapshot, functions) = (Arc::clone(&seen.snapshot), Arc::clone(&rules));
-        let derived = spawn_blocking(move || sql::Schema::new(snapshot, &functions.functions));
+        let same = |last: &&Published| {
+            Arc::ptr_eq(&last.snapshot, &seen.snapshot) && Arc::ptr_eq(&last.rules, &rules)
+        };
+        let (schema, generation) = match self.published.as_ref().filter(same) {
+            Some(last) => (Arc::clone(&last.schema), last.generation),
+            None => {
+                let (snapshot, functions) = (Arc::clone(&seen.snapshot), Arc::clone(&rules));
+                let derived =
+                    spawn_blocking(move || sql::Schema::new(snapshot, &functions.functions));
+                let schema = Arc::new(derived.await.map_err(|_| ControlError::unreadable())?);
+                let generation = self.common.generation.fetch_add(1, Ordering::Relaxed);
+                (schema, generation)
+            }
+        };
+        self.published = Some(Published {
+            snapshot: Arc::clone(&seen.snapshot),
+            rules: Arc::clone(&rules),
+            schema: Arc::clone(&schema),
+            generation,
+        });
         let knowledge = Knowledge {
             database: seen.id,
             epoch: seen.epoch,
-            generation: self.common.generation.fetch_add(1, Ordering::Relaxed),
-            schema: derived.await.map_err(|_| ControlError::unreadable())?,
+            generation,
+            schema,
             policy: Arc::clone(&rules.policy),
         };
         self.database.knowledge.store(Some(Arc::new(knowledge)));
