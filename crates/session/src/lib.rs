@@ -21,6 +21,8 @@ mod session;
 mod shared;
 mod simple;
 mod telemetry;
+#[cfg(test)]
+mod tests;
 mod transaction;
 
 pub use identity::Identity;

@@ -1,0 +1,17 @@
+//! The session as its peers see it.
+
+#![expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "a model says what it does, not what it leaves out"
+)]
+
+mod golden;
+mod hostile;
+mod judge;
+mod message;
+mod model;
+mod pair;
+mod same;
+mod script;
+mod sql;
+mod world;
