@@ -142,6 +142,8 @@ impl Session {
     fn copy_end(&mut self) -> Step {
         if !self.queue.is_empty() {
             self.queue.push(Slot::CopyEnd);
+            // If the server was copying, it has ignored every Sync so far, and waits for one.
+            self.forwarded = true;
         }
         Step::Forward
     }

@@ -303,7 +303,7 @@ impl Queue {
         while let Some(slot) = self.slots.get(index)
             && !matches!(slot, Slot::CopyEnd)
         {
-            if !is_sync(slot) {
+            if !is_sync(slot) && !matches!(slot, Slot::Ready) {
                 index += 1;
             } else if let Some(slot) = self.slots.remove(index) {
                 self.controls -= usize::from(controls(&slot));
