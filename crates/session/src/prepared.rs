@@ -29,11 +29,13 @@ pub(crate) struct Prepared {
     /// Whether the text alone could be a cacheable read, so that it pays to learn the session's state.
     pub(crate) candidate: bool,
     /// Declared parameter types under which the server has parsed it, and what it said of them.
-    shapes: RwLock<SmallVec<[(Types, Option<Shape>); 1]>>,
+    shapes: RwLock<Shapes>,
 }
 
 /// Declared parameter types, four bytes each, as they stand in a Parse.
 pub(crate) type Types = SmallVec<[u8; 16]>;
+
+type Shapes = SmallVec<[(Types, Option<Shape>); 1]>;
 
 /// What a server answers to Describe of a statement: `ParameterDescription`, and `RowDescription`
 /// with all formats zero.

@@ -43,7 +43,9 @@ impl Session {
             let Some(header) = wire::header(input)? else {
                 return Ok(Need::Input);
             };
-            if matches!(header.tag, tag::DATA_ROW | tag::COPY_DATA) {
+            // The answer to our own question is read, so it has to be whole.
+            let whole = input.len() >= header.total || !self.is_probing();
+            if matches!(header.tag, tag::DATA_ROW | tag::COPY_DATA) && whole {
                 self.rows(header, input)?;
                 continue;
             }
@@ -90,11 +92,7 @@ impl Session {
                 _ => break,
             }
         }
-        if let Some(Slot::Server(Awaited {
-            route: Route::Probe,
-            ..
-        })) = self.queue.front_mut()
-        {
+        if self.is_probing() {
             self.probed = Some(Bytes::copy_from_slice(
                 input.get(..bytes).unwrap_or_default(),
             ));
@@ -124,6 +122,16 @@ impl Session {
         let step = input.len().min(header.total);
         self.to_client.take_from(input, step);
         self.server_rest = header.total - step;
+    }
+
+    fn is_probing(&mut self) -> bool {
+        matches!(
+            self.queue.front_mut(),
+            Some(Slot::Server(Awaited {
+                route: Route::Probe,
+                ..
+            }))
+        )
     }
 
     fn is_swallowing(&mut self) -> bool {
@@ -164,14 +172,7 @@ impl Session {
                 *learn = None;
             }
         }
-        let probing = matches!(
-            self.queue.front_mut(),
-            Some(Slot::Server(Awaited {
-                route: Route::Probe,
-                ..
-            }))
-        );
-        if !(probing && message == tag::NOTICE) {
+        if !(self.is_probing() && message == tag::NOTICE) {
             self.to_client.put(frame);
         }
     }
@@ -280,7 +281,15 @@ impl Session {
             Expect::DescribePortal { capture: true } => {
                 self.captured = Some(Bytes::copy_from_slice(frame));
             }
-            _ => {}
+            Expect::DescribeStatement { learn: None, .. }
+            | Expect::DescribePortal { capture: false }
+            | Expect::Parse(_)
+            | Expect::Bind
+            | Expect::Execute(_)
+            | Expect::Close
+            | Expect::Sync(_)
+            | Expect::Query(..)
+            | Expect::Function(_) => {}
         }
     }
 
@@ -371,11 +380,7 @@ impl Session {
         self.recorder = None;
         self.captured = None;
         self.copying = false;
-        let probing = match self.queue.front_mut() {
-            Some(Slot::Server(Awaited { route, .. })) => *route == Route::Probe,
-            _ => false,
-        };
-        if probing && !is_fatal(frame) {
+        if self.is_probing() && !is_fatal(frame) {
             self.probed = None;
         } else {
             self.to_client.put(frame);

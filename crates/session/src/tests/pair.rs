@@ -324,3 +324,17 @@ proptest! {
         Play::new(chaos, seed).run(&steps);
     }
 }
+
+/// The test above would say nothing if nothing were ever served.
+#[test]
+fn clients_are_served_what_others_have_read() {
+    let read = |client| Step {
+        client,
+        act: Act::Read(0),
+        style: Style::Simple,
+    };
+    let mut play = Play::new(None, 1);
+    play.run(&[read(0)]);
+    play.run(&[read(1), read(2)]);
+    assert_eq!(play.world.hits(), 2);
+}
