@@ -223,13 +223,13 @@ impl Redis {
             let database = shared.database(id);
             if !database.is_claimed(&trust) {
                 shared
-                    .keep((line, &trust), Patience::Client, &database, false)
+                    .keep((line, &trust), Patience::Writer, &database, false)
                     .await?;
             }
             let mut reading = shared.read((line, &trust), &database, &[], None).await?;
             if reading.versions.contains(&Seen::Missing) {
                 reading.versions = shared
-                    .look((line, &trust), Patience::Client, &[Scope::Epoch(id)])
+                    .look((line, &trust), Patience::Writer, &[Scope::Epoch(id)])
                     .await?;
             }
             Ok(reading)

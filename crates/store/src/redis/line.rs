@@ -352,8 +352,8 @@ const LOSSES: [&str; 2] = ["Failed to", "Client is not"];
 /// As many deadlines in a row may be missed before clients are spared the wait.
 const MISSED_MAX: u32 = 3;
 
-/// How long a mark may take before the write goes on without it.
-const WRITER_DEADLINE: Duration = Duration::from_millis(250);
+/// How long one attempt at a mark or its end may take.
+const WRITER_DEADLINE: Duration = Duration::from_millis(100);
 
 /// How long background tasks wait for an answer.
 const BACKGROUND_DEADLINE: Duration = Duration::from_millis(500);

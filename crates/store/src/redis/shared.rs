@@ -3,10 +3,10 @@
 use std::{
     collections::{HashMap, HashSet},
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicUsize, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use arc_swap::{ArcSwap, ArcSwapOption};
@@ -42,6 +42,8 @@ pub(super) struct Shared {
     /// Scopes that were seen being written, whose marks may have lapsed.
     unsettled: Mutex<HashSet<Scope>>,
     pub(super) troubles: Troubles,
+    /// Since when no mark has arrived.
+    outage: Mutex<Option<Instant>>,
     /// Something waits for the background.
     pub(super) nudge: Notify,
 }
@@ -116,6 +118,7 @@ impl Shared {
             held: Held::default(),
             unsettled: Mutex::default(),
             troubles: Troubles::default(),
+            outage: Mutex::default(),
             nudge: Notify::new(),
         }
     }
@@ -242,12 +245,38 @@ impl Shared {
         mark: &Token,
         scopes: &[Scope],
     ) -> Result<bool, Trouble> {
-        let told = async {
-            let (line, trust) = self.line().ok_or(Trouble::Disconnected)?;
-            self.tell_by((line, &trust), Patience::Writer, operation, mark, scopes)
-                .await
-        };
-        told.await.inspect_err(|&trouble| self.note(trouble))
+        loop {
+            let told = match self.line() {
+                Some((line, trust)) => {
+                    self.tell_by((line, &trust), Patience::Writer, operation, mark, scopes)
+                        .await
+                }
+                None => Err(Trouble::Disconnected),
+            };
+            match told {
+                Ok(all) => {
+                    self.outage().take();
+                    return Ok(all);
+                }
+                Err(trouble) if operation != Operation::Mark || self.is_out() => {
+                    self.note(trouble);
+                    return Err(trouble);
+                }
+                Err(_) => tokio::time::sleep(OUTAGE_STEP).await,
+            }
+        }
+    }
+
+    /// Whether marks have failed for so long that writes go on without them.
+    ///
+    /// Other instances go on serving while they reach Redis, so a short outage is waited out: once,
+    /// by those who write when it begins.
+    fn is_out(&self) -> bool {
+        self.outage().get_or_insert_with(Instant::now).elapsed() >= OUTAGE_MAX
+    }
+
+    fn outage(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.outage.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// As [`Shared::tell`], by a line of the caller's choice.
@@ -419,3 +448,9 @@ const VERSION_TTL: Duration = Duration::from_secs(24 * 3600);
 
 /// More than are ever written at once; the rest is suspected again by the next reader.
 const UNSETTLED_MAX: usize = 1024;
+
+/// How long writes wait for their marks to arrive when Redis begins to fail.
+const OUTAGE_MAX: Duration = Duration::from_millis(400);
+
+/// The pause between two attempts at a mark.
+const OUTAGE_STEP: Duration = Duration::from_millis(5);
