@@ -3,7 +3,7 @@
 use std::{
     fs,
     net::SocketAddr,
-    path::Path,
+    path::{Path, PathBuf},
     process::{Command, ExitStatus},
     time::Duration,
 };
@@ -220,11 +220,10 @@ impl Pgmemo {
     }
 
     /// Lets it run on, with its directory; gives its process id.
-    pub fn leave_running(self) -> Option<u32> {
+    pub fn leave_running(self) -> Option<(u32, PathBuf)> {
         let (server, dir) = self.process?;
         let pid = server.pid();
         server.leave_running();
-        let _ = dir.keep();
-        Some(pid)
+        Some((pid, dir.keep()))
     }
 }

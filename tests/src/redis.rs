@@ -110,15 +110,6 @@ impl Redis {
         ensure!(!answer.starts_with('-'), "Redis answers {line}: {answer}");
         Ok(answer)
     }
-
-    /// Lets it run on, with its directory; gives its process id.
-    pub fn leave_running(self) -> Option<u32> {
-        let server = self.server?;
-        let pid = server.pid();
-        server.leave_running();
-        let _ = self.dir.keep();
-        Some(pid)
-    }
 }
 
 fn ask(address: SocketAddr, line: &str) -> Result<String> {

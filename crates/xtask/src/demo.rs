@@ -115,14 +115,15 @@ fn leave_running(postgres: Postgres, pgmemo: Pgmemo) {
     let admin = pgmemo.admin();
     println!("\nStill running; try\n  psql '{url}'\n  pgbench -S -M prepared '{url}'");
     println!("The server itself: {direct}\nMetrics: http://{admin}/metrics");
-    let Some((server, dir)) = postgres.leave_running() else {
+    let Some((server, data)) = postgres.leave_running() else {
         return;
     };
-    let Some(proxy) = pgmemo.leave_running() else {
+    let Some((proxy, log)) = pgmemo.leave_running() else {
         return;
     };
     println!(
-        "To end it: kill {proxy} {server} && sleep 1 && rm -r {}",
-        dir.display()
+        "To end it:\n  kill -INT {proxy} {server}; sleep 1; rm -r {} {}",
+        data.display(),
+        log.display()
     );
 }

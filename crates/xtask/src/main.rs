@@ -5,6 +5,7 @@
 
 mod check;
 mod demo;
+mod fuzz;
 mod setup;
 mod suite;
 mod tools;
@@ -17,6 +18,8 @@ const USAGE: &str = "\
 cargo xtask setup [16] [17]   install what tests and demo need; does nothing when all is there
 cargo xtask demo [--keep]     pgbench direct, through pgmemo, and through pgmemo with Redis
 cargo xtask test [filter …]   set up, build, and run all tests, or those that match
+cargo xtask fuzz [seconds] [target …]
+                              run each fuzz target for some seconds, or those named
 cargo xtask check             formatting, lints, documentation, licences, scripts";
 
 fn main() -> ExitCode {
@@ -39,6 +42,7 @@ fn run(arguments: &[String]) -> Result<bool> {
         ["setup", versions @ ..] => setup::run(versions)?,
         ["demo"] => demo::run(false)?,
         ["demo", "--keep"] => demo::run(true)?,
+        ["fuzz", words @ ..] => fuzz::all(words)?,
         ["check"] => check::all()?,
         [] | ["help" | "--help" | "-h"] => println!("{USAGE}"),
         _ => bail!("no such command: {}\n{USAGE}", words.join(" ")),
