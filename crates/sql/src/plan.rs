@@ -7,7 +7,7 @@ use crate::Reason;
 /// What may be done with one statement string for one search path and role.
 #[derive(Clone, Debug)]
 pub struct Plan {
-    /// The relations whose versions a recorded reply depends on, views expanded to their tables,
+    /// The relations a recorded reply depends on: views together with the tables they expand to,
     /// sorted, no relation twice; or why the statement is not looked up.
     ///
     /// Only relations that are named are listed: a write to a partition or inheritance child

@@ -194,6 +194,8 @@ impl Viewer<'_> {
             RelationKind::View => {
                 let view = self.views.get(&relation.id).ok_or(Reason::Unsupported)?;
                 found.extend(view.as_ref().map_err(|reason| *reason)?);
+                // Nothing writes it, but rules of the policy may name it.
+                found.insert(relation.id);
             }
             RelationKind::ForeignTable => return Err(Reason::ForeignTable),
             RelationKind::Sequence => return Err(Reason::Sequence),

@@ -116,8 +116,8 @@ fn common_table_expressions_hide_tables_in_their_scope_only() {
 
 #[test]
 fn views_stand_for_what_they_select_from() {
-    reads("select * from vw", &["t"]);
-    reads("select * from vv", &["t", "u"]);
+    reads("select * from vw", &["t", "vw"]);
+    reads("select * from vv", &["t", "u", "vv", "vw"]);
     reads("select * from mv", &["mv"]);
     reads("select * from parent", &["parent"]);
     refused(Reason::Clock, &["select * from clocked"]);
