@@ -129,17 +129,19 @@ impl Client {
     async fn pump(&mut self) -> Result<(), End> {
         self.place.refresh(&mut self.session);
         loop {
-            match self.session.server(&mut self.server.input)? {
-                Need::Input => break,
-                need => self.perform(need).await,
+            let need = self.session.server(&mut self.server.input)?;
+            if matches!(need, Need::Input) {
+                break;
             }
+            self.perform(need).await;
         }
         self.keep_records();
         loop {
-            match self.session.client(&mut self.client.input)? {
-                Need::Input => break,
-                need => self.perform(need).await,
+            let need = self.session.client(&mut self.client.input)?;
+            if matches!(need, Need::Input) {
+                break;
             }
+            self.perform(need).await;
         }
         self.time_miss();
         Ok(())
