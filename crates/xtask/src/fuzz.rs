@@ -86,7 +86,7 @@ fn build() -> Result<PathBuf> {
         .env("CARGO_ENCODED_RUSTFLAGS", FLAGS.join("\u{1f}"))
         .env("CARGO_TARGET_DIR", &target)
         .env("CARGO_TERM_PROGRESS_WHEN", "never")
-        .args(["build", "--release", "--locked", "--target", host]);
+        .args(["build", "--release", "--target", host]);
     run(&mut build)?;
     Ok(target.join(host).join("release"))
 }
