@@ -8,6 +8,7 @@
 mod identity;
 mod instances;
 mod reads;
+mod relations;
 mod schema;
 mod security;
 mod transactions;

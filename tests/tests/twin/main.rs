@@ -7,6 +7,7 @@ mod asynchronous;
 mod copy;
 mod extended;
 mod login;
+mod names;
 mod portals;
 mod settings;
 mod simple;
