@@ -187,6 +187,9 @@ impl Redis {
             reading.versions = self.shared.look(by, Patience::Client, &scopes).await?;
             reading.reply = None;
         }
+        if database.is_settling(reading.generation) {
+            return Ok(Found::InFlight);
+        }
         let Some(stamp) = stamp(reading.generation, &reading.versions) else {
             self.shared.suspect(database.scopes(relations));
             return Ok(Found::InFlight);

@@ -58,6 +58,8 @@ pub(super) struct Database {
     pub(super) keys: Keys,
     /// The server on which it is claimed, as far as we know.
     claimed: ArcSwapOption<Server>,
+    /// The generation seen last, and until when nothing is believed that was read under it.
+    settling: Mutex<(Option<Token>, Option<Instant>)>,
     /// The server on which it was last claimed, or first written. Bumps it acknowledged may be
     /// missing on any other.
     last: ArcSwapOption<Server>,
@@ -69,6 +71,7 @@ impl Database {
             id,
             keys: Keys::new(prefix, id),
             claimed: ArcSwapOption::empty(),
+            settling: Mutex::default(),
             last: ArcSwapOption::empty(),
         }
     }
@@ -76,6 +79,18 @@ impl Database {
     /// Whether it is claimed on the server of a verification.
     pub(super) fn is_claimed(&self, trust: &Trust) -> bool {
         self.claimed.load().as_deref() == Some(&trust.server)
+    }
+
+    /// Whether a generation is so young that writes may be in flight whose marks went with the one
+    /// before: what is read from the server now may be older than what somebody has seen already.
+    pub(super) fn is_settling(&self, generation: Token) -> bool {
+        let mut settling = self.settling.lock().unwrap_or_else(PoisonError::into_inner);
+        let (known, until) = &mut *settling;
+        if *known != Some(generation) {
+            *until = known.map(|_| Instant::now() + SETTLING);
+            *known = Some(generation);
+        }
+        until.is_some_and(|until| Instant::now() < until)
     }
 
     /// Notes that something is about to be written on the server of a verification. Another one
@@ -454,3 +469,7 @@ const OUTAGE_MAX: Duration = Duration::from_millis(400);
 
 /// The pause between two attempts at a mark.
 const OUTAGE_STEP: Duration = Duration::from_millis(5);
+
+/// How long nothing is recorded after marks may have been lost. Writes that take longer renew
+/// theirs.
+const SETTLING: Duration = Duration::from_secs(1);
