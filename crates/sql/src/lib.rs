@@ -11,7 +11,10 @@ mod classes;
 mod clock;
 #[cfg_attr(
     not(test),
-    expect(dead_code, reason = "texts are bounded by `lexical`, of_text serves tests")
+    expect(
+        dead_code,
+        reason = "texts are bounded by `lexical`, of_text serves tests"
+    )
 )]
 mod effects;
 mod facts;
