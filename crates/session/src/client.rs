@@ -110,6 +110,10 @@ impl Session {
                 _ => {}
             }
         }
+        let simple = matches!(message, tag::QUERY | tag::FUNCTION_CALL);
+        if simple && (self.is_amid() || self.awaits(b"")) {
+            return Step::Wait;
+        }
         match message {
             tag::QUERY => self.query(frame),
             tag::PARSE => self.parse(frame),
@@ -124,6 +128,16 @@ impl Session {
             // The server closes the connection over it, and says why.
             _ => Step::Forward,
         }
+    }
+
+    /// Whether messages without a Sync are not answered yet, so that the server may yet skip what
+    /// comes.
+    fn is_amid(&mut self) -> bool {
+        let amid = self.forwarded && !self.queue.is_empty();
+        if amid {
+            self.stall();
+        }
+        amid
     }
 
     fn while_copying(&mut self, message: u8) -> Step {
@@ -185,6 +199,7 @@ impl Session {
             return step;
         }
         self.materialize_block();
+        self.forwarded = false;
         self.note(&prepared.plan, b"");
         let boundary = self.end_segment();
         self.push_server(Expect::Function(boundary), None);
@@ -227,14 +242,14 @@ impl Session {
                         (Name::from_slice(portal), Name::from_slice(statement));
                     self.count_bypass(sql::Reason::LargeParameters, &statement);
                     self.materialize_statement(&statement);
-                    let statement = self
-                        .registry
-                        .statement(&statement)
-                        .map(|s| s.prepared.clone());
+                    let known = self.registry.statement(&statement);
+                    let types = known.map(|it| it.types.clone()).unwrap_or_default();
+                    let statement = known.map(|it| it.prepared.clone());
                     let undo = self.registry.put_portal(
                         &portal,
                         Portal {
                             statement,
+                            types,
                             source: Source::Server {
                                 recording: None,
                                 described: false,

@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use bytes::{BufMut, BytesMut};
 use sql::Reason;
 use wire::{
     backend,
@@ -25,11 +26,17 @@ use crate::{
 /// A Bind longer than this, in bytes, is not looked up: its values are part of the key.
 const ARGUMENTS_MAX: usize = 64 * 1024;
 
+/// The name of a statement that the client has closed, while a portal of it is made.
+const STAND_IN: &[u8] = b"_pgmemo_portal";
+
 impl Session {
     pub(crate) fn parse(&mut self, frame: &[u8]) -> Step {
         let Ok(Parse { name, text, types }) = Parse::read(frame) else {
             return self.forward_part(Expect::Parse(None));
         };
+        if self.awaits(name) {
+            return Step::Wait;
+        }
         let mut prepared = self.prepared(text);
         if self.should_know_itself(&prepared) {
             if !self.knows_itself() {
@@ -37,13 +44,21 @@ impl Session {
             }
             prepared = self.prepared(text);
         }
-        if !name.is_empty() && self.registry.statement(name).is_some() {
-            // The server has to say that the name is taken.
-            self.materialize_statement(name);
-            return self.forward_part(Expect::Parse(None));
+        if self.awaits_names(&prepared) {
+            return Step::Wait;
         }
-        let virtually =
-            self.status() != backend::Status::Failed && self.may_pretend(&prepared, types);
+        let taken = !name.is_empty() && self.registry.statement(name).is_some();
+        if taken {
+            // The server has to say so. If it does not, the statement was dropped unseen.
+            self.materialize_statement(name);
+            self.registry.doubt(name, self.segment.segment);
+        }
+        // Behind a reply that is owed the server may yet skip it.
+        let virtually = !taken
+            && self.queue.is_empty()
+            && self.status() != backend::Status::Failed
+            && !self.registry.may_be_taken(name)
+            && self.may_pretend(&prepared, types);
         let types = Types::from_slice(types);
         let statement = Statement {
             prepared: Arc::clone(&prepared),
@@ -56,10 +71,35 @@ impl Session {
             return Step::Done;
         }
         self.materialize_block();
+        if prepared.plan.effects.names {
+            // What it returns may depend on them.
+            self.materialize_names();
+        }
+        self.doubt(name);
         self.forwarded = true;
         let learn = prepared.plan.read.is_ok().then_some((prepared, types));
         self.push_server(Expect::Parse(learn), Some(undo));
         Step::Forward
+    }
+
+    /// Whether a message about this statement has to wait: one that was sent before may yet turn
+    /// out to have been skipped, or drop it.
+    pub(crate) fn awaits(&mut self, statement: &[u8]) -> bool {
+        let skipped =
+            self.queue.is_unsettled() && self.registry.is_unsure(statement, self.segment.segment);
+        let waits = skipped || (!self.queue.is_empty() && self.registry.may_drop(statement));
+        if waits {
+            self.stall();
+        }
+        waits
+    }
+
+    /// A message is about to be sent that makes or drops this statement. The first of a segment
+    /// is not skipped.
+    fn doubt(&mut self, statement: &[u8]) {
+        if self.forwarded {
+            self.registry.doubt(statement, self.segment.segment);
+        }
     }
 
     /// Whether the server would accept a Parse that it is not sent.
@@ -74,23 +114,39 @@ impl Session {
         let Ok(bind) = Bind::read(frame) else {
             return self.forward_part(Expect::Bind);
         };
+        if self.awaits(bind.statement) {
+            return Step::Wait;
+        }
         let Some(statement) = self.registry.statement(bind.statement) else {
             self.close_stale_unnamed(bind.statement);
             return self.forward_bind(&bind, frame, None, None);
         };
         let (mut prepared, types) = (Arc::clone(&statement.prepared), statement.types.clone());
-        if !bind.portal.is_empty() && self.registry.portal_mut(bind.portal).is_some() {
-            // The server has to say that the name is taken.
+        let taken = match self.registry.portal_mut(bind.portal) {
+            Some(portal) if !bind.portal.is_empty() => Some(portal.segment),
+            Some(_) | None => None,
+        };
+        if let Some(segment) = taken {
+            if segment != self.segment.segment && self.queue.is_unsettled() {
+                // Unless the portal has ended with its transaction.
+                self.stall();
+                return Step::Wait;
+            }
+            // The server has to say that the name is taken. If it does not, the portal has ended.
             self.materialize_portal(bind.portal);
-            self.materialize_statement(bind.statement);
-            return self.forward_part(Expect::Bind);
+            prepared = self.current(&prepared);
+            return self.forward_bind(&bind, frame, Some(prepared), None);
         }
         if self.should_know_itself(&prepared) && !self.knows_itself() {
             return Step::Wait;
         }
         prepared = self.current(&prepared);
-        if bind.parameters() == 0 && is_plain_control(&prepared) && self.server_is_quiet() {
-            self.put_portal(&bind, frame, Some(prepared), Source::Control);
+        if bind.parameters() == 0
+            && is_plain_control(&prepared)
+            && self.server_is_quiet()
+            && self.status() != backend::Status::Failed
+        {
+            self.put_portal(&bind, frame, (prepared, types), Source::Control);
             return Step::Done;
         }
         if prepared.refusal().is_none() && prepared.plan.read.is_ok() {
@@ -113,7 +169,7 @@ impl Session {
                 self.put_portal(
                     &bind,
                     frame,
-                    Some(prepared),
+                    (prepared, types),
                     Source::Entry { entry, sent: 0 },
                 );
                 Step::Done
@@ -129,11 +185,12 @@ impl Session {
         &mut self,
         bind: &Bind<'_>,
         frame: &[u8],
-        statement: Option<Arc<Prepared>>,
+        (statement, types): (Arc<Prepared>, Types),
         source: Source,
     ) {
         let portal = Portal {
-            statement,
+            statement: Some(statement),
+            types,
             source,
             segment: self.segment.segment,
             bind: frame.into(),
@@ -155,6 +212,7 @@ impl Session {
         let kept = if recording.is_some() { frame } else { &[] };
         let portal = Portal {
             statement: prepared,
+            types: Types::new(),
             source: Source::Server {
                 recording,
                 described: false,
@@ -177,17 +235,25 @@ impl Session {
     }
 
     fn describe_statement(&mut self, name: &[u8]) -> Step {
+        if self.awaits(name) {
+            return Step::Wait;
+        }
+        let settled = !self.queue.is_unsettled();
         let mut learn = None;
         if let Some(statement) = self.registry.statement(name) {
             let (prepared, types) = (&statement.prepared, &statement.types);
-            if !statement.on_server && self.status() != backend::Status::Failed {
+            if !statement.on_server {
+                // It returns no rows, so that the server would describe it in any state.
                 if is_plain_control(prepared) {
                     let mut reply = backend::NO_PARAMETERS.to_vec();
                     reply.extend_from_slice(backend::NO_DATA);
                     self.push_local(&reply);
                     return Step::Done;
                 }
-                if let Some(Shape { parameters, row }) = prepared.shape(types) {
+                if settled
+                    && self.status() != backend::Status::Failed
+                    && let Some(Shape { parameters, row }) = prepared.shape(types)
+                {
                     self.push_local(&parameters);
                     self.push_local(&row);
                     return Step::Done;
@@ -209,9 +275,14 @@ impl Session {
     fn describe_portal(&mut self, name: &[u8]) -> Step {
         let mut capture = false;
         let failed = self.status() == backend::Status::Failed;
+        let settled = !self.queue.is_unsettled();
         if let Some(portal) = self.registry.portal_mut(name) {
             match &mut portal.source {
-                Source::Entry { .. } | Source::Control if failed => {}
+                Source::Entry { .. } | Source::Control if !settled => {
+                    self.stall();
+                    return Step::Wait;
+                }
+                Source::Entry { .. } if failed => {}
                 Source::Entry { entry, .. } => {
                     if let Some(description) = entry.description() {
                         self.push_local(&description);
@@ -240,14 +311,20 @@ impl Session {
             return self.forward_part(Expect::Execute(Execution::default()));
         };
         let quiet = self.server_is_quiet();
+        let settled = !self.queue.is_unsettled();
         let segment = self.segment.segment;
         let in_block = self.status() != backend::Status::Idle;
         let Some(portal) = self.registry.portal_mut(name) else {
             // A cursor of SQL, or an error.
             return self.execute_on_server(name, &Arc::new(Prepared::opaque(b"")), limit);
         };
-        if portal.segment != segment && !in_block && !matches!(portal.source, Source::Server { .. })
-        {
+        let ours = !matches!(portal.source, Source::Server { .. });
+        if ours && !settled {
+            // What is owed decides whether it still exists.
+            self.stall();
+            return Step::Wait;
+        }
+        if ours && portal.segment != segment && !in_block {
             // It ended with its transaction, as the server will say.
             self.registry.remove_portal(name);
             return self.forward_part(Expect::Execute(Execution::default()));
@@ -289,6 +366,9 @@ impl Session {
     }
 
     fn execute_on_server(&mut self, name: &[u8], prepared: &Arc<Prepared>, limit: i32) -> Step {
+        if self.awaits_names(prepared) {
+            return Step::Wait;
+        }
         if let Some(step) = self.mark_for(&prepared.plan) {
             return step;
         }
@@ -296,6 +376,7 @@ impl Session {
         self.materialize_portal(name);
         if prepared.plan.effects.names {
             self.materialize_names();
+            self.registry.doubt_all();
         }
         let mut execution = Execution {
             deallocates: prepared.plan.effects.deallocates.clone(),
@@ -305,6 +386,10 @@ impl Session {
         self.note(&prepared.plan, &prepared.text);
         self.forwarded = true;
         self.push_server(Expect::Execute(execution), None);
+        if self.segment.chains {
+            // Portals end with the transaction, at once.
+            self.registry.end_portals(self.segment.segment);
+        }
         Step::Forward
     }
 
@@ -348,7 +433,7 @@ impl Session {
             Some(description) => Description::Known(description.freeze()),
             None => {
                 frontend::put_describe(self.to_server.tail(), Target::Portal, name);
-                self.push_swallowed(Expect::DescribePortal { capture: true });
+                self.push_swallowed(Expect::DescribePortal { capture: true }, None);
                 Description::Captured
             }
         };
@@ -356,6 +441,12 @@ impl Session {
     }
 
     pub(crate) fn close(&mut self, frame: &[u8]) -> Step {
+        if let Ok((Target::Statement, name)) = frontend::target(frame) {
+            if self.awaits(name) {
+                return Step::Wait;
+            }
+            self.doubt(name);
+        }
         let (on_server, undo) = match frontend::target(frame) {
             Ok((Target::Statement, name)) => match self.registry.remove_statement(name) {
                 Some(statement) => {
@@ -410,8 +501,10 @@ impl Session {
         let learn = (Arc::clone(&statement.prepared), statement.types.clone());
         statement.put_parse(self.to_server.tail(), name);
         self.registry.server_unnamed |= name.is_empty();
+        self.registry.doubt(name, self.segment.segment);
         self.forwarded = true;
-        self.push_swallowed(Expect::Parse(Some(learn)));
+        let undo = Undo::Absent(Name::from_slice(name));
+        self.push_swallowed(Expect::Parse(Some(learn)), Some(undo));
     }
 
     /// The server must have this portal from here on.
@@ -422,22 +515,74 @@ impl Session {
         if matches!(portal.source, Source::Server { .. }) {
             return;
         }
-        portal.source = Source::Server {
+        let server = Source::Server {
             recording: None,
             described: false,
         };
-        let frame = portal.bind.clone();
-        if let Ok(bind) = Bind::read(&frame) {
-            self.materialize_statement(bind.statement);
-        }
+        let source = std::mem::replace(&mut portal.source, server);
+        let delivered = match &source {
+            Source::Entry { entry, sent } => rows(&entry.data(), *sent),
+            Source::Server { .. } | Source::Control => 0,
+        };
+        let (frame, types) = (portal.bind.clone(), portal.types.clone());
+        let bound = portal.statement.clone();
+        let undo = Undo::Source(Name::from_slice(name), source);
         self.materialize_block();
-        self.to_server.put(&frame);
+        let (Ok(bind), Some(prepared)) = (Bind::read(&frame), bound) else {
+            return;
+        };
+        let now = self.registry.statement(bind.statement);
+        if now.is_some_and(|it| it.prepared.text == prepared.text && it.types == types) {
+            self.materialize_statement(bind.statement);
+            self.to_server.put(&frame);
+            self.forwarded = true;
+            self.push_swallowed(Expect::Bind, Some(undo));
+            self.advance_portal(name, delivered);
+            return;
+        }
+        // The client has closed or replaced the statement, which is nothing to the portal.
+        let statement = Statement {
+            prepared,
+            types,
+            on_server: true,
+        };
+        let out = self.to_server.tail();
+        statement.put_parse(out, STAND_IN);
+        put_bind(out, STAND_IN, &bind);
+        frontend::put_close(out, Target::Statement, STAND_IN);
         self.forwarded = true;
-        self.push_swallowed(Expect::Bind);
+        self.push_swallowed(Expect::Parse(None), None);
+        self.push_swallowed(Expect::Bind, Some(undo));
+        self.push_swallowed(Expect::Close, None);
+        self.advance_portal(name, delivered);
+    }
+
+    /// Lets the server pass over rows of a portal that the client has.
+    fn advance_portal(&mut self, name: &[u8], rows: i32) {
+        if rows > 0 {
+            put_execute(self.to_server.tail(), name, rows);
+            self.push_swallowed(Expect::Execute(Execution::default()), None);
+        }
+    }
+
+    /// Whether a statement that can see names has to wait: some of them have to be made, and the
+    /// server may not be in a state to make them.
+    pub(crate) fn awaits_names(&mut self, prepared: &Prepared) -> bool {
+        let waits =
+            prepared.plan.effects.names && self.queue.is_unsettled() && self.registry.has_absent();
+        if waits {
+            self.stall();
+        }
+        waits
     }
 
     /// A statement is about to leave that can see names: all of them must exist.
+    ///
+    /// A failed block refuses whatever comes, and would refuse to make them.
     pub(crate) fn materialize_names(&mut self) {
+        if self.status() == backend::Status::Failed {
+            return;
+        }
         for name in self.registry.absent_statements() {
             self.materialize_statement(&name);
         }
@@ -452,7 +597,7 @@ impl Session {
             self.materialize_block();
             frontend::put_close(self.to_server.tail(), Target::Statement, b"");
             self.forwarded = true;
-            self.push_swallowed(Expect::Close);
+            self.push_swallowed(Expect::Close, None);
         }
     }
 
@@ -479,6 +624,40 @@ fn is_plain_control(prepared: &Prepared) -> bool {
                 | Control::Rollback { chain: false }
         )
     )
+}
+
+/// Appends a Bind that is like another but for the name of the statement.
+fn put_bind(out: &mut BytesMut, statement: &[u8], bind: &Bind<'_>) {
+    let length = 4 + bind.portal.len() + 1 + statement.len() + 1 + bind.arguments.len();
+    out.put_u8(frontend::tag::BIND);
+    out.put_u32(u32::try_from(length).unwrap_or(u32::MAX));
+    for name in [bind.portal, statement] {
+        out.put_slice(name);
+        out.put_u8(0);
+    }
+    out.put_slice(bind.arguments);
+}
+
+/// Appends an Execute.
+fn put_execute(out: &mut BytesMut, portal: &[u8], rows: i32) {
+    let length = 4 + portal.len() + 1 + 4;
+    out.put_u8(frontend::tag::EXECUTE);
+    out.put_u32(u32::try_from(length).unwrap_or(u32::MAX));
+    out.put_slice(portal);
+    out.put_u8(0);
+    out.put_i32(rows);
+}
+
+/// How many frames lie in the first `bytes` of `frames`.
+fn rows(frames: &[u8], bytes: usize) -> i32 {
+    let (mut at, mut rows) = (0, 0);
+    while at < bytes
+        && let Ok(Some(header)) = wire::header(frames.get(at..).unwrap_or_default())
+    {
+        at += header.total;
+        rows += 1;
+    }
+    rows
 }
 
 /// The frames that an Execute with a row limit delivers from a recorded reply (0: no limit).

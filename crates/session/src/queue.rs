@@ -110,6 +110,8 @@ pub(crate) struct Boundary {
     pub(crate) writes: Writes,
     /// It may have begun or ended a transaction block: its status is not known before its end.
     pub(crate) control: bool,
+    /// It ended a transaction block, perhaps to begin the next at once.
+    pub(crate) chains: bool,
     /// Something in it may be committed even though something else failed.
     pub(crate) commits: bool,
     /// Whether a transaction block begun here is READ COMMITTED, as far as is known.
@@ -156,6 +158,7 @@ impl Boundary {
             ticket: None,
             writes: Writes::Nothing,
             control: false,
+            chains: false,
             commits: false,
             read_committed: None,
             failed: false,
@@ -190,6 +193,7 @@ impl Boundary {
         self.ticket = self.ticket.max(earlier.ticket);
         self.writes.add(&earlier.writes);
         self.control |= earlier.control;
+        self.chains |= earlier.chains;
         self.commits |= earlier.commits;
         self.read_committed = self.read_committed.or(earlier.read_committed);
         self.failed |= earlier.failed;
@@ -210,6 +214,7 @@ impl Boundary {
 pub(crate) struct Queue {
     slots: VecDeque<Slot>,
     controls: usize,
+    ends: usize,
 }
 
 impl Queue {
@@ -226,8 +231,15 @@ impl Queue {
         self.controls > 0
     }
 
+    /// Whether the server has yet to say how an earlier segment ended: what its messages did may
+    /// turn out not to have happened.
+    pub(crate) const fn is_unsettled(&self) -> bool {
+        self.ends > 0
+    }
+
     pub(crate) fn push(&mut self, slot: Slot) {
         self.controls += usize::from(controls(&slot));
+        self.ends += usize::from(ends(&slot));
         self.slots.push_back(slot);
     }
 
@@ -238,6 +250,7 @@ impl Queue {
     pub(crate) fn pop(&mut self) -> Option<Slot> {
         let slot = self.slots.pop_front()?;
         self.controls -= usize::from(controls(&slot));
+        self.ends -= usize::from(ends(&slot));
         Some(slot)
     }
 
@@ -307,6 +320,7 @@ impl Queue {
                 index += 1;
             } else if let Some(slot) = self.slots.remove(index) {
                 self.controls -= usize::from(controls(&slot));
+                self.ends -= usize::from(ends(&slot));
                 if let Slot::Server(Awaited {
                     expect: Expect::Sync(mut boundary),
                     ..
@@ -401,6 +415,13 @@ const fn boundary_mut(expect: &mut Expect) -> Option<&mut Boundary> {
         | Expect::DescribePortal { .. }
         | Expect::Execute(_)
         | Expect::Close => None,
+    }
+}
+
+fn ends(slot: &Slot) -> bool {
+    match slot {
+        Slot::Server(awaited) => boundary(&awaited.expect).is_some(),
+        Slot::Local(..) | Slot::Ready | Slot::CopyEnd => false,
     }
 }
 

@@ -43,6 +43,8 @@ impl Statement {
 #[derive(Debug)]
 pub(crate) struct Portal {
     pub(crate) statement: Option<Arc<Prepared>>,
+    /// The declared types of that statement.
+    pub(crate) types: Types,
     pub(crate) source: Source,
     /// The segment in which it was bound.
     pub(crate) segment: u64,
@@ -70,6 +72,10 @@ pub(crate) enum Source {
 pub(crate) enum Undo {
     Statement(Name, Option<Statement>),
     Portal(Name, Option<Portal>),
+    /// The statement is not on the server.
+    Absent(Name),
+    /// The portal is not on the server; its rows come from here.
+    Source(Name, Source),
 }
 
 /// All names of one client.
@@ -77,6 +83,13 @@ pub(crate) enum Undo {
 pub(crate) struct Registry {
     statements: Map<Statement>,
     portals: Map<Portal>,
+    /// Statements that were made, or made anew, or closed, by messages that the server may yet
+    /// skip, and in which segment.
+    unsure: Map<u64>,
+    /// A statement is on its way that may drop any named statement.
+    all_unsure: bool,
+    /// SQL has prepared statements whose names we do not know.
+    prepared_by_sql: bool,
     /// The server has an unnamed statement, whatever the client believes.
     pub(crate) server_unnamed: bool,
 }
@@ -131,7 +144,55 @@ impl Registry {
             Undo::Portal(name, None) => {
                 self.portals.remove(&name);
             }
+            Undo::Absent(name) => {
+                if let Some(statement) = self.statements.get_mut(&name) {
+                    statement.on_server = false;
+                }
+            }
+            Undo::Source(name, source) => {
+                if let Some(portal) = self.portals.get_mut(&name) {
+                    portal.source = source;
+                }
+            }
         }
+    }
+
+    /// What the server makes of this name is not known before `segment` has ended.
+    pub(crate) fn doubt(&mut self, name: &[u8], segment: u64) {
+        self.unsure.insert(Name::from_slice(name), segment);
+    }
+
+    /// What the server makes of any name is not known before a reply has come.
+    pub(crate) const fn doubt_all(&mut self) {
+        self.all_unsure = true;
+    }
+
+    /// PREPARE has made a statement.
+    pub(crate) const fn note_prepare(&mut self) {
+        self.prepared_by_sql = true;
+    }
+
+    /// Whether the server may have a statement of this name that is not here.
+    pub(crate) fn may_be_taken(&self, name: &[u8]) -> bool {
+        self.prepared_by_sql && !name.is_empty()
+    }
+
+    /// Whether a statement under way may drop this one.
+    pub(crate) fn may_drop(&self, name: &[u8]) -> bool {
+        self.all_unsure && !name.is_empty()
+    }
+
+    /// Whether messages of a segment before this one leave open what the name stands for.
+    pub(crate) fn is_unsure(&self, name: &[u8], segment: u64) -> bool {
+        !self.unsure.is_empty() && self.unsure.get(name).is_some_and(|&in_| in_ < segment)
+    }
+
+    /// Every reply has come.
+    pub(crate) fn settle(&mut self) {
+        if !self.unsure.is_empty() {
+            self.unsure.clear();
+        }
+        self.all_unsure = false;
     }
 
     /// A transaction has ended: portals bound in `segment` or earlier are gone.
@@ -144,6 +205,13 @@ impl Registry {
     /// DEALLOCATE ALL, DISCARD ALL: no named statement is left on the server.
     pub(crate) fn clear_statements(&mut self) {
         self.statements.retain(|name, _| name.is_empty());
+        self.prepared_by_sql = false;
+    }
+
+    /// Whether there is a name that the server does not have.
+    pub(crate) fn has_absent(&self) -> bool {
+        let here = |portal: &Portal| !matches!(portal.source, Source::Server { .. });
+        self.statements.values().any(|it| !it.on_server) || self.portals.values().any(here)
     }
 
     /// Names of statements that the server does not have.

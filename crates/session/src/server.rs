@@ -365,6 +365,7 @@ impl Session {
         );
         match command {
             b"DEALLOCATE ALL" | b"DISCARD ALL" => self.registry.clear_statements(),
+            b"PREPARE" => self.registry.note_prepare(),
             b"DEALLOCATE" => {
                 if let Some(name) = deallocates {
                     self.registry.remove_statement(name.as_bytes());
@@ -485,6 +486,7 @@ impl Session {
             boundary.writes = Writes::Nothing;
         }
         let in_block = status != Status::Idle;
+        let chained = boundary.chains && !boundary.failed;
         let settings = self.transaction.settings;
         let dropped = boundary.writes == Writes::Everything
             && self
@@ -492,9 +494,10 @@ impl Session {
                 .identity()
                 .is_some_and(|identity| identity.temporary);
         self.transaction.end(status, &boundary);
-        if !in_block {
+        if !in_block || chained {
             self.registry.end_portals(boundary.segment);
-        } else {
+        }
+        if in_block {
             self.transaction.settings = settings || boundary.settings != SettingsChange::None;
         }
         self.mirror

@@ -276,11 +276,11 @@ impl Session {
     }
 
     /// Adds a reply that the server owes us.
-    pub(crate) fn push_swallowed(&mut self, expect: Expect) {
+    pub(crate) fn push_swallowed(&mut self, expect: Expect, undo: Option<Undo>) {
         self.queue.push(Slot::Server(Awaited {
             expect,
             route: Route::Swallow,
-            undo: None,
+            undo,
         }));
     }
 
@@ -300,6 +300,7 @@ impl Session {
         }
         self.stalled = false;
         self.flushed = false;
+        self.registry.settle();
     }
 
     /// The status that a ReadyForQuery of ours reports.
@@ -354,7 +355,7 @@ impl Session {
                 read_committed: Some(read_committed),
                 ..Boundary::new(self.segment.segment.saturating_sub(1))
             };
-            self.push_swallowed(Expect::Query(Default::default(), boundary));
+            self.push_swallowed(Expect::Query(Default::default(), boundary), None);
             self.transaction.block = Block::Open { read_committed };
         }
     }

@@ -46,10 +46,15 @@ impl Session {
             Lookup::Hit(entry) => {
                 self.forget_unnamed(false);
                 let status = self.status();
+                if status == backend::Status::Idle {
+                    // It ends the transaction that earlier messages have begun.
+                    self.registry.end_portals(self.segment.segment);
+                }
                 self.to_client.put_shared(entry.frames());
                 self.to_client.put(backend::ready(status));
                 Step::Done
             }
+            Lookup::Forward(_) if self.awaits_names(&prepared) => Step::Wait,
             Lookup::Forward(recording) => {
                 if let Some(step) = self.mark_for(&prepared.plan) {
                     return step;
@@ -68,7 +73,10 @@ impl Session {
         self.materialize_block();
         if prepared.plan.effects.names {
             self.materialize_names();
+            self.registry.doubt_all();
         }
+        // It ends what was begun without a Sync: none has to follow.
+        self.forwarded = false;
         self.forget_unnamed(true);
         self.note(&prepared.plan, &prepared.text);
         let boundary = self.end_segment();
@@ -163,7 +171,12 @@ impl Session {
         if let Some(answer) = self.answer.take() {
             return self.answered(answer);
         }
-        if let Err(reason) = self.may_look_up() {
+        let allowed = match protocol {
+            // It ends the transaction that earlier messages have begun.
+            Protocol::Simple if self.forwarded => Err(Reason::Pipeline),
+            Protocol::Simple | Protocol::Extended => self.may_look_up(),
+        };
+        if let Err(reason) = allowed {
             self.shared.telemetry.bypass(reason).inc();
             return Lookup::Forward(None);
         }
@@ -304,6 +317,10 @@ impl Session {
                 );
             }
             Some(Control::Savepoint) => {}
+            Some(Control::Commit { .. } | Control::Rollback { .. }) => {
+                segment.control = true;
+                segment.chains = true;
+            }
             Some(_) => segment.control = true,
             None => segment.control |= effects.commits,
         }
