@@ -5,7 +5,6 @@
 
 use std::sync::Arc;
 
-use bytes::{BufMut, BytesMut};
 use sql::Reason;
 use wire::{
     backend,
@@ -25,9 +24,6 @@ use crate::{
 
 /// A Bind longer than this, in bytes, is not looked up: its values are part of the key.
 const ARGUMENTS_MAX: usize = 64 * 1024;
-
-/// The name of a statement that the client has closed, while a portal of it is made.
-const STAND_IN: &[u8] = b"_pgmemo_portal";
 
 impl Session {
     pub(crate) fn parse(&mut self, frame: &[u8]) -> Step {
@@ -488,119 +484,6 @@ impl Session {
         Step::Forward
     }
 
-    /// The server must have this statement from here on.
-    pub(crate) fn materialize_statement(&mut self, name: &[u8]) {
-        self.materialize_block();
-        let Some(statement) = self.registry.statement_mut(name) else {
-            return;
-        };
-        if statement.on_server {
-            return;
-        }
-        statement.on_server = true;
-        let learn = (Arc::clone(&statement.prepared), statement.types.clone());
-        statement.put_parse(self.to_server.tail(), name);
-        self.registry.server_unnamed |= name.is_empty();
-        self.registry.doubt(name, self.segment.segment);
-        self.forwarded = true;
-        let undo = Undo::Absent(Name::from_slice(name));
-        self.push_swallowed(Expect::Parse(Some(learn)), Some(undo));
-    }
-
-    /// The server must have this portal from here on.
-    pub(crate) fn materialize_portal(&mut self, name: &[u8]) {
-        let Some(portal) = self.registry.portal_mut(name) else {
-            return;
-        };
-        if matches!(portal.source, Source::Server { .. }) {
-            return;
-        }
-        let server = Source::Server {
-            recording: None,
-            described: false,
-        };
-        let source = std::mem::replace(&mut portal.source, server);
-        let delivered = match &source {
-            Source::Entry { entry, sent } => rows(&entry.data(), *sent),
-            Source::Server { .. } | Source::Control => 0,
-        };
-        let (frame, types) = (portal.bind.clone(), portal.types.clone());
-        let bound = portal.statement.clone();
-        let undo = Undo::Source(Name::from_slice(name), source);
-        self.materialize_block();
-        let (Ok(bind), Some(prepared)) = (Bind::read(&frame), bound) else {
-            return;
-        };
-        let now = self.registry.statement(bind.statement);
-        if now.is_some_and(|it| it.prepared.text == prepared.text && it.types == types) {
-            self.materialize_statement(bind.statement);
-            self.to_server.put(&frame);
-            self.forwarded = true;
-            self.push_swallowed(Expect::Bind, Some(undo));
-            self.advance_portal(name, delivered);
-            return;
-        }
-        // The client has closed or replaced the statement, which is nothing to the portal.
-        let statement = Statement {
-            prepared,
-            types,
-            on_server: true,
-        };
-        let out = self.to_server.tail();
-        statement.put_parse(out, STAND_IN);
-        put_bind(out, STAND_IN, &bind);
-        frontend::put_close(out, Target::Statement, STAND_IN);
-        self.forwarded = true;
-        self.push_swallowed(Expect::Parse(None), None);
-        self.push_swallowed(Expect::Bind, Some(undo));
-        self.push_swallowed(Expect::Close, None);
-        self.advance_portal(name, delivered);
-    }
-
-    /// Lets the server pass over rows of a portal that the client has.
-    fn advance_portal(&mut self, name: &[u8], rows: i32) {
-        if rows > 0 {
-            put_execute(self.to_server.tail(), name, rows);
-            self.push_swallowed(Expect::Execute(Execution::default()), None);
-        }
-    }
-
-    /// Whether a statement that can see names has to wait: some of them have to be made, and the
-    /// server may not be in a state to make them.
-    pub(crate) fn awaits_names(&mut self, prepared: &Prepared) -> bool {
-        let waits =
-            prepared.plan.effects.names && self.queue.is_unsettled() && self.registry.has_absent();
-        if waits {
-            self.stall();
-        }
-        waits
-    }
-
-    /// A statement is about to leave that can see names: all of them must exist.
-    ///
-    /// A failed block refuses whatever comes, and would refuse to make them.
-    pub(crate) fn materialize_names(&mut self) {
-        if self.status() == backend::Status::Failed {
-            return;
-        }
-        for name in self.registry.absent_statements() {
-            self.materialize_statement(&name);
-        }
-        for name in self.registry.absent_portals() {
-            self.materialize_portal(&name);
-        }
-    }
-
-    /// The client's unnamed statement is gone, the server's is not: it must not answer for it.
-    fn close_stale_unnamed(&mut self, name: &[u8]) {
-        if name.is_empty() && std::mem::take(&mut self.registry.server_unnamed) {
-            self.materialize_block();
-            frontend::put_close(self.to_server.tail(), Target::Statement, b"");
-            self.forwarded = true;
-            self.push_swallowed(Expect::Close, None);
-        }
-    }
-
     /// Counts a read that is not looked up because of the size of its arguments.
     pub(crate) fn count_bypass(&self, reason: Reason, statement: &[u8]) {
         let is_read = self
@@ -624,40 +507,6 @@ fn is_plain_control(prepared: &Prepared) -> bool {
                 | Control::Rollback { chain: false }
         )
     )
-}
-
-/// Appends a Bind that is like another but for the name of the statement.
-fn put_bind(out: &mut BytesMut, statement: &[u8], bind: &Bind<'_>) {
-    let length = 4 + bind.portal.len() + 1 + statement.len() + 1 + bind.arguments.len();
-    out.put_u8(frontend::tag::BIND);
-    out.put_u32(u32::try_from(length).unwrap_or(u32::MAX));
-    for name in [bind.portal, statement] {
-        out.put_slice(name);
-        out.put_u8(0);
-    }
-    out.put_slice(bind.arguments);
-}
-
-/// Appends an Execute.
-fn put_execute(out: &mut BytesMut, portal: &[u8], rows: i32) {
-    let length = 4 + portal.len() + 1 + 4;
-    out.put_u8(frontend::tag::EXECUTE);
-    out.put_u32(u32::try_from(length).unwrap_or(u32::MAX));
-    out.put_slice(portal);
-    out.put_u8(0);
-    out.put_i32(rows);
-}
-
-/// How many frames lie in the first `bytes` of `frames`.
-fn rows(frames: &[u8], bytes: usize) -> i32 {
-    let (mut at, mut rows) = (0, 0);
-    while at < bytes
-        && let Ok(Some(header)) = wire::header(frames.get(at..).unwrap_or_default())
-    {
-        at += header.total;
-        rows += 1;
-    }
-    rows
 }
 
 /// The frames that an Execute with a row limit delivers from a recorded reply (0: no limit).

@@ -10,6 +10,7 @@ mod client;
 mod extended;
 mod identity;
 mod knowledge;
+mod materialize;
 mod mirror;
 mod output;
 mod prepared;
