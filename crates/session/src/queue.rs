@@ -431,3 +431,6 @@ fn controls(slot: &Slot) -> bool {
         Slot::Local(..) | Slot::Ready | Slot::CopyEnd => false,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,307 @@
+#![expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "each test is about some kinds of slots"
+)]
+
+use proptest::{collection::vec, prelude::*};
+
+use super::*;
+use crate::registry::Name;
+
+/// What happens to a queue.
+#[derive(Clone, Copy, Debug)]
+enum Event {
+    /// A part of the extended protocol is sent on.
+    Part,
+    /// A reply of ours that the server may yet skip, or not.
+    Local(bool),
+    /// The end of a segment; whether it may begin or end a block.
+    Sync(bool),
+    /// A simple query; the same.
+    Query(bool),
+    /// The end of a segment that the server never saw.
+    Ready,
+    /// The end of copy data.
+    CopyEnd,
+    /// The server answers the first slot.
+    Answer,
+    /// The server answers it with an error.
+    Error,
+    /// The server answers it with CopyInResponse.
+    CopyIn,
+}
+
+fn event() -> impl Strategy<Value = Event> {
+    prop_oneof![
+        4 => Just(Event::Part),
+        3 => any::<bool>().prop_map(Event::Local),
+        3 => any::<bool>().prop_map(Event::Sync),
+        2 => any::<bool>().prop_map(Event::Query),
+        1 => Just(Event::Ready),
+        1 => Just(Event::CopyEnd),
+        8 => Just(Event::Answer),
+        2 => Just(Event::Error),
+        1 => Just(Event::CopyIn),
+    ]
+}
+
+/// A slot as the test knows it: its number, and what it is.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+struct Known(u64, Kind);
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Kind {
+    Part,
+    Local { undo: bool },
+    Sync { control: bool, ticket: u64 },
+    Query { control: bool, ticket: u64 },
+    Ready,
+    CopyEnd,
+}
+
+fn slot(Known(number, kind): Known) -> Slot {
+    let name = Name::from_slice(&number.to_be_bytes());
+    let boundary = |control, ticket| Boundary {
+        control,
+        ticket: Some(ticket),
+        ..Boundary::new(number)
+    };
+    let server = |expect, undo| {
+        Slot::Server(Awaited {
+            expect,
+            route: Route::Relay,
+            undo,
+        })
+    };
+    match kind {
+        Kind::Part => server(Expect::Bind, Some(Undo::Absent(name))),
+        Kind::Local { undo } => {
+            let frame = Bytes::copy_from_slice(&number.to_be_bytes());
+            Slot::Local(frame, undo.then_some(Undo::Absent(name)))
+        }
+        Kind::Sync { control, ticket } => server(Expect::Sync(boundary(control, ticket)), None),
+        Kind::Query { control, ticket } => {
+            let boundary = boundary(control, ticket);
+            server(Expect::Query(Execution::default(), boundary), None)
+        }
+        Kind::Ready => Slot::Ready,
+        Kind::CopyEnd => Slot::CopyEnd,
+    }
+}
+
+/// The number a slot was given, where it can be told.
+fn number(slot: &Slot) -> Option<u64> {
+    let of_name = |undo: &Undo| match undo {
+        Undo::Absent(name) => name[..].try_into().ok().map(u64::from_be_bytes),
+        Undo::Statement(..) | Undo::Portal(..) | Undo::Source(..) => None,
+    };
+    match slot {
+        Slot::Server(Awaited { expect, undo, .. }) => match boundary(expect) {
+            Some(boundary) => Some(boundary.segment),
+            None => undo.as_ref().and_then(of_name),
+        },
+        Slot::Local(frame, _) => frame[..].try_into().ok().map(u64::from_be_bytes),
+        Slot::Ready | Slot::CopyEnd => None,
+    }
+}
+
+/// A queue, and what must be in it.
+#[derive(Default)]
+struct Pair {
+    queue: Queue,
+    known: VecDeque<Known>,
+    next: u64,
+}
+
+impl Pair {
+    fn push(&mut self, kind: Kind) {
+        let known = Known(self.next, kind);
+        self.next += 1;
+        self.known.push_back(known);
+        self.queue.push(slot(known));
+    }
+
+    /// The first slot leaves, and it is the one that was asked for first.
+    fn pop(&mut self) {
+        let (slot, known) = (self.queue.pop().unwrap(), self.known.pop_front().unwrap());
+        if let Some(number) = number(&slot) {
+            assert_eq!(number, known.0, "another slot was due");
+        }
+    }
+
+    /// What is ready leaves.
+    fn emit(&mut self) {
+        while let Some(Slot::Local(..) | Slot::Ready | Slot::CopyEnd) = self.queue.front_mut() {
+            self.pop();
+        }
+    }
+
+    fn happen(&mut self, event: Event) {
+        let ticket = self.next;
+        match event {
+            Event::Part => self.push(Kind::Part),
+            Event::Local(undo) => self.push(Kind::Local { undo }),
+            Event::Sync(control) => self.push(Kind::Sync { control, ticket }),
+            Event::Query(control) => self.push(Kind::Query { control, ticket }),
+            Event::Ready => self.push(Kind::Ready),
+            Event::CopyEnd => self.push(Kind::CopyEnd),
+            Event::Answer if self.known.is_empty() => {}
+            Event::Answer => self.pop(),
+            Event::Error => self.fail(),
+            Event::CopyIn => self.copy_in(),
+        }
+        self.emit();
+    }
+
+    /// An error in answer to a part drops all up to the next Sync, and puts back what was changed.
+    fn fail(&mut self) {
+        if !matches!(self.known.front(), Some(Known(_, Kind::Part))) {
+            return;
+        }
+        let sync = |known: &Known| matches!(known.1, Kind::Sync { .. });
+        let end = self.known.iter().position(sync);
+        let dropped: Vec<Known> = self
+            .known
+            .drain(..end.unwrap_or(self.known.len()))
+            .collect();
+        let skipped = self.queue.fail_segment();
+        assert_eq!(skipped.reached, end.is_some());
+        let put_back: Vec<u64> = dropped
+            .iter()
+            .rev()
+            .filter(|known| matches!(known.1, Kind::Part | Kind::Local { undo: true }))
+            .map(|known| known.0)
+            .collect();
+        let undone: Vec<u64> = skipped
+            .undos
+            .iter()
+            .filter_map(|undo| match undo {
+                Undo::Absent(name) => name[..].try_into().ok().map(u64::from_be_bytes),
+                Undo::Statement(..) | Undo::Portal(..) | Undo::Source(..) => None,
+            })
+            .collect();
+        assert_eq!(undone, put_back, "undone in another order");
+        let queries: Vec<_> = dropped.iter().filter_map(Known::query).collect();
+        let heir = match end {
+            Some(_) => {
+                let boundary = self.queue.boundary_mut().expect("a Sync is first");
+                assert!(boundary.failed);
+                self.inherit(&queries);
+                self.queue.boundary_mut()
+            }
+            None => None,
+        };
+        let heir = heir.map(|it| &*it).or(skipped.boundary.as_ref());
+        let ticket = heir.and_then(|boundary| boundary.ticket);
+        let last = queries.iter().map(|(_, ticket)| *ticket).max();
+        assert!(
+            last <= ticket,
+            "the mark of a skipped query would never end"
+        );
+    }
+
+    /// The first Sync stands for these queries, too.
+    fn inherit(&mut self, queries: &[(bool, u64)]) {
+        if let Some(Known(_, Kind::Sync { control, ticket })) = self.known.front_mut() {
+            *control |= queries.iter().any(|(control, _)| *control);
+            let last = queries.iter().map(|(_, ticket)| *ticket).max();
+            *ticket = (*ticket).max(last.unwrap_or(0));
+        }
+    }
+
+    /// While copying in, the server ignores each Sync before the data's end.
+    fn copy_in(&mut self) {
+        let first = self.known.front().map(|known| known.1);
+        if !matches!(first, Some(Kind::Part | Kind::Query { .. })) {
+            return;
+        }
+        let end = |known: &Known| known.1 == Kind::CopyEnd;
+        let end = self.known.iter().position(end).unwrap_or(self.known.len());
+        let mut ignored: Vec<(bool, u64)> = Vec::new();
+        let mut index = 0;
+        self.known.retain(|known| {
+            let inside = index > 0 && index < end;
+            index += 1;
+            match known.1 {
+                Kind::Sync { control, ticket } if inside => {
+                    ignored.push((control, ticket));
+                    false
+                }
+                Kind::Ready => !inside,
+                _ => true,
+            }
+        });
+        let left = self.queue.ignore_syncs();
+        let after = self.known.iter().position(|known| known.1 == Kind::CopyEnd);
+        let heir = self
+            .known
+            .iter_mut()
+            .skip(after.unwrap_or(usize::MAX))
+            .find_map(|known| match &mut known.1 {
+                Kind::Sync { control, ticket } => Some((control, ticket)),
+                _ => None,
+            });
+        let last = ignored.iter().map(|(_, ticket)| *ticket).max();
+        match heir {
+            Some((control, ticket)) => {
+                assert!(left.is_none());
+                *control |= ignored.iter().any(|(control, _)| *control);
+                *ticket = (*ticket).max(last.unwrap_or(0));
+            }
+            None => assert_eq!(left.and_then(|boundary| boundary.ticket), last),
+        }
+    }
+
+    fn check(&self) {
+        assert_eq!(self.queue.len(), self.known.len());
+        for (slot, known) in self.queue.slots.iter().zip(&self.known) {
+            assert!(number(slot).is_none_or(|number| number == known.0));
+        }
+        let ends: Vec<_> = self.known.iter().filter_map(Known::end).collect();
+        let found: Vec<_> = self
+            .queue
+            .boundaries()
+            .map(|it| (it.control, it.ticket.unwrap_or(0)))
+            .collect();
+        assert_eq!(found, ends);
+        let controls = ends.iter().any(|(control, _)| *control);
+        assert_eq!(self.queue.has_control(), controls);
+        assert_eq!(self.queue.is_unsettled(), !ends.is_empty());
+    }
+}
+
+impl Known {
+    fn query(&self) -> Option<(bool, u64)> {
+        match self.1 {
+            Kind::Query { control, ticket } => Some((control, ticket)),
+            _ => None,
+        }
+    }
+
+    fn end(&self) -> Option<(bool, u64)> {
+        match self.1 {
+            Kind::Sync { control, ticket } | Kind::Query { control, ticket } => {
+                Some((control, ticket))
+            }
+            _ => None,
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn replies_leave_in_the_order_in_which_they_were_asked_for(events in vec(event(), 0..60)) {
+        let mut pair = Pair::default();
+        for event in events {
+            pair.happen(event);
+            pair.check();
+        }
+        while !pair.known.is_empty() {
+            pair.pop();
+            pair.check();
+        }
+        assert!(!pair.queue.has_control() && !pair.queue.is_unsettled());
+    }
+}
