@@ -327,27 +327,22 @@ pub(super) fn script() -> impl Strategy<Value = Script> {
     vec(burst(), 1..8).prop_map(|bursts| Script(without_ghosts(bursts)))
 }
 
-/// Leaves out uses of an unnamed portal after a simple query. The query drops it, unless it fails
-/// too early; we do not tell that from other failures, and nobody depends on it.
+/// Leaves out uses of an unnamed portal of an earlier segment. A simple query or a Bind drops it,
+/// unless they fail too early; we do not tell that from other failures, and nobody depends on it.
 fn without_ghosts(mut bursts: Vec<Vec<Message>>) -> Vec<Vec<Message>> {
-    let (mut queried, mut dropped) = (false, false);
     for burst in &mut bursts {
-        dropped |= queried;
+        let mut bound = false;
         burst.retain(|message| match message {
-            Message::Query(_) => {
-                (queried, dropped) = (true, true);
-                true
-            }
-            Message::Sync => {
-                dropped |= queried;
+            Message::Query(_) | Message::Sync => {
+                bound = false;
                 true
             }
             Message::Bind { portal, .. } if portal.is_empty() => {
-                dropped = false;
+                bound = true;
                 true
             }
             Message::DescribePortal(portal) | Message::Execute { portal, .. } => {
-                !(dropped && portal.is_empty())
+                bound || !portal.is_empty()
             }
             _ => true,
         });
