@@ -180,7 +180,8 @@ impl Session {
             self.push_server(Expect::Sync(boundary), None);
             return Step::Forward;
         }
-        if self.status() == wire::backend::Status::Idle {
+        // While replies are owed, a block may have begun; none of its portals is ours.
+        if self.status() == wire::backend::Status::Idle && !self.queue.is_unsettled() {
             self.registry.end_portals(number);
         }
         if self.queue.is_empty() {
