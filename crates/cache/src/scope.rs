@@ -15,6 +15,18 @@ pub enum Scope {
     Relation(DatabaseId, RelationId),
 }
 
+impl Scope {
+    /// The database it belongs to.
+    pub const fn database(self) -> DatabaseId {
+        match self {
+            Self::Epoch(database) | Self::Relation(database, _) => database,
+        }
+    }
+}
+
+/// The scopes that a reply depends on besides the epoch of its database, sorted.
+pub type Scopes = SmallVec<[Scope; 3]>;
+
 /// An opaque random token that a scope has between two changes. Never repeated, never ordered.
 #[derive(Clone, Copy, Eq, Hash, PartialEq)]
 pub struct Version([u8; 16]);
@@ -44,7 +56,7 @@ impl fmt::Debug for Version {
 pub struct Stamp(SmallVec<[Version; 3]>);
 
 impl Stamp {
-    /// The versions of the epoch and of each relation of a question, in its order.
+    /// The versions of the epoch and of each scope of a question, in its order.
     pub fn new(versions: impl IntoIterator<Item = Version>) -> Self {
         Self(versions.into_iter().collect())
     }

@@ -203,7 +203,7 @@ impl Client {
             self.place.store().fill(Fill {
                 key: record.question.key,
                 database: record.question.knowledge.database,
-                relations: record.question.relations().into(),
+                scopes: record.question.scopes,
                 stamp: record.stamp,
                 entry: record.entry,
                 ttl: record.question.ttl,

@@ -170,7 +170,7 @@ impl Place {
             key: &question.key,
             database: question.knowledge.database,
             epoch: question.knowledge.epoch,
-            relations: question.relations(),
+            scopes: &question.scopes,
             ttl: question.ttl,
         };
         let found = self.services.store.look_up(&asked).await;
@@ -205,10 +205,7 @@ impl Place {
             Writes::Nothing => None,
             Writes::Relations(relations) => {
                 telemetry.table_bumps.add(relations.len() as u64);
-                let scopes: Vec<_> = relations
-                    .iter()
-                    .map(|&id| Scope::Relation(identity, id))
-                    .collect();
+                let scopes = session::written(writes, identity);
                 let mark = self.services.store.mark(&scopes).await;
                 let told = Told {
                     store: self.services.store.clone(),

@@ -3,8 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use bytes::{Bytes, BytesMut};
-use cache::{CacheKey, Digest, Entry, Stamp};
-use catalog::RelationId;
+use cache::{CacheKey, Digest, Entry, Scopes, Stamp};
 use sql::{Reason, Writes};
 use wire::{
     FrameError, HEADER,
@@ -51,16 +50,10 @@ pub struct Question {
     pub key: CacheKey,
     /// What the statement was planned under.
     pub knowledge: Arc<Knowledge>,
-    pub(crate) statement: Arc<Prepared>,
+    /// What the reply depends on besides the epoch, sorted.
+    pub scopes: Scopes,
     /// How long a reply may be served.
     pub ttl: Duration,
-}
-
-impl Question {
-    /// The relations that the reply depends on, sorted.
-    pub fn relations(&self) -> &[RelationId] {
-        self.statement.plan.read.as_deref().unwrap_or_default()
-    }
 }
 
 /// What the store said, or did.

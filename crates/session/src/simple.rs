@@ -12,6 +12,7 @@ use crate::{
     prepared::Prepared,
     queue::{Boundary, Description, Execution, Expect, Judged, SettingsChange},
     recorder::Recording,
+    scopes,
     session::{Answer, Need, Question, Session},
     transaction::Block,
 };
@@ -196,11 +197,10 @@ impl Session {
         }
         let (key, buffer) = key.into_key();
         self.key_buffer = buffer;
-        let (knowledge, statement) = (Arc::clone(knowledge), Arc::clone(prepared));
         self.question = Some(Question {
             key,
-            knowledge,
-            statement,
+            knowledge: Arc::clone(knowledge),
+            scopes: scopes::read(&prepared.plan, knowledge.database),
             ttl,
         });
         Lookup::Ask(Need::LookUp)

@@ -15,7 +15,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use cache::{CacheKey, DigestBuilder, Entry, Version};
+use cache::{CacheKey, DigestBuilder, Entry, Scope, Version};
 use catalog::{DatabaseId, RelationId, SystemId};
 use pgmemo_store::{Fill, Found, Limits, Question, RedisSettings, Store};
 
@@ -23,7 +23,10 @@ const DATABASE: DatabaseId = DatabaseId {
     system: SystemId(1),
     oid: 5,
 };
-const RELATIONS: [RelationId; 2] = [RelationId::from_oid(1), RelationId::from_oid(2)];
+const SCOPES: [Scope; 2] = [
+    Scope::Relation(DATABASE, RelationId::from_oid(1)),
+    Scope::Relation(DATABASE, RelationId::from_oid(2)),
+];
 const TTL: Duration = Duration::from_secs(600);
 const LIMITS: Limits = Limits {
     bytes_max: 1 << 28,
@@ -94,7 +97,7 @@ const fn question(key: &CacheKey, epoch: Version) -> Question<'_> {
         key,
         database: DATABASE,
         epoch,
-        relations: &RELATIONS,
+        scopes: &SCOPES,
         ttl: TTL,
     }
 }
@@ -114,7 +117,7 @@ async fn warm(store: &Store, bytes: usize) -> Version {
                 Found::Miss(stamp) => store.fill(Fill {
                     key,
                     database: DATABASE,
-                    relations: RELATIONS.into(),
+                    scopes: SCOPES.as_slice().into(),
                     stamp,
                     entry: Entry::new(vec![b'x'; bytes].into(), 0, 0, 1).unwrap(),
                     ttl: TTL,

@@ -13,8 +13,8 @@ mod status;
 
 use std::{sync::Arc, time::Duration};
 
-use cache::{CacheKey, Entry, Scope, Stamp, Version};
-use catalog::{DatabaseId, RelationId};
+use cache::{CacheKey, Entry, Scope, Scopes, Stamp, Version};
+use catalog::DatabaseId;
 
 pub use limits::Limits;
 pub use memory::Memory;
@@ -30,8 +30,8 @@ pub struct Question<'a> {
     pub database: DatabaseId,
     /// The epoch under which the asking session's catalog snapshot was read.
     pub epoch: Version,
-    /// The relations the reply depends on, sorted.
-    pub relations: &'a [RelationId],
+    /// What the reply depends on besides the epoch, sorted.
+    pub scopes: &'a [Scope],
     /// How old the reply may be by the rules of today, whatever it was recorded under.
     pub ttl: Duration,
 }
@@ -58,8 +58,8 @@ pub struct Fill {
     pub key: CacheKey,
     /// The database that answered.
     pub database: DatabaseId,
-    /// The relations it depends on, in the order of the stamp.
-    pub relations: Box<[RelationId]>,
+    /// What it depends on besides the epoch, in the order of the stamp.
+    pub scopes: Scopes,
     /// What [`Found::Miss`] gave before the query left.
     pub stamp: Stamp,
     /// The frames.

@@ -19,7 +19,7 @@ use std::{
 };
 
 use cache::{CacheKey, Entry, Scope, Stamp, Version};
-use catalog::{DatabaseId, RelationId};
+use catalog::DatabaseId;
 use quick_cache::{Lifecycle, OptionsBuilder, Weighter, sync::Cache};
 use smallvec::SmallVec;
 
@@ -44,7 +44,7 @@ struct Record {
     entry: Entry,
     recorded: Instant,
     ttl: Duration,
-    /// The epoch first, then the relations in the order of the question.
+    /// The epoch first, then the scopes in the order of the question.
     stamp: Cited,
 }
 
@@ -96,20 +96,19 @@ impl Memory {
     /// Whether a record may be served for a question: young enough, about the same scopes, and
     /// each of them as it was.
     fn answers(&self, record: &Record, question: &Question<'_>, now: Instant) -> bool {
-        let Some(((epoch, seen), relations)) = record.stamp.split_first() else {
+        let Some(((epoch, seen), cells)) = record.stamp.split_first() else {
             return false;
         };
         now.saturating_duration_since(record.recorded) < record.ttl.min(question.ttl)
             && epoch.scope() == Scope::Epoch(question.database)
             && epoch.current() == Some(*seen)
             && self.tokens.version(*seen) == question.epoch
-            && relations.len() == question.relations.len()
-            && relations
+            && cells.len() == question.scopes.len()
+            && cells
                 .iter()
-                .zip(question.relations)
-                .all(|((cell, seen), &relation)| {
-                    cell.scope() == Scope::Relation(question.database, relation)
-                        && cell.current() == Some(*seen)
+                .zip(question.scopes)
+                .all(|((cell, seen), &scope)| {
+                    cell.scope() == scope && cell.current() == Some(*seen)
                 })
     }
 
@@ -124,10 +123,7 @@ impl Memory {
         if epoch != question.epoch {
             return Found::Outdated;
         }
-        let versions = question
-            .relations
-            .iter()
-            .map(|&relation| self.version(Scope::Relation(question.database, relation)));
+        let versions = question.scopes.iter().map(|&scope| self.version(scope));
         match std::iter::once(Some(epoch))
             .chain(versions)
             .collect::<Option<SmallVec<[_; 3]>>>()
@@ -167,7 +163,7 @@ impl Memory {
         let Fill {
             key,
             database,
-            relations,
+            scopes,
             stamp,
             entry,
             ttl,
@@ -178,7 +174,7 @@ impl Memory {
         {
             return self.troubles.add(Trouble::TooLarge);
         }
-        let Some(stamp) = self.cells_of(database, &relations, &stamp) else {
+        let Some(stamp) = self.cells_of(database, &scopes, &stamp) else {
             return self.troubles.add(Trouble::Outrun);
         };
         let ttl = self.limits.ttl_jitter(ttl, self.tokens.random());
@@ -194,21 +190,12 @@ impl Memory {
     }
 
     /// The cells of a stamp, if it holds. It may cease to hold at once: lookups ask again.
-    fn cells_of(
-        &self,
-        database: DatabaseId,
-        relations: &[RelationId],
-        stamp: &Stamp,
-    ) -> Option<Cited> {
-        let scopes = std::iter::once(Scope::Epoch(database)).chain(
-            relations
-                .iter()
-                .map(|&relation| Scope::Relation(database, relation)),
-        );
-        if stamp.versions().len() != relations.len() + 1 {
+    fn cells_of(&self, database: DatabaseId, scopes: &[Scope], stamp: &Stamp) -> Option<Cited> {
+        if stamp.versions().len() != scopes.len() + 1 {
             return None;
         }
-        scopes
+        std::iter::once(Scope::Epoch(database))
+            .chain(scopes.iter().copied())
             .zip(stamp.versions())
             .map(|(scope, &version)| {
                 let seen = self.tokens.token(version)?;

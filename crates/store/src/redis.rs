@@ -177,13 +177,13 @@ impl Redis {
         database: &Database,
         question: &Question<'_>,
     ) -> Result<Found, Trouble> {
-        let relations = question.relations;
+        let scopes = question.scopes;
         let mut reading = self
             .shared
-            .read(by, database, relations, Some(question.key))
+            .read(by, database, scopes, Some(question.key))
             .await?;
         if reading.versions.contains(&Seen::Missing) {
-            let scopes: Vec<_> = database.scopes(relations).collect();
+            let scopes: Vec<_> = database.scopes(scopes).collect();
             reading.versions = self.shared.look(by, Patience::Client, &scopes).await?;
             reading.reply = None;
         }
@@ -191,7 +191,7 @@ impl Redis {
             return Ok(Found::InFlight);
         }
         let Some(stamp) = stamp(reading.generation, &reading.versions) else {
-            self.shared.suspect(database.scopes(relations));
+            self.shared.suspect(database.scopes(scopes));
             return Ok(Found::InFlight);
         };
         if stamp.versions().first() != Some(&question.epoch) {
@@ -261,7 +261,7 @@ impl Redis {
         let Fill {
             key,
             database,
-            relations: _,
+            scopes: _,
             stamp,
             entry,
             ttl,

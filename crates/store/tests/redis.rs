@@ -94,7 +94,7 @@ async fn within(bound: Duration, happened: &mut impl AsyncFnMut() -> bool) {
 struct Reader<'a> {
     store: &'a Store,
     key: CacheKey,
-    relations: [RelationId; 1],
+    scopes: [Scope; 1],
 }
 
 impl<'a> Reader<'a> {
@@ -102,7 +102,7 @@ impl<'a> Reader<'a> {
         Self {
             store,
             key: key(n),
-            relations: [RelationId::from_oid(1)],
+            scopes: [scope(1)],
         }
     }
 
@@ -110,12 +110,12 @@ impl<'a> Reader<'a> {
         let Some(epoch) = self.store.epoch(DATABASE).await else {
             return Found::Unavailable;
         };
-        let (key, relations) = (&self.key, &self.relations);
+        let (key, scopes) = (&self.key, &self.scopes);
         let question = Question {
             key,
             database: DATABASE,
             epoch,
-            relations,
+            scopes,
             ttl,
         };
         self.store.look_up(&question).await
@@ -141,7 +141,7 @@ impl<'a> Reader<'a> {
         self.store.fill(Fill {
             key: self.key,
             database: DATABASE,
-            relations: self.relations.into(),
+            scopes: self.scopes.as_slice().into(),
             stamp,
             entry: entry(text),
             ttl: TTL,
@@ -232,12 +232,12 @@ async fn the_epoch_stands_for_everything() {
     assert_eq!(store.epoch(DATABASE).await, None);
     mark.bump().await;
     assert!(matches!(reader.look_up().await, Found::Miss(_)));
-    let (key, relations) = (&reader.key, &reader.relations);
+    let (key, scopes) = (&reader.key, &reader.scopes);
     let question = Question {
         key,
         database: DATABASE,
         epoch: before,
-        relations,
+        scopes,
         ttl: TTL,
     };
     assert!(matches!(store.look_up(&question).await, Found::Outdated));
@@ -367,12 +367,12 @@ async fn no_moment_of_a_restart_serves_anything_old() {
         for _ in 0..4 {
             let (store, end) = (store.clone(), end.clone());
             sessions.spawn(async move {
-                let (key, relations) = (&key(round), &[RelationId::from_oid(1)]);
+                let (key, scopes) = (&key(round), &[scope(1)]);
                 let question = Question {
                     key,
                     database: DATABASE,
                     epoch,
-                    relations,
+                    scopes,
                     ttl: TTL,
                 };
                 while !end.is_cancelled() {
@@ -457,7 +457,7 @@ async fn nobody_waits_for_a_server_that_hangs() {
         key: &reader.key,
         database: DATABASE,
         epoch: store.epoch(DATABASE).await.unwrap(),
-        relations: &reader.relations,
+        scopes: &reader.scopes,
         ttl: TTL,
     };
     server.cli(&["CLIENT", "PAUSE", "2500", "ALL"]);

@@ -8,7 +8,7 @@ use std::{
 
 use bytes::BytesMut;
 use cache::{CacheKey, DigestBuilder, Entry, Scope, Stamp, Version};
-use session::{Answer, Knowledge, Limits, Login, Need, Outcome, Output, Question, Session, Shared};
+use session::{Answer, Knowledge, Limits, Login, Need, Outcome, Output, Session, Shared};
 use sql::{Reason, Writes};
 
 use crate::{
@@ -191,18 +191,12 @@ impl Shell {
     }
 
     fn look_up(&mut self) -> Answer {
-        let Some(Question { key, knowledge, .. }) = self.session.question() else {
+        let Some(question) = self.session.question() else {
             panic!("a look-up without a question");
         };
-        let (key, epoch) = (*key, knowledge.epoch);
-        let relations = self.session.question().map(Question::relations);
+        let (key, epoch) = (question.key, question.knowledge.epoch);
         let scopes: Vec<Scope> = std::iter::once(EPOCH)
-            .chain(
-                relations
-                    .unwrap_or_default()
-                    .iter()
-                    .map(|&id| Scope::Relation(DATABASE, id)),
-            )
+            .chain(question.scopes.iter().copied())
             .collect();
         if self.version(EPOCH) != epoch {
             self.session.know(None);
@@ -227,9 +221,9 @@ impl Shell {
             match mark.writes {
                 // It was told from definitions that are not those of now.
                 Writes::Relations(_) if mark.planned != Some(epoch) => self.redefine(),
-                Writes::Relations(relations) => {
-                    for id in relations {
-                        self.bump(Scope::Relation(DATABASE, id));
+                Writes::Relations(_) => {
+                    for scope in session::written(&mark.writes, DATABASE) {
+                        self.bump(scope);
                     }
                 }
                 Writes::Everything => self.redefine(),
@@ -259,9 +253,9 @@ impl Mark {
     fn covers(&self, scopes: &[Scope]) -> bool {
         match &self.writes {
             Writes::Nothing => false,
-            Writes::Relations(relations) => relations
+            Writes::Relations(_) => session::written(&self.writes, DATABASE)
                 .iter()
-                .any(|&id| scopes.contains(&Scope::Relation(DATABASE, id))),
+                .any(|scope| scopes.contains(scope)),
             Writes::Everything => true,
         }
     }

@@ -144,11 +144,9 @@ impl World {
 
     fn look_up(&mut self, session: &Session) -> Answer {
         let question = session.question().expect("a question");
-        let relations = question.relations().iter();
-        let scopes: Vec<_> = relations.map(|&id| Scope::Relation(DATABASE, id)).collect();
-        let answer = self.find(question, &scopes);
+        let answer = self.find(question, &question.scopes);
         self.note(|| {
-            let names = self.names(&scopes);
+            let names = self.names(&question.scopes);
             match &answer {
                 Answer::Hit(_) => format!("look up {names}: hit"),
                 Answer::Miss(_) => format!("look up {names}: miss"),
@@ -180,14 +178,7 @@ impl World {
     }
 
     fn mark(&mut self, writes: &Writes) -> Vec<Scope> {
-        let scopes: Vec<Scope> = match writes {
-            Writes::Nothing => Vec::new(),
-            Writes::Relations(ids) => {
-                let scopes = ids.iter().map(|&id| Scope::Relation(DATABASE, id));
-                scopes.collect()
-            }
-            Writes::Everything => vec![Scope::Epoch(DATABASE)],
-        };
+        let scopes = crate::written(writes, DATABASE);
         for &scope in &scopes {
             *self.store.marks.entry(scope).or_default() += 1;
         }
@@ -205,12 +196,7 @@ impl World {
     }
 
     fn keep(&mut self, record: crate::Record) {
-        let names = || {
-            let relations = record.question.relations().iter();
-            let scopes: Vec<_> = relations.map(|&id| Scope::Relation(DATABASE, id)).collect();
-            self.names(&scopes)
-        };
-        self.note(|| format!("record {}", names()));
+        self.note(|| format!("record {}", self.names(&record.question.scopes)));
         let kept = (record.stamp, record.entry);
         self.store.entries.insert(record.question.key, kept);
     }

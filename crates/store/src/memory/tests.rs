@@ -1,6 +1,7 @@
 use super::*;
 
-use catalog::SystemId;
+use cache::Scopes;
+use catalog::{RelationId, SystemId};
 use proptest::prelude::*;
 
 const DATABASE: DatabaseId = DatabaseId {
@@ -23,8 +24,8 @@ fn key(n: u64) -> CacheKey {
     fields.into_key().0
 }
 
-fn relations(oids: &[u32]) -> Box<[RelationId]> {
-    oids.iter().map(|&oid| RelationId::from_oid(oid)).collect()
+fn scopes(oids: &[u32]) -> Scopes {
+    oids.iter().map(|&oid| scope(oid)).collect()
 }
 
 fn scope(oid: u32) -> Scope {
@@ -39,7 +40,7 @@ fn entry(bytes: usize) -> Entry {
 struct Reader<'a> {
     memory: &'a Memory,
     key: CacheKey,
-    relations: Box<[RelationId]>,
+    scopes: Scopes,
     start: Instant,
 }
 
@@ -48,7 +49,7 @@ impl<'a> Reader<'a> {
         Self {
             memory,
             key: key(n),
-            relations: relations(oids),
+            scopes: scopes(oids),
             start: Instant::now(),
         }
     }
@@ -61,7 +62,7 @@ impl<'a> Reader<'a> {
             key: &self.key,
             database: DATABASE,
             epoch,
-            relations: &self.relations,
+            scopes: &self.scopes,
             ttl,
         };
         self.memory.look_up_at(&question, self.start + after)
@@ -84,11 +85,11 @@ impl<'a> Reader<'a> {
     }
 
     fn fill_bytes(&self, stamp: Stamp, bytes: usize) {
-        let (key, relations) = (self.key, self.relations.clone());
+        let (key, scopes) = (self.key, self.scopes.clone());
         let fill = Fill {
             key,
             database: DATABASE,
-            relations,
+            scopes,
             stamp,
             entry: entry(bytes),
             ttl: TTL,
@@ -162,7 +163,7 @@ fn the_epoch_stands_for_everything() {
         key: &reader.key,
         database: DATABASE,
         epoch: before,
-        relations: &reader.relations,
+        scopes: &reader.scopes,
         ttl: TTL,
     };
     assert!(matches!(memory.look_up(&question), Found::Outdated));
@@ -351,7 +352,7 @@ proptest! {
                     let (n, stamp, entry) = queries.remove(i % queries.len());
                     let oids = reads_of(n).map(|index| u32::try_from(index).unwrap());
                     memory.fill(Fill {
-                        key: key(n as u64), database: DATABASE, relations: relations(&oids),
+                        key: key(n as u64), database: DATABASE, scopes: scopes(&oids),
                         stamp, entry, ttl: TTL,
                     });
                 }

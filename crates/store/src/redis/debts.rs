@@ -10,7 +10,6 @@ use std::{
     },
 };
 
-use cache::Scope;
 use catalog::DatabaseId;
 
 use super::{hold::Scopes, names::Token};
@@ -77,9 +76,9 @@ impl Debts {
             });
             return;
         }
-        for &(Scope::Epoch(database) | Scope::Relation(database, _)) in scopes.iter() {
+        for scope in scopes.iter() {
             owed.rotations
-                .entry(database)
+                .entry(scope.database())
                 .or_insert_with(|| self.fence());
         }
     }
@@ -115,6 +114,7 @@ const BUMPS_MAX: usize = 256;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use cache::Scope;
     use catalog::{RelationId, SystemId};
 
     #[test]

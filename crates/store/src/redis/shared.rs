@@ -12,7 +12,7 @@ use std::{
 use arc_swap::{ArcSwap, ArcSwapOption};
 use bytes::Bytes;
 use cache::{CacheKey, Scope};
-use catalog::{DatabaseId, RelationId};
+use catalog::DatabaseId;
 use fred::types::Value;
 use tokio::sync::Notify;
 
@@ -102,10 +102,9 @@ impl Database {
         }
     }
 
-    /// The epoch and relations.
-    pub(super) fn scopes(&self, relations: &[RelationId]) -> impl Iterator<Item = Scope> {
-        let of = |&relation| Scope::Relation(self.id, relation);
-        std::iter::once(Scope::Epoch(self.id)).chain(relations.iter().map(of))
+    /// The epoch, then others.
+    pub(super) fn scopes(&self, others: &[Scope]) -> impl Iterator<Item = Scope> {
+        std::iter::once(Scope::Epoch(self.id)).chain(others.iter().copied())
     }
 }
 
@@ -114,7 +113,7 @@ impl Database {
 pub(super) struct Reading {
     /// Stands for the server's term: combined with the epoch, it ends all stamps at once.
     pub(super) generation: Token,
-    /// The epoch first, then the relations that were asked for.
+    /// The epoch first, then the scopes that were asked for.
     pub(super) versions: Vec<Seen>,
     pub(super) reply: Option<Bytes>,
 }
@@ -189,7 +188,7 @@ impl Shared {
         &self,
         (line, trust): By<'_>,
         database: &Database,
-        relations: &[RelationId],
+        scopes: &[Scope],
         key: Option<&CacheKey>,
     ) -> Result<Reading, Trouble> {
         if !database.is_claimed(trust) {
@@ -198,7 +197,7 @@ impl Shared {
         }
         let keys = &database.keys;
         let mut words: Vec<_> = database
-            .scopes(relations)
+            .scopes(scopes)
             .map(|scope| keys.scope(scope))
             .collect();
         let count = words.len();
@@ -304,7 +303,7 @@ impl Shared {
         scopes: &[Scope],
     ) -> Result<bool, Trouble> {
         let mut all = true;
-        for scopes in scopes.chunk_by(|a, b| database_of(*a) == database_of(*b)) {
+        for scopes in scopes.chunk_by(|a, b| a.database() == b.database()) {
             let states = self.run(by, patience, operation, mark, scopes).await?;
             all &= states.iter().all(|state| state.as_bytes() != Some(b"X"));
         }
@@ -323,7 +322,7 @@ impl Shared {
         let Some(&first) = scopes.first() else {
             return Ok(Vec::new());
         };
-        let database = self.database(database_of(first));
+        let database = self.database(first.database());
         let (line, trust) = by;
         database.used(trust);
         let keys: Vec<_> = scopes
@@ -423,13 +422,6 @@ impl Shared {
         let mut scopes: Vec<_> = unsettled.drain().collect();
         scopes.sort_unstable();
         scopes
-    }
-}
-
-/// The database a scope belongs to.
-pub(super) const fn database_of(scope: Scope) -> DatabaseId {
-    match scope {
-        Scope::Epoch(database) | Scope::Relation(database, _) => database,
     }
 }
 

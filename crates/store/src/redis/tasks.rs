@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     hold::Scopes,
     line::{Line, Patience},
-    shared::{By, LEASE, Shared, database_of},
+    shared::{By, LEASE, Shared},
     version::Operation,
 };
 use crate::Trouble;
@@ -124,7 +124,7 @@ async fn round(shared: &Shared, by: By<'_>, due: bool) -> Result<(), Trouble> {
         }
         for scopes in shared
             .suspects()
-            .chunk_by(|a, b| database_of(*a) == database_of(*b))
+            .chunk_by(|a, b| a.database() == b.database())
         {
             shared.look(by, Patience::Background, scopes).await?;
         }

@@ -7,7 +7,7 @@
 //! | 8 | time to live it was recorded with, in ms |
 //! | 4, 4, 4 | rows, length of the description, offset of the tag |
 //! | 2 | number of versions |
-//! | 16 each | versions: epoch, relations |
+//! | 16 each | versions: epoch, other scopes |
 //! | | frames |
 //!
 //! Numbers are little-endian. The checksum is keyed so that a value under the wrong name, or with
