@@ -1,10 +1,11 @@
 //! Words that keep a query from being looked up, wherever they stand.
 //!
 //! The syntax tree hides them: as columns (`current_schema`, `ctid`), as types (`regclass`), in
-//! literals (`'today'`), in clauses that the parser reads in its own way (`TABLE b`).
+//! literals (`'today'`).
 
 use std::borrow::Cow;
 
+use crate::plain::is_table_command;
 use crate::scan::{Kind, Lexeme};
 use crate::tokens::{identifier, is_any, is_word};
 use crate::{Reason, names_clock};
@@ -45,8 +46,8 @@ fn word(lexeme: &Lexeme<'_>, before: &[Lexeme<'_>], after: &[Lexeme<'_>]) -> Opt
     if is_word(lexeme, "tablesample") {
         return Some(Reason::Sample);
     }
-    // The parser loses what follows `TABLE` within a query.
-    if is_word(lexeme, "table") && !before.is_empty() {
+    // The parser would lose what follows a `TABLE` that was not replaced.
+    if is_word(lexeme, "table") && !is_table_command(before, lexeme, after) {
         return Some(Reason::Unsupported);
     }
     // `time [(n)] with time zone`: its zone is that of today.

@@ -20,6 +20,7 @@ mod effects;
 mod facts;
 mod hidden;
 mod lexical;
+mod plain;
 mod plan;
 mod prepared;
 mod read;

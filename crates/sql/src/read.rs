@@ -6,8 +6,9 @@ use sqlparser::parser::Parser;
 use sqlparser::tokenizer::Tokenizer;
 
 use crate::facts::Read;
+use crate::plain::plain;
 use crate::scan::{Kind, Lexeme};
-use crate::tokens::{Tokens, is_any, is_word};
+use crate::tokens::is_word;
 use crate::walk::walk;
 use crate::{Reason, hidden};
 
@@ -30,10 +31,7 @@ pub(crate) fn read(text: &[u8], lexemes: &[Lexeme<'_>]) -> Result<Box<Read>, Rea
     if let Some(reason) = hidden::reason(lexemes) {
         return Err(reason);
     }
-    let mut read = match table(lexemes) {
-        Some(read) => read,
-        None => walk(&parse(&plain(lexemes))?)?,
-    };
+    let mut read = walk(&parse(&plain(lexemes))?)?;
     read.symbols.extend(symbols(lexemes));
     read.symbols.sort_unstable();
     read.symbols.dedup();
@@ -57,51 +55,6 @@ fn parse(text: &str) -> Result<Statement, Reason> {
         (Some(one), true) => Ok(one),
         _ => Err(Reason::Unreadable),
     }
-}
-
-/// `TABLE name` on its own; within a query [`hidden`] refuses it.
-fn table(lexemes: &[Lexeme<'_>]) -> Option<Read> {
-    let mut tokens = Tokens::new(lexemes);
-    if !tokens.word("table") {
-        return None;
-    }
-    let name = tokens.name().filter(|_| tokens.is_done())?;
-    Some(Read {
-        ranges: vec![(name.name.clone(), Some(name.clone()))],
-        relations: vec![name],
-        ..Read::default()
-    })
-}
-
-/// The text as the parser understands it: without comments, and without `ONLY` and its
-/// parentheses, which it takes for a table. The children of that table are then read as well, at
-/// worst.
-fn plain(lexemes: &[Lexeme<'_>]) -> String {
-    let mut plain = String::new();
-    let mut end = 0;
-    let mut rows = false;
-    // Between `ONLY (` and `)` stands one name.
-    let mut parenthesis = false;
-    for (index, lexeme) in lexemes.iter().enumerate() {
-        let only = is_word(lexeme, "only") && !rows;
-        let opens = lexeme.kind == Kind::Mark(b'(')
-            && index.checked_sub(1).is_some_and(|before| {
-                lexemes
-                    .get(before)
-                    .is_some_and(|before| is_word(before, "only"))
-            });
-        let closes = parenthesis && lexeme.kind == Kind::Mark(b')');
-        parenthesis = opens || (parenthesis && !closes);
-        if plain.is_empty() || only || opens || closes || end != lexeme.start {
-            plain.push(' ');
-        }
-        if !(only || opens || closes) {
-            plain.push_str(&String::from_utf8_lossy(lexeme.bytes));
-        }
-        end = lexeme.end();
-        rows = is_any(lexeme, &["row", "rows"]);
-    }
-    plain
 }
 
 /// Operators as the server cuts them, and those that keywords and clauses stand for.

@@ -58,13 +58,14 @@ fn tables_are_found_wherever_they_hide() {
         "select * from t join e on e.id = (select max(id) from u)",
         &["e", "t", "u"],
     );
-    refused(
-        Reason::Unsupported,
-        &[
-            "select * from t where not exists (table u)",
-            "select * from t union table u",
-        ],
-    );
+    for text in [
+        "select * from t where not exists (table u)",
+        "table t union table u",
+        "with x as (table only u) select * from t, x",
+        "select * from t, rows from (abs((select max(id) from u)), abs(2)) as r(a, b)",
+    ] {
+        reads(text, &["t", "u"]);
+    }
 }
 
 #[test]
