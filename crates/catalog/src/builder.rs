@@ -2,7 +2,7 @@
 
 use crate::{
     Cast, Constraint, Depends, Function, FunctionId, Membership, Operator, Relation, RelationId,
-    Role, Rule, Schema, Snapshot, Trigger, TypeId, Uses,
+    Role, Rule, Schema, Snapshot, Trigger, Type, TypeId, TypeKind, Uses,
 };
 
 /// Collects the rows of the catalog queries; [`Builder::finish`] indexes them.
@@ -18,6 +18,8 @@ pub struct Builder {
     pub relations: Vec<Relation>,
     /// Columns: relation, name, type; those of one relation in order.
     pub columns: Vec<(RelationId, Box<str>, TypeId)>,
+    /// Types. What is made of others has their properties once [`Builder::finish`] is done.
+    pub types: Vec<Type>,
     /// Inheritance and partitioning: child, parent.
     pub inherits: Vec<(RelationId, RelationId)>,
     /// The queries of views and materialized views.
@@ -59,6 +61,7 @@ impl Builder {
         self.relations.sort_unstable_by_key(|relation| relation.id);
         self.join_columns();
         self.join_parents();
+        self.join_types();
         for (id, definition) in std::mem::take(&mut self.definitions) {
             if let Some(relation) = self.relation_mut(id) {
                 relation.definition = Some(definition);
@@ -99,6 +102,29 @@ impl Builder {
         }
     }
 
+    /// An array, domain or range is what its elements are. What these are is not known of rows and
+    /// pseudotypes, so that they count as everything.
+    fn join_types(&mut self) {
+        self.types.sort_unstable_by_key(|known| known.id);
+        let all: Vec<Type> = self.types.clone();
+        for known in &mut self.types {
+            let mut kind = known.kind;
+            for _ in 0..TYPE_DEPTH_MAX {
+                let TypeKind::Of(base) = kind else { break };
+                let base = all
+                    .binary_search_by_key(&base, |base| base.id)
+                    .ok()
+                    .and_then(|index| all.get(index));
+                known.is_text |= base.is_none_or(|base| base.is_text);
+                known.reads_clock = base.is_none_or(|base| base.reads_clock);
+                kind = base.map_or(TypeKind::Base, |base| base.kind);
+            }
+            if matches!(kind, TypeKind::Of(_)) {
+                (known.is_text, known.reads_clock) = (true, true);
+            }
+        }
+    }
+
     fn join_parents(&mut self) {
         let mut inherits = std::mem::take(&mut self.inherits);
         inherits.sort_unstable();
@@ -113,3 +139,6 @@ impl Builder {
         }
     }
 }
+
+/// Arrays of domains of arrays of … deeper than this count as everything.
+const TYPE_DEPTH_MAX: usize = 16;

@@ -18,7 +18,8 @@
 use crate::{
     Builder, Cast, Constraint, Depends, Event, ForeignKeyAction, Function, FunctionId,
     FunctionKind, Language, Membership, Moment, Operator, Relation, RelationId, RelationKind, Role,
-    RoleId, RowSecurity, Rule, Schema, SchemaId, Snapshot, Trigger, TypeId, Uses, Volatility,
+    RoleId, RowSecurity, Rule, Schema, SchemaId, Snapshot, Trigger, Type, TypeId, TypeKind, Uses,
+    Volatility,
 };
 
 /// A database under construction.
@@ -70,9 +71,23 @@ impl Fixture {
         db.role("alice");
         db.role("bob");
         db.table("pg_catalog", "pg_class", &["oid oid", "relname name"]);
+        for &(name, oid) in TYPES.iter().filter(|(name, _)| !PSEUDO.contains(name)) {
+            db.builder.types.push(Type {
+                id: TypeId::from_oid(oid),
+                schema: SchemaId::from_oid(11),
+                name: name.into(),
+                kind: TypeKind::Base,
+                is_text: TEXT.contains(&name),
+                reads_clock: DATES.contains(&name),
+            });
+        }
         for (volatility, kind, names) in BUILTINS {
             for name in names.split_ascii_whitespace() {
                 db.builtin(name, *volatility, *kind);
+                let returned = RETURNED.iter().find(|(_, names)| names.contains(&name));
+                if let Some((kind, _)) = returned {
+                    db.returning(kind);
+                }
             }
         }
         db
@@ -251,6 +266,8 @@ impl Fixture {
             name: name.into(),
             kind: FunctionKind::Function,
             arguments: (0, u16::MAX),
+            takes: [].into(),
+            returns: type_named("text"),
             volatility,
             language,
             body,
@@ -287,6 +304,13 @@ impl Fixture {
             function.kind = kind;
         }
         builtin
+    }
+
+    /// The type that the function created last returns.
+    pub fn returning(&mut self, name: &str) {
+        if let Some(function) = self.last_function() {
+            function.returns = type_named(name);
+        }
     }
 
     /// The function created last, to change what its helper did not take.
@@ -340,6 +364,19 @@ pub fn type_named(name: &str) -> TypeId {
     TypeId::from_oid(oid)
 }
 
+/// Those of [`TYPES`] that are strings or consist of such.
+const TEXT: [&str; 6] = ["_text", "bpchar", "char", "name", "text", "varchar"];
+
+/// Those of [`TYPES`] whose text may mean the clock.
+const DATES: [&str; 6] = [
+    "date",
+    "time",
+    "timestamp",
+    "timestamptz",
+    "timetz",
+    "tstzrange",
+];
+
 const POSTGRES: RoleId = RoleId::from_oid(10);
 
 const TYPES: &[(&str, u32)] = &[
@@ -376,6 +413,29 @@ const TYPES: &[(&str, u32)] = &[
     ("jsonb", 3_802),
     ("int4range", 3_904),
     ("tstzrange", 3_910),
+    ("record", 2_249),
+    ("anyarray", 2_277),
+    ("anyelement", 2_283),
+];
+
+/// Those of [`TYPES`] that are no types of columns.
+const PSEUDO: [&str; 3] = ["anyarray", "anyelement", "record"];
+
+/// What builtin functions return, where it is not text.
+const RETURNED: &[(&str, &[&str])] = &[
+    (
+        "timestamptz",
+        &[
+            "now",
+            "date_trunc",
+            "generate_series",
+            "to_timestamp",
+            "timezone",
+        ],
+    ),
+    ("date", &["to_date", "make_date"]),
+    ("anyelement", &["max", "min", "mode", "lag", "lead"]),
+    ("anyarray", &["array_agg"]),
 ];
 
 /// Volatility, kind, names. Those with overloads of different volatility stand in two lists.
@@ -395,7 +455,7 @@ const BUILTINS: &[(Volatility, FunctionKind, &str)] = &[
         "now statement_timestamp transaction_timestamp current_setting to_char to_date to_number \
          to_timestamp date_trunc date_part age generate_series concat concat_ws format \
          jsonb_build_object json_build_object to_json to_jsonb row_to_json to_tsvector to_tsquery \
-         plainto_tsquery current_schema current_database current_user session_user pg_typeof \
+         plainto_tsquery jsonb_populate_record current_schema current_database current_user session_user pg_typeof \
          array_to_string txid_current_snapshot has_table_privilege to_regclass pg_get_viewdef \
          query_to_xml table_to_xml timezone obj_description",
     ),

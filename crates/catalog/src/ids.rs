@@ -56,6 +56,13 @@ impl FunctionId {
     }
 }
 
+impl TypeId {
+    /// Whether the type came with `initdb`.
+    pub const fn is_builtin(self) -> bool {
+        self.0 < 16_384
+    }
+}
+
 /// `pg_control_system().system_identifier`: tells one cluster from another.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct SystemId(pub u64);

@@ -23,7 +23,7 @@ pub use ids::{DatabaseId, FunctionId, RelationId, RoleId, SchemaId, SystemId, Ty
 pub use object::{
     Cast, Constraint, Depends, Event, ForeignKeyAction, Function, FunctionKind, Language,
     Membership, Moment, Operator, Relation, RelationKind, Role, RowSecurity, Rule, Schema, Trigger,
-    Uses, Volatility,
+    Type, TypeKind, Uses, Volatility,
 };
 pub use path::SearchPath;
 pub use row::{Identity, RowError};

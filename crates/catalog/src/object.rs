@@ -196,6 +196,35 @@ pub enum Language {
     Foreign,
 }
 
+/// A type (`pg_type`). Rows of tables, composite types and pseudotypes are not listed.
+#[derive(Clone, Debug)]
+pub struct Type {
+    /// Its identity.
+    pub id: TypeId,
+    /// The schema it is in.
+    pub schema: SchemaId,
+    /// Its name, unquoted.
+    pub name: Box<str>,
+    /// What it is made of.
+    pub kind: TypeKind,
+    /// Its values are text, or consist of such: a string type, an array of one, a domain over one.
+    pub is_text: bool,
+    /// Text that is read as this type may mean the clock: a date or time, or what consists of
+    /// such. False only if that is certain.
+    pub reads_clock: bool,
+}
+
+/// What a type is made of (`pg_type.typtype`, `typelem`).
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum TypeKind {
+    /// Nothing: its input function reads it.
+    Base,
+    /// `e`
+    Enum,
+    /// An array of this, a domain over this, a range or multirange of this.
+    Of(TypeId),
+}
+
 /// A function, procedure, aggregate or window function (`pg_proc`).
 #[derive(Clone, Debug)]
 pub struct Function {
@@ -209,6 +238,10 @@ pub struct Function {
     pub kind: FunctionKind,
     /// How many arguments it takes without and with its defaults; `u16::MAX` when variadic.
     pub arguments: (u16, u16),
+    /// The types of the arguments it takes, those with defaults included. Empty when not known.
+    pub takes: Box<[TypeId]>,
+    /// The type of what it returns.
+    pub returns: TypeId,
     /// Its declared volatility.
     pub volatility: Volatility,
     /// What it is written in.
@@ -233,14 +266,15 @@ pub struct Operator {
     pub function: FunctionId,
 }
 
-/// A cast that runs a function outside `pg_catalog`.
+/// A cast that runs a function outside `pg_catalog`, or one of the user's that turns text into
+/// something else, or the reverse, without being asked.
 #[derive(Clone, Debug)]
 pub struct Cast {
     /// From this type.
     pub source: TypeId,
     /// To this one.
     pub target: TypeId,
-    /// What it runs.
+    /// What it runs; 0 for the input and output functions of the types.
     pub function: FunctionId,
 }
 

@@ -23,6 +23,8 @@ pub enum Kind {
     Relations,
     /// Relation, name, type.
     Columns,
+    /// OID, schema, name, `typtype`, type it is made of or 0, string category, immutable input.
+    Types,
     /// Child, parent.
     Inherits,
     /// View, query.
@@ -33,8 +35,9 @@ pub enum Kind {
     Triggers,
     /// Relation, `CREATE RULE …`.
     Rules,
-    /// OID, schema, name, kind, arguments, defaults among them, variadic, volatility, language,
-    /// body, settings separated by U+001F, extension.
+    /// OID, schema, name, kind, arguments, defaults among them, variadic, types of arguments
+    /// separated by spaces, type of the result, volatility, language, body, settings separated by
+    /// U+001F, extension.
     Functions,
     /// Aggregate, support functions separated by spaces.
     Aggregates,
@@ -116,6 +119,10 @@ pub const QUERIES: &[Query] = &[
     Query {
         kind: Kind::Columns,
         text: COLUMNS,
+    },
+    Query {
+        kind: Kind::Types,
+        text: TYPES,
     },
     Query {
         kind: Kind::Inherits,
@@ -210,6 +217,17 @@ WHERE c.oid >= 16384 AND c.relkind IN ('r', 'p', 'v', 'm', 'f')
     AND a.attnum > 0 AND NOT a.attisdropped
 ORDER BY a.attrelid, a.attnum";
 
+// `char` is no string to the server, but is cast to other types as one.
+const TYPES: &str = "\
+SELECT t.oid, t.typnamespace, t.typname, t.typtype,
+    coalesce(nullif(t.typbasetype, 0), r.rngsubtype, CASE WHEN t.typcategory = 'A' THEN t.typelem END, 0),
+    t.typcategory = 'S' OR t.oid = '\"char\"'::regtype, p.provolatile = 'i'
+FROM pg_type t
+JOIN pg_proc p ON p.oid = t.typinput
+LEFT JOIN pg_range r ON r.rngtypid = t.oid OR r.rngmultitypid = t.oid
+LEFT JOIN pg_type e ON e.oid = t.typelem AND t.typcategory = 'A'
+WHERE t.typtype IN ('b', 'e', 'd', 'r', 'm') AND e.typtype IS DISTINCT FROM 'c'";
+
 const DEFINITIONS: &str = "\
 SELECT c.oid, pg_get_viewdef(c.oid)
 FROM pg_class c
@@ -232,7 +250,7 @@ WHERE oid >= 16384 AND rulename <> '_RETURN'";
 
 const FUNCTIONS: &str = "\
 SELECT p.oid, p.pronamespace, p.proname, p.prokind, p.pronargs, p.pronargdefaults,
-    p.provariadic <> 0, p.provolatile, l.lanname,
+    p.provariadic <> 0, p.proargtypes, p.prorettype, p.provolatile, l.lanname,
     CASE WHEN p.oid < 16384 OR l.lanname NOT IN ('sql', 'plpgsql') THEN NULL
         WHEN p.prosqlbody IS NOT NULL THEN pg_get_function_sqlbody(p.oid)
         ELSE p.prosrc END,
@@ -253,10 +271,11 @@ SELECT oprname, oprcode::oid
 FROM pg_operator
 WHERE oid >= 16384 AND oprcode::oid <> 0";
 
+// One that the server applies by itself and that goes through text has no function.
 const CASTS: &str = "\
 SELECT castsource, casttarget, castfunc
 FROM pg_cast
-WHERE castfunc >= 16384";
+WHERE castfunc >= 16384 OR (oid >= 16384 AND castmethod = 'i' AND castcontext = 'i')";
 
 const DEPENDS: &str = "\
 SELECT DISTINCT r.ev_class, d.refobjid

@@ -3,7 +3,7 @@
 use crate::object::{
     Cast, Constraint, Depends, Event, ForeignKeyAction, Function, FunctionKind, Language,
     Membership, Moment, Operator, Relation, RelationKind, Role, RowSecurity, Rule, Schema, Trigger,
-    Uses, Volatility,
+    Type, TypeKind, Uses, Volatility,
 };
 use crate::queries::Kind;
 use crate::{Builder, DatabaseId, FunctionId, RelationId, RoleId, SchemaId, SystemId, TypeId};
@@ -93,6 +93,7 @@ impl Builder {
             Kind::Columns => self
                 .columns
                 .push((row.relation()?, row.boxed()?, row.kind()?)),
+            Kind::Types => self.types.push(type_row(&mut row)?),
             Kind::Inherits => self.inherits.push((row.relation()?, row.relation()?)),
             Kind::Definitions => {
                 let view = row.relation()?;
@@ -242,6 +243,7 @@ fn function(row: &mut Row<'_, '_>) -> Result<Function, RowError> {
     };
     let (most, defaults): (u16, u16) = (row.number()?, row.number()?);
     let variadic = row.flag()?;
+    let takes = row.list(TypeId::from_oid)?;
     Ok(Function {
         id,
         schema,
@@ -251,6 +253,8 @@ fn function(row: &mut Row<'_, '_>) -> Result<Function, RowError> {
             most.saturating_sub(defaults),
             if variadic { u16::MAX } else { most },
         ),
+        takes,
+        returns: row.kind()?,
         volatility: match row.text()? {
             "i" => Volatility::Immutable,
             "s" => Volatility::Stable,
@@ -269,6 +273,27 @@ fn function(row: &mut Row<'_, '_>) -> Result<Function, RowError> {
             settings.split('\u{1f}').map(Into::into).collect()
         }),
         extension: row.next().map(Into::into),
+    })
+}
+
+/// What follows from the types it is made of is filled in when all are there.
+fn type_row(row: &mut Row<'_, '_>) -> Result<Type, RowError> {
+    let (id, schema, name) = (row.kind()?, SchemaId::from_oid(row.number()?), row.boxed()?);
+    let letter = row.text()?;
+    let base: u32 = row.number()?;
+    let (is_text, immutable) = (row.flag()?, row.flag()?);
+    let timeless = immutable || (id.is_builtin() && TIMELESS.contains(&&*name));
+    Ok(Type {
+        id,
+        schema,
+        name,
+        kind: match (letter, base) {
+            ("e", _) => TypeKind::Enum,
+            (_, 0) => TypeKind::Base,
+            (_, base) => TypeKind::Of(TypeId::from_oid(base)),
+        },
+        is_text,
+        reads_clock: letter != "e" && !timeless,
     })
 }
 
@@ -367,6 +392,9 @@ impl<'r, 'a> Row<'r, 'a> {
         self.number().map(TypeId::from_oid)
     }
 }
+
+/// Builtin types whose input depends on settings or the catalogs, but not on the clock.
+const TIMELESS: [&str; 5] = ["interval", "money", "regconfig", "regdictionary", "xml"];
 
 /// The grantee that stands for everybody.
 const PUBLIC: RoleId = RoleId::from_oid(0);

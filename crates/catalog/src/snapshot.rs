@@ -5,7 +5,7 @@ use foldhash::{HashSet, HashSetExt as _};
 use crate::index::Index;
 use crate::{
     Builder, Cast, Constraint, Function, FunctionId, Operator, Relation, RelationId, Role, RoleId,
-    Rule, Schema, SchemaId, Trigger, Uses,
+    Rule, Schema, SchemaId, SearchPath, Trigger, Type, TypeId, Uses,
 };
 
 /// One moment of one database.
@@ -27,6 +27,7 @@ pub struct Snapshot {
     triggers: Index<RelationId>,
     rules: Index<RelationId>,
     function_names: Index<Box<str>>,
+    type_names: Index<Box<str>>,
     operators: Index<Box<str>>,
     views: Index<RelationId>,
     uses: Index<RelationId>,
@@ -53,6 +54,7 @@ impl Snapshot {
             triggers: Index::new(&parts.triggers, |trigger| trigger.relation),
             rules: Index::new(&parts.rules, |rule| rule.relation),
             function_names: Index::new(&parts.functions, |function| function.name.clone()),
+            type_names: Index::new(&parts.types, |known| known.name.clone()),
             operators: Index::new(&parts.operators, |operator| operator.symbol.clone()),
             views: Index::new(&parts.depends, |depends| depends.view),
             uses: Index::new(&parts.uses, |uses| uses.relation),
@@ -195,6 +197,29 @@ impl Snapshot {
         name: &str,
     ) -> impl Iterator<Item = &'a Function> + use<'a> {
         self.function_names.of(&self.parts.functions, name)
+    }
+
+    /// A type.
+    pub fn type_by_id(&self, id: TypeId) -> Option<&Type> {
+        let types = &self.parts.types;
+        let index = types.binary_search_by_key(&id, |known| known.id).ok()?;
+        types.get(index)
+    }
+
+    /// The types with this unquoted name that `schema`, or else any schema of the path, holds.
+    pub fn types<'a>(
+        &'a self,
+        path: &'a SearchPath,
+        schema: Option<&str>,
+        name: &str,
+    ) -> impl Iterator<Item = &'a Type> + use<'a> {
+        let written = schema.map(|schema| self.schema_by_name(schema).map(|schema| schema.id));
+        self.type_names
+            .of(&self.parts.types, name)
+            .filter(move |known| match written {
+                Some(schema) => schema == Some(known.schema),
+                None => path.0.contains(&known.schema),
+            })
     }
 
     /// The operators outside `pg_catalog` with this symbol.

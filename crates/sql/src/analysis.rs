@@ -1,6 +1,6 @@
 //! Facts of a text alone.
 
-use crate::facts::Sentence;
+use crate::facts::{Bound, Sentence};
 use crate::scan::{Kind, Lexeme, lexemes};
 use crate::statement::sentence;
 use crate::tokens::is_word;
@@ -15,6 +15,13 @@ impl Analysis {
     /// Whether the text alone leaves open that it is a cacheable read.
     pub fn is_candidate(&self) -> bool {
         matches!(&*self.sentences, [one] if one.read.is_ok())
+    }
+
+    /// Whether what it may write depends on what its names mean.
+    pub fn needs_catalog(&self) -> bool {
+        self.sentences
+            .iter()
+            .any(|one| matches!(one.writes, Bound::Lexical(_)))
     }
 
     /// How many statements the string holds; a trailing `;` adds none.

@@ -4,10 +4,11 @@
 ///
 /// True if it holds `now`, `today`, `tomorrow` or `yesterday` as a word in any case. Longer text
 /// than the server reads as one date or time never does, unless it could be an array, range, row
-/// or JSON document of several.
+/// or JSON document of several, in text or in binary.
 pub fn names_clock(value: &[u8]) -> bool {
     let value = value.trim_ascii();
-    let compound = matches!(value.first(), Some(b'{' | b'[' | b'('));
+    // In binary all of these begin with a small number.
+    let compound = matches!(value.first(), Some(b'{' | b'[' | b'(' | 0..=0x1f));
     if value.len() < 3 || (value.len() > DATE_BYTES_MAX && !compound) {
         return false;
     }
@@ -50,6 +51,11 @@ mod tests {
             check(value, true);
         }
         check(&format!("{{{}now}}", "2024-01-01,".repeat(30)), true);
+        let binary = |word: &str| format!("\0\0\0\u{3}{word}");
+        check(
+            &format!("{}{}", binary("abc").repeat(30), binary("now")),
+            true,
+        );
     }
 
     #[test]

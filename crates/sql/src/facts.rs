@@ -130,6 +130,61 @@ pub(crate) struct Read {
     pub(crate) labels: Vec<Box<str>>,
     /// Whether it names a type that is not built in.
     pub(crate) foreign_types: bool,
+    /// What is read as another type, and could be text: a cast, or a call that may be one.
+    pub(crate) casts: Vec<(TypeName, Shape)>,
+    /// Columns that queries within it return under names of their own.
+    pub(crate) outputs: Vec<(Box<str>, Shape)>,
+    /// Calls among what is selected from, and whether their columns are all given names.
+    pub(crate) rows: Vec<(Shape, bool)>,
+    /// Columns occur whose names cannot be told from the text: `(row).*`.
+    pub(crate) unnamed_columns: bool,
+}
+
+/// What could come of an expression, where only text matters.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) enum Shape {
+    /// Something other than text.
+    Plain,
+    /// A literal or parameter, or text that is nothing else: its value is looked at elsewhere.
+    Given,
+    /// Any text, perhaps.
+    Text,
+    /// What a column of this name holds.
+    Column(Box<str>),
+    /// A value of this type.
+    Typed(Name),
+    /// What a function returns.
+    Call(Name, Box<[Shape]>),
+    /// One of these.
+    Any(Box<[Shape]>),
+}
+
+impl Shape {
+    fn bytes(&self) -> usize {
+        let below = |shapes: &[Self]| shapes.iter().map(Self::bytes).sum::<usize>();
+        size_of::<Self>()
+            + match self {
+                Self::Plain | Self::Given | Self::Text => 0,
+                Self::Column(name) => name.len(),
+                Self::Typed(name) => name.bytes(),
+                Self::Call(name, arguments) => name.bytes() + below(arguments),
+                Self::Any(shapes) => below(shapes),
+            }
+    }
+}
+
+/// A type, as a statement names it.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) enum TypeName {
+    /// One that the server's grammar or the parser knows.
+    Known {
+        /// Its values are text.
+        text: bool,
+        /// Text read as it may mean the clock.
+        clock: bool,
+    },
+    /// One to be looked up.
+    Named(Name),
 }
 
 impl Read {
@@ -148,7 +203,19 @@ impl Read {
             .iter()
             .map(|(alias, name)| alias.len() + name.as_ref().map_or(0, Name::bytes))
             .sum();
+        let casts: usize = self.casts.iter().map(|(_, shape)| shape.bytes()).sum();
+        let outputs: usize = self
+            .outputs
+            .iter()
+            .map(|(name, shape)| name.len() + shape.bytes())
+            .sum();
+        let rows: usize = self.rows.iter().map(|(shape, _)| shape.bytes()).sum();
         size_of::<Self>()
+            + casts
+            + outputs
+            + rows
+            + size_of_val(&*self.casts)
+            + size_of_val(&*self.outputs)
             + size_of_val(&*self.relations)
             + size_of_val(&*self.calls)
             + size_of_val(&*self.columns)

@@ -1,11 +1,14 @@
 //! The names of a query, resolved: which relations it reads, and whether all it runs is known.
 
+mod text;
+
 use catalog::{
     Function, FunctionId, FunctionKind, Language, Relation, RelationId, RelationKind, RoleId,
     RowSecurity, SearchPath, Snapshot, Volatility,
 };
 use foldhash::{HashMap, HashSet};
 
+use self::text::Texts;
 use crate::facts::{Call, Lexical, Name, Read};
 use crate::views::Views;
 use crate::{FunctionRule, Reason, classes};
@@ -151,6 +154,12 @@ impl Viewer<'_> {
             self.column(range.as_deref(), column, read, &named)?;
         }
         self.casts(read, &named)?;
+        let texts = Texts {
+            viewer: self,
+            read,
+            named: &named,
+        };
+        texts.check()?;
         if found.is_empty() {
             return Err(Reason::NoTable);
         }
@@ -357,6 +366,14 @@ impl Viewer<'_> {
         read: &Read,
         named: &[&Relation],
     ) -> Result<(), Reason> {
+        // `(v).date` may mean `date(v)`, which reads text.
+        let is_date = self
+            .snapshot
+            .types(self.path, None, column)
+            .any(|known| known.reads_clock);
+        if is_date && !self.is_column(range, column, read, named) {
+            return Err(Reason::Clock);
+        }
         let mut functions = self
             .snapshot
             .functions(self.path, None, column)

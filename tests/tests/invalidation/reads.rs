@@ -62,6 +62,33 @@ fn what_depends_on_more_than_tables_is_asked_every_time() {
             ",
         ),
         (
+            "B04 the clock in the text of a column, or put together",
+            "
+            d: CREATE TABLE x AS SELECT 1 AS id, 'now'::text AS w, '{\"at\": \"now\"}'::jsonb AS j, ARRAY['now'] AS a
+            d: CREATE DOMAIN moment AS timestamptz; CREATE TYPE box2 AS (at timestamptz)
+            d: CREATE VIEW vx AS SELECT w::timestamptz AS at FROM x
+            s1 cold: SELECT count(w::timestamptz) FROM x
+            s1 cold: SELECT count(CAST(x.w AS timestamp)) FROM x
+            s1 cold: SELECT count((j ->> 'at')::timestamptz) FROM x
+            s1 cold: SELECT count(a::timestamptz[]) FROM x
+            s1 cold: SELECT count(a[1]::date) FROM x
+            s1 cold: SELECT count(w::moment) FROM x
+            s1 cold: SELECT count(('(' || w || ')')::box2) FROM x
+            s1 cold: SELECT count(('no' || 'w')::timestamptz) FROM x
+            s1 cold: SELECT count('nowhere'::char(3)::timestamptz) FROM x
+            s1 cold ext: SELECT count(($1 || 'w')::timestamptz) FROM x <- no
+            s1 cold ext: SELECT count(left($1, 3)::date) FROM x <- nowhere
+            s1 cold: SELECT count(date(w)) FROM x
+            s1 cold: SELECT count((w).date) FROM x
+            s1 cold: SELECT count(r.at) FROM x, jsonb_to_record(j) AS r(at timestamptz)
+            s1 cold: SELECT count(r.at) FROM x, jsonb_populate_record(NULL::box2, j) AS r
+            s1 cold: SELECT count(y.w::date) FROM (SELECT coalesce(w, '') AS w FROM x) y
+            s1 cold: SELECT count(at) FROM vx
+            s1 hot: SELECT at::date, at::text, d::timestamptz, max(at)::date FROM e GROUP BY at, d
+            s1 hot: SELECT w::text, j::text, id::text::int FROM x
+            ",
+        ),
+        (
             "B05 a volatile function of another schema",
             "
             d: CREATE SCHEMA x; CREATE SEQUENCE x.s; CREATE FUNCTION x.lower(text) RETURNS text VOLATILE LANGUAGE sql AS $$ SELECT $1 || nextval('x.s') $$

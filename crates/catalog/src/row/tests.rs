@@ -1,4 +1,5 @@
 use super::*;
+use crate::SearchPath;
 
 /// Splits a row as `psql -At` prints it; an empty column is NULL.
 fn columns(row: &str) -> impl Iterator<Item = Option<&str>> {
@@ -94,10 +95,16 @@ fn a_function_says_how_many_arguments_it_takes() {
     let builder = read(&[
         (
             Kind::Functions,
-            "17872|2200|f|f|3|2|t|s|sql|select 1|search_path=a\u{1f}jit=off|",
+            "17872|2200|f|f|3|2|t|23 25|25|s|sql|select 1|search_path=a\u{1f}jit=off|",
         ),
-        (Kind::Functions, "17873|2200|g|p|2|1|f|v|plpython3u|||"),
-        (Kind::Functions, "17884|2200|h|a|1|0|f|i|internal|||hstore"),
+        (
+            Kind::Functions,
+            "17873|2200|g|p|2|1|f|23 23|2278|v|plpython3u|||",
+        ),
+        (
+            Kind::Functions,
+            "17884|2200|h|a|1|0|f|2276|20|i|internal|||hstore",
+        ),
         (Kind::Aggregates, "17884|17883 0 17882 0 0 0 0 0"),
     ]);
     let first = &builder.functions[0];
@@ -109,6 +116,8 @@ fn a_function_says_how_many_arguments_it_takes() {
         first.settings.iter().map(|set| &**set).collect::<Vec<_>>(),
         ["search_path=a", "jit=off"]
     );
+    assert_eq!(*first.takes, [23, 25].map(TypeId::from_oid));
+    assert_eq!(first.returns, TypeId::from_oid(25));
     let second = &builder.functions[1];
     assert_eq!(
         (second.arguments, second.language),
@@ -188,4 +197,40 @@ fn an_identity_may_lack_what_the_role_must_not_see() {
     let signed = Identity::from_row(columns("-1|1|150000|0|1|f")).unwrap();
     assert_eq!(signed.system, Some(SystemId(u64::MAX)));
     assert!(Identity::from_row(columns("1|2")).is_err());
+}
+
+#[test]
+fn a_type_is_what_its_elements_are() {
+    let snapshot = read(&[
+        (Kind::Types, "25|11|text|b|0|t|t"),
+        (Kind::Types, "1009|11|_text|b|25|f|f"),
+        (Kind::Types, "1082|11|date|b|0|f|f"),
+        (Kind::Types, "1186|11|interval|b|0|f|f"),
+        (Kind::Types, "1182|11|_date|b|1082|f|f"),
+        (Kind::Types, "20000|2200|mail|d|25|t|f"),
+        (Kind::Types, "20001|2200|_mail|b|20000|f|f"),
+        (Kind::Types, "20002|2200|status|e|0|f|f"),
+        (Kind::Types, "20003|2200|due|d|1182|f|f"),
+        (Kind::Types, "20004|2200|interval|b|0|f|f"),
+        (Kind::Types, "20005|2200|_row|b|30000|f|f"),
+    ])
+    .finish();
+    let check = |oid, expected| {
+        let known = snapshot.type_by_id(TypeId::from_oid(oid)).unwrap();
+        assert_eq!((known.is_text, known.reads_clock), expected, "{oid}");
+    };
+    check(25, (true, false));
+    check(1_009, (true, false));
+    check(1_082, (false, true));
+    check(1_186, (false, false));
+    check(1_182, (false, true));
+    check(20_000, (true, false));
+    check(20_001, (true, false));
+    check(20_002, (false, false));
+    check(20_003, (false, true));
+    check(20_004, (false, true));
+    check(20_005, (true, true));
+    let path = SearchPath([SchemaId::from_oid(11)].into());
+    assert_eq!(snapshot.types(&path, None, "interval").count(), 1);
+    assert_eq!(snapshot.types(&path, None, "status").count(), 0);
 }

@@ -8,7 +8,7 @@ use sqlparser::ast::{
     WildcardAdditionalOptions, WindowFrame, WindowFrameBound, WindowSpec, WindowType,
 };
 
-use super::{Walk, name};
+use super::{Walk, folded, name};
 use crate::Reason;
 
 impl Walk {
@@ -21,10 +21,14 @@ impl Walk {
 
     pub(super) fn item(&mut self, item: &SelectItem) {
         match item {
-            SelectItem::UnnamedExpr(expr) => self.expr(expr),
+            SelectItem::UnnamedExpr(expr) => {
+                self.expr(expr);
+                self.output(expr, None);
+            }
             SelectItem::ExprWithAlias { expr, alias } => {
                 self.expr(expr);
                 self.label(alias);
+                self.output(expr, Some(folded(alias)));
             }
             SelectItem::ExprWithAliases {
                 expr: _,
@@ -33,7 +37,10 @@ impl Walk {
             SelectItem::QualifiedWildcard(kind, options) => {
                 match kind {
                     SelectItemQualifiedWildcardKind::ObjectName(_) => {}
-                    SelectItemQualifiedWildcardKind::Expr(expr) => self.expr(expr),
+                    SelectItemQualifiedWildcardKind::Expr(expr) => {
+                        self.read.unnamed_columns = true;
+                        self.expr(expr);
+                    }
                 }
                 self.wildcard(options);
             }
@@ -246,7 +253,7 @@ impl Walk {
 }
 
 /// Types that the parser knows and PostgreSQL has.
-fn is_builtin_variant(data_type: &DataType) -> bool {
+pub(super) fn is_builtin_variant(data_type: &DataType) -> bool {
     use DataType as T;
     matches!(
         data_type,

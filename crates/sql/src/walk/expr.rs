@@ -5,6 +5,7 @@ use sqlparser::ast::{
     DateTimeField, Expr, Ident, Interval, Subscript, TrimWhereField, TypedString,
 };
 
+use super::shape::{shape, type_name};
 use super::{Walk, folded};
 use crate::facts::Name;
 
@@ -96,6 +97,7 @@ impl Walk {
             #[rustfmt::skip]
             Expr::Cast { kind, expr, data_type, format } => {
                 self.cast(kind, data_type, format.as_ref());
+                self.reads_as(type_name(data_type), shape(expr));
                 open.push(expr);
             }
             #[rustfmt::skip]
@@ -200,7 +202,7 @@ impl Walk {
                 self.read.columns.push((None, field));
             }
             // `(row).*`
-            AccessExpr::Dot(Expr::Wildcard(_)) => {}
+            AccessExpr::Dot(Expr::Wildcard(_)) => self.read.unnamed_columns = true,
             AccessExpr::Dot(other) => {
                 self.unsupported();
                 open.push(other);

@@ -1,14 +1,15 @@
 //! Queries and what they select from.
 
 use sqlparser::ast::{
-    Cte, Fetch, Function, FunctionArg, FunctionArguments, Join, JoinConstraint, JoinOperator,
-    LimitClause, ObjectName, Offset, Query, Select, SetExpr, TableAlias, TableAliasColumnDef,
-    TableFactor, TableFunctionArgs, TableWithJoins, Values, With,
+    Cte, Fetch, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Join, JoinConstraint,
+    JoinOperator, LimitClause, ObjectName, Offset, Query, Select, SetExpr, TableAlias,
+    TableAliasColumnDef, TableFactor, TableFunctionArgs, TableWithJoins, Values, With,
 };
 
+use super::shape::{self, shape, type_name, typed};
 use super::{Walk, folded, name};
 use crate::Reason;
-use crate::facts::Name;
+use crate::facts::{Name, Shape, TypeName};
 
 impl Walk {
     pub(super) fn query(&mut self, query: &Query) {
@@ -261,7 +262,7 @@ impl Walk {
                 args,
                 with_hints,
                 version,
-                with_ordinality: _,
+                with_ordinality,
                 partitions,
                 json_path,
                 sample,
@@ -276,7 +277,7 @@ impl Walk {
                     None => self.relation(name, alias.as_ref()),
                     Some(TableFunctionArgs { args, settings }) => {
                         self.absent(settings.is_some());
-                        self.table_function(name, args, alias.as_ref());
+                        self.table_function(name, args, alias.as_ref(), *with_ordinality);
                     }
                 }
             }
@@ -294,22 +295,27 @@ impl Walk {
                 lateral: _,
                 name,
                 args,
-                with_ordinality: _,
+                with_ordinality,
                 alias,
-            } => self.table_function(name, args, alias.as_ref()),
+            } => self.table_function(name, args, alias.as_ref(), *with_ordinality),
             TableFactor::UNNEST {
                 alias,
                 array_exprs,
                 with_offset,
                 with_offset_alias,
-                with_ordinality: _,
+                with_ordinality,
             } => {
                 self.absent(*with_offset || with_offset_alias.is_some());
                 self.call(unnest(), Some(array_exprs.len()));
                 // `FROM unnest` takes any number, as many calls of one.
                 self.call(unnest(), Some(1));
                 self.exprs(array_exprs);
-                self.aliases(alias);
+                // Of several arrays each gives a column.
+                let source = match array_exprs.as_slice() {
+                    [one] => shape(one),
+                    _ => Shape::Text,
+                };
+                self.rows(source, "unnest".into(), alias.as_ref(), *with_ordinality);
             }
             TableFactor::NestedJoin {
                 table_with_joins,
@@ -351,20 +357,55 @@ impl Walk {
         object: &ObjectName,
         arguments: &[FunctionArg],
         alias: Option<&TableAlias>,
+        ordinality: bool,
     ) {
         let count = self.arguments(arguments);
+        let given = arguments.iter().map(argument_shape).collect::<Option<_>>();
         match name(object) {
             Some(name) => {
+                let source = match given {
+                    Some(given) => Shape::Call(name.clone(), given),
+                    None => Shape::Text,
+                };
+                if let [FunctionArg::Unnamed(FunctionArgExpr::Expr(only))] = arguments {
+                    self.reads_as(TypeName::Named(name.clone()), shape(only));
+                }
                 // Without an alias the function's name is that of its rows.
                 self.read.ranges.push((name.name.clone(), None));
                 self.read.labels.push(name.name.clone());
+                self.rows(source, name.name.clone(), alias, ordinality);
                 self.call(name, count);
             }
             None => self.refuse(Reason::UnknownFunction),
         }
-        if let Some(alias) = alias {
-            self.alias(alias, None);
+    }
+
+    /// Rows of a function of this name: a scalar is a column named after function or alias.
+    fn rows(
+        &mut self,
+        source: Shape,
+        name: Box<str>,
+        alias: Option<&TableAlias>,
+        ordinality: bool,
+    ) {
+        let columns = alias.map_or(&[][..], |alias| &alias.columns);
+        let typed = !columns.is_empty() && columns.iter().all(|column| column.data_type.is_some());
+        if !typed {
+            self.read.rows.push((source.clone(), !columns.is_empty()));
         }
+        self.read.outputs.push((name, source.clone()));
+        let Some(alias) = alias else { return };
+        self.read
+            .outputs
+            .push((folded(&alias.name), source.clone()));
+        let scalar = columns.len() == 1 || (columns.len() == 2 && ordinality);
+        let first = columns
+            .first()
+            .filter(|column| scalar && column.data_type.is_none());
+        if let Some(first) = first {
+            self.read.outputs.push((folded(&first.name), source));
+        }
+        self.named(alias, None, first.is_some());
     }
 
     fn aliases(&mut self, alias: &Option<TableAlias>) {
@@ -374,6 +415,12 @@ impl Walk {
     }
 
     fn alias(&mut self, alias: &TableAlias, relation: Option<Name>) {
+        self.named(alias, relation, false);
+    }
+
+    /// Notes an alias and the names it gives to columns; of what the first of them is made may be
+    /// known.
+    fn named(&mut self, alias: &TableAlias, relation: Option<Name>, first_known: bool) {
         let TableAlias {
             explicit: _,
             name,
@@ -382,10 +429,15 @@ impl Walk {
         } = alias;
         self.absent(at.is_some());
         self.read.ranges.push((folded(name), relation));
-        for TableAliasColumnDef { name, data_type } in columns {
+        for (index, TableAliasColumnDef { name, data_type }) in columns.iter().enumerate() {
             self.label(name);
             if let Some(data_type) = data_type {
                 self.data_type(data_type);
+                // Of records made from JSON: each field is read from its text.
+                self.reads_as(type_name(data_type), Shape::Text);
+                self.read.outputs.push((folded(name), typed(data_type)));
+            } else if index > 0 || !first_known {
+                self.read.outputs.push((folded(name), Shape::Text));
             }
         }
     }
@@ -415,7 +467,12 @@ impl Walk {
             self.order_by_expr(order);
         }
         match name(object) {
-            Some(name) => self.call(name, written.map(|count| count + within_group.len())),
+            Some(name) => {
+                if let Some([only]) = shape::arguments(function).as_deref() {
+                    self.reads_as(TypeName::Named(name.clone()), only.clone());
+                }
+                self.call(name, written.map(|count| count + within_group.len()));
+            }
             None => self.refuse(Reason::UnknownFunction),
         }
         if let Some(filter) = filter {
@@ -431,5 +488,13 @@ fn unnest() -> Name {
     Name {
         schema: None,
         name: "unnest".into(),
+    }
+}
+
+/// What an argument could be; `None` if it has a name or stands for several.
+fn argument_shape(argument: &FunctionArg) -> Option<Shape> {
+    match argument {
+        FunctionArg::Unnamed(FunctionArgExpr::Expr(expr)) => Some(shape(expr)),
+        FunctionArg::Unnamed(_) | FunctionArg::Named { .. } | FunctionArg::ExprNamed { .. } => None,
     }
 }

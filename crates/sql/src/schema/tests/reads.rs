@@ -175,6 +175,7 @@ fn the_clock_is_found_in_every_form() {
             "select * from e where ts > now() - interval '1 day'",
             "select statement_timestamp(), * from e",
             "select age(ts) from e",
+            "select jsonb_populate_record(null::e, '{}') from e",
             "select clock_timestamp() from e",
             "select current_date from e",
             "select CURRENT_TIME(0) from e",
@@ -251,12 +252,12 @@ fn functions_are_known_by_class() {
     for text in [
         "select lower(v), abs(id), count(*) over () from t group by 1, 2",
         "select to_char(id, '99'), concat(v, id) from t",
-        "select date_trunc('day', v::timestamp), extract(year from v::timestamp) from t",
+        "select date_trunc('day', '1'::timestamp), extract(year from id::timestamp) from t",
         "select substring(v from 1 for 2), trim(both 'x' from v), position('a' in v) from t",
         "select v at time zone 'UTC', coalesce(v, ''), nullif(v, ''), greatest(id, 1) from t",
         "select t.id from t, generate_series(1, 3) g, unnest(array[1, 2]) x(y)",
         "select jsonb_build_object('a', id), row(id, v), array[id], array(select id from t) from t",
-        "select v::numeric(10, 2), cast(v as varchar(3)), v::time(3) from t",
+        "select v::numeric(10, 2), cast(v as varchar(3)), id::time(3) from t",
         "select string_agg(v, ',' order by v), percentile_cont(0.5) within group (order by id) from t",
         "select v ~ '^a', v ilike 'x%', v similar to 'y', v is distinct from 'z' from t",
         "select l2_distance(id, id), id <-> 1 from t",
@@ -378,7 +379,7 @@ fn casts_through_unknown_functions_are_refused_where_they_may_happen() {
     assert!(db.read("select v::int from t").is_ok());
     assert_eq!(db.read("select v::mine from t"), Err(Reason::UnknownCast));
     assert_eq!(
-        Database::new().read("select v::mine from t"),
+        Database::new().read("select id::mine from t"),
         Ok(vec!["t".into()])
     );
 }
@@ -476,4 +477,91 @@ fn bytes_that_are_not_text_are_no_name() {
     let read = |text: &[u8]| db.schema.plan(&analyze(text), &context).read;
     assert!(read(b"select v as \"\xe9\" from t where v = '\xff'").is_ok());
     assert_eq!(read(b"select * from \xe9"), Err(Reason::UnknownRelation));
+}
+
+/// A function whose result has this type; it takes anything.
+fn returning(db: &mut Fixture, name: &str, kind: &str) {
+    db.builtin(name, Volatility::Immutable, FunctionKind::Function);
+    db.returning(kind);
+}
+
+#[test]
+fn text_is_no_date_unless_its_words_are_known() {
+    let db = Database::with(|db| {
+        returning(db, "moment", "timestamptz");
+        returning(db, "moment_of", "timestamptz");
+        returning(db, "word", "text");
+        returning(db, "words", "record");
+        returning(db, "date", "date");
+        returning(db, "timestamptz", "timestamptz");
+    });
+    let clock = |text| assert_eq!(db.read(text), Err(Reason::Clock), "{text}");
+    let fine = |text| assert!(db.read(text).is_ok(), "{text}: {:?}", db.read(text));
+    for text in [
+        "select v::date from t",
+        "select cast(v as timestamptz) from t",
+        "select t.v::timestamp(3) from t",
+        "select (v)::time from t",
+        "select (v || ' 12:00')::timestamptz from t",
+        "select ('to' || 'day')::date from e",
+        "select ($1 || 'day')::date from e",
+        "select $1::varchar(3)::date from e",
+        "select 'nowhere'::char(3)::date from e",
+        "select substr('nowhere', 1, 3)::date from e",
+        "select coalesce(v, '2024-01-01')::date from t",
+        "select (case when id = 1 then v else '2024-01-01' end)::date from t",
+        "select (select v from t limit 1)::date from e",
+        "select array[v]::date[] from t",
+        "select (array[v])[1]::date from t",
+        "select array_agg(v)::date[] from t",
+        "select max(v)::date from t",
+        "select x.d::date from (select v as d from t) x",
+        "select x.ts::date from (select ts::text from e) x, e",
+        "with x(d) as (select v from t) select d::date from x",
+        "select d::date from t, word(t.v) as d",
+        "select d::date from t, word(t.v) as x(d)",
+        "select id::date from t, words(t.v)",
+        "select id::date from t, words(t.v) as x(a)",
+        "select d::date from t, unnest(array[v]) d",
+        "select * from t where v::tstzrange @> '2024-01-01'::timestamptz",
+        "select v::mine from t",
+        "select date(v) from t",
+        "select pg_catalog.date(v) from t",
+        "select \"timestamptz\"(v) from t",
+        "select (v).date from t",
+        "select * from t, jsonb_to_recordset(v::jsonb) as x(a int, b date)",
+        "select (to_jsonb(e) ->> 'ts')::date from e",
+    ] {
+        clock(text);
+    }
+    for text in [
+        "select ts::date, d::timestamptz, cast(e.ts as time) from e",
+        "select '2024-01-01'::date, $1::date, $1::text::date, '1'::text::timestamptz from e",
+        "select date '2024-01-01', null::date from e",
+        "select coalesce(ts, '2024-01-01')::date, (ts + interval '1 day')::date from e",
+        "select (case when id = 1 then ts else d end)::date from e",
+        "select (select max(ts) from e)::date from e",
+        "select x.s::date from (select ts as s from e) x",
+        "select ts::text, ts::date from e order by ts",
+        "select ts::date as ts from e group by ts::date",
+        "select d::date from moment_of(1, 2) as d, e",
+        "select x.a::date from moment_of(1, 2) as x(a), t",
+        "select moment(v)::date, date(moment(v)) from t",
+        "select extract(year from ts)::text::int, (ts at time zone 'UTC')::date from e",
+        "select v::int, v::interval, v::jsonb, v::uuid from t",
+        "select array[ts]::date[], (array[ts])[1]::date from e",
+        "select date(ts), timestamptz(d) from e",
+        "select * from t, jsonb_to_recordset(v::jsonb) as x(a int, b text)",
+        "with x as (select ts as at from e) select at::date from x",
+    ] {
+        fine(text);
+    }
+}
+
+#[test]
+fn casts_through_text_that_nobody_wrote_are_refused() {
+    let db = Database::with(|db| {
+        db.cast("varchar", "date", catalog::FunctionId::from_oid(0));
+    });
+    assert_eq!(db.read("select * from t"), Err(Reason::UnknownCast));
 }
