@@ -28,6 +28,8 @@ pub(crate) struct Prepared {
     pub(crate) ttl: Result<Duration, Reason>,
     /// Whether the text alone could be a cacheable read, so that it pays to learn the session's state.
     pub(crate) candidate: bool,
+    /// Whether its names have to be resolved before anything can be said of its writes.
+    pub(crate) needs_catalog: bool,
     /// Declared parameter types under which the server has parsed it, and what it said of them.
     shapes: RwLock<Shapes>,
 }
@@ -77,6 +79,7 @@ impl Prepared {
                 .finish(),
             ttl,
             candidate: analysis.is_candidate(),
+            needs_catalog: analysis.needs_catalog(),
             plan,
             shapes: RwLock::default(),
         }
@@ -102,6 +105,7 @@ impl Prepared {
             },
             ttl: Err(Reason::Unreadable),
             candidate: false,
+            needs_catalog: false,
             shapes: RwLock::default(),
         }
     }

@@ -362,12 +362,16 @@ impl Session {
     }
 
     /// Whether it pays, or is needed, to know the session's state before a statement is planned.
+    ///
+    /// A statement that was planned earlier would be planned anew without names, and count as
+    /// writing everything, though it may write nothing.
     pub(crate) fn should_know_itself(&self, prepared: &Prepared) -> bool {
+        let writes = prepared.plan.writes.any() || prepared.needs_catalog;
         self.knowledge.is_some()
             && self.mirror.can_ask()
             && (prepared.candidate
                 || matches!(prepared.plan.effects.control, Some(Control::Begin(_)))
-                || (prepared.plan.writes.any() && self.mirror.naming().is_none()))
+                || (writes && self.mirror.naming().is_none()))
     }
 
     /// The segment ends with the message at hand.
