@@ -22,6 +22,7 @@ pub struct Script {
     program: PathBuf,
     file: PathBuf,
     arguments: Vec<String>,
+    variables: Vec<(String, String)>,
 }
 
 impl Script {
@@ -59,7 +60,15 @@ impl Script {
             program,
             file,
             arguments,
+            variables: Vec::new(),
         })
+    }
+
+    /// With one more variable in its environment.
+    #[must_use]
+    pub fn with(mut self, name: &str, value: &str) -> Self {
+        self.variables.push((name.to_owned(), value.to_owned()));
+        self
     }
 
     /// What it prints against this server.
@@ -68,6 +77,8 @@ impl Script {
         command.arg(&self.file).args(&self.arguments).arg(url);
         command.env("NODE_PACKAGES", env::cache().join("node/"));
         command.env("PYTHONDONTWRITEBYTECODE", "1");
+        let variables = self.variables.iter().map(|(name, value)| (name, value));
+        command.envs(variables);
         output(&mut command)
             .with_context(|| format!("{} {:?}", self.file.display(), self.arguments))
     }
@@ -119,7 +130,8 @@ fn read(path: &Path) -> Result<String> {
     Ok(String::from_utf8_lossy(&std::fs::read(path)?).into_owned())
 }
 
-fn compare(expected: &str, found: &str) -> Result<()> {
+/// Fails at the first line that differs.
+pub fn compare(expected: &str, found: &str) -> Result<()> {
     let (mut left, mut right) = (expected.lines(), found.lines());
     loop {
         match (left.next(), right.next()) {
