@@ -358,12 +358,12 @@ impl ToSql for Json<'_> {
 
 /// A value of the corpus as the server reads it.
 fn text_of(value: &serde_json::Value) -> String {
-    match value {
-        serde_json::Value::String(text) => text.clone(),
-        serde_json::Value::Array(list) => {
-            let list: Vec<String> = list.iter().map(text_of).collect();
-            format!("{{{}}}", list.join(","))
-        }
-        other => other.to_string(),
+    if let Some(text) = value.as_str() {
+        text.to_owned()
+    } else if let Some(list) = value.as_array() {
+        let list: Vec<String> = list.iter().map(text_of).collect();
+        format!("{{{}}}", list.join(","))
+    } else {
+        value.to_string()
     }
 }
