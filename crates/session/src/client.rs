@@ -37,6 +37,15 @@ impl Session {
     ///
     /// When the bytes cannot be cut into messages; the connection is lost.
     pub fn client(&mut self, input: &mut BytesMut) -> Result<Need, SessionError> {
+        let need = self.messages(input)?;
+        if matches!(need, Need::Input) {
+            // The Execute that would lead has not come together with its Bind.
+            self.lead = None;
+        }
+        Ok(need)
+    }
+
+    fn messages(&mut self, input: &mut BytesMut) -> Result<Need, SessionError> {
         loop {
             if self.raw {
                 let all = input.len();

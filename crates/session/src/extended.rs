@@ -379,6 +379,9 @@ impl Session {
             ..Execution::default()
         };
         self.take_recording(name, prepared, limit, &mut execution);
+        if let Some(recording) = &mut execution.recording {
+            recording.lead = self.take_lead(&recording.question.key);
+        }
         self.note(&prepared.plan, &prepared.text);
         self.forwarded = true;
         self.push_server(Expect::Execute(execution), None);

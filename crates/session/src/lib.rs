@@ -8,6 +8,7 @@
 
 mod client;
 mod extended;
+mod flight;
 mod identity;
 mod knowledge;
 mod materialize;
@@ -27,6 +28,7 @@ mod telemetry;
 mod tests;
 mod transaction;
 
+pub use flight::Lead;
 pub use identity::Identity;
 pub use knowledge::Knowledge;
 pub use output::Output;
@@ -34,7 +36,7 @@ pub use recorder::Record;
 pub use scopes::written;
 pub use session::{Answer, Login, Need, Outcome, Question, Session, SessionError};
 pub use shared::{Limits, Shared};
-pub use telemetry::{Counter, Gauge, Histogram, RefusedFill, Telemetry};
+pub use telemetry::{Counter, FlightCounters, Gauge, Histogram, RefusedFill, Telemetry};
 
 /// Whether no byte of a multibyte character of this client encoding can be mistaken for ASCII, so
 /// that text in it can be read byte by byte.

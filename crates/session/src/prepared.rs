@@ -1,7 +1,10 @@
 //! What is remembered of a statement's text, for all sessions.
 
 use std::{
-    sync::{PoisonError, RwLock},
+    sync::{
+        PoisonError, RwLock,
+        atomic::{AtomicU32, Ordering},
+    },
     time::Duration,
 };
 
@@ -32,6 +35,8 @@ pub(crate) struct Prepared {
     pub(crate) needs_catalog: bool,
     /// Declared parameter types under which the server has parsed it, and what it said of them.
     shapes: RwLock<Shapes>,
+    /// How long the server takes for it, in microseconds; 0 while nobody knows.
+    cost_us: AtomicU32,
 }
 
 /// Declared parameter types, four bytes each, as they stand in a Parse.
@@ -82,6 +87,7 @@ impl Prepared {
             needs_catalog: analysis.needs_catalog(),
             plan,
             shapes: RwLock::default(),
+            cost_us: AtomicU32::new(0),
         }
     }
 
@@ -107,6 +113,7 @@ impl Prepared {
             candidate: false,
             needs_catalog: false,
             shapes: RwLock::default(),
+            cost_us: AtomicU32::new(0),
         }
     }
 
@@ -148,6 +155,20 @@ impl Prepared {
         } else if shapes.len() < SHAPES_MAX {
             shapes.push((Types::from_slice(types), shape));
         }
+    }
+
+    /// How long the server takes for it, if that is known.
+    pub(crate) fn cost(&self) -> Option<Duration> {
+        let us = self.cost_us.load(Ordering::Relaxed);
+        (us > 0).then(|| Duration::from_micros(u64::from(us)))
+    }
+
+    /// The server has taken this long: rises at once and falls slowly, because parameters differ.
+    pub(crate) fn note_cost(&self, took: Duration) {
+        let us = u32::try_from(took.as_micros()).unwrap_or(u32::MAX).max(1);
+        let known = self.cost_us.load(Ordering::Relaxed);
+        let fallen = known - known.saturating_sub(us) / 4;
+        self.cost_us.store(fallen.max(us), Ordering::Relaxed);
     }
 
     /// Approximate size in bytes.

@@ -237,6 +237,31 @@ impl Queue {
         self.ends > 0
     }
 
+    /// Whether the server has statements of ours to run before the next one.
+    pub(crate) fn is_at_work(&self) -> bool {
+        self.slots.iter().any(|slot| match slot {
+            Slot::Server(awaited) => {
+                matches!(awaited.expect, Expect::Execute(_)) || boundary(&awaited.expect).is_some()
+            }
+            Slot::Local(..) | Slot::Ready => false,
+            Slot::CopyEnd => true,
+        })
+    }
+
+    /// Nobody waits any more for what will be recorded.
+    pub(crate) fn release_leads(&mut self) {
+        for slot in &mut self.slots {
+            if let Slot::Server(Awaited {
+                expect: Expect::Execute(execution) | Expect::Query(execution, _),
+                ..
+            }) = slot
+                && let Some(recording) = &mut execution.recording
+            {
+                recording.lead = None;
+            }
+        }
+    }
+
     pub(crate) fn push(&mut self, slot: Slot) {
         self.controls += usize::from(controls(&slot));
         self.ends += usize::from(ends(&slot));

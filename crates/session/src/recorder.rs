@@ -4,7 +4,7 @@ use bytes::{Bytes, BytesMut};
 use cache::{Entry, Stamp};
 use wire::backend;
 
-use crate::{Question, RefusedFill};
+use crate::{Lead, Question, RefusedFill};
 
 /// A reply that the session wants to be kept.
 #[derive(Debug)]
@@ -15,6 +15,8 @@ pub struct Record {
     pub stamp: Stamp,
     /// The frames.
     pub entry: Entry,
+    /// What the shell tied to it.
+    pub lead: Option<Lead>,
 }
 
 /// Under which name and stamp a reply will be kept.
@@ -22,6 +24,7 @@ pub struct Record {
 pub(crate) struct Recording {
     pub(crate) question: Question,
     pub(crate) stamp: Stamp,
+    pub(crate) lead: Option<Lead>,
 }
 
 /// Collects the frames of one reply.
@@ -45,6 +48,11 @@ impl Recorder {
             rows: 0,
             limit,
         }
+    }
+
+    /// Nobody waits for it any more.
+    pub(crate) fn release(&mut self) {
+        self.recording.lead = None;
     }
 
     /// The description, when it comes as part of the reply.
@@ -91,11 +99,16 @@ impl Recorder {
             self.rows,
         )
         .map_err(|_| RefusedFill::TooLarge)?;
-        let Recording { question, stamp } = *self.recording;
+        let Recording {
+            question,
+            stamp,
+            lead,
+        } = *self.recording;
         Ok(Record {
             question,
             stamp,
             entry,
+            lead,
         })
     }
 }

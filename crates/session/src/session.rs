@@ -11,7 +11,7 @@ use wire::{
 };
 
 use crate::{
-    Knowledge, Output, Record, Shared,
+    Knowledge, Lead, Output, Record, Shared,
     mirror::Mirror,
     prepared::Prepared,
     queue::{Awaited, Boundary, Expect, Queue, Route, Slot},
@@ -54,6 +54,19 @@ pub struct Question {
     pub scopes: Scopes,
     /// How long a reply may be served.
     pub ttl: Duration,
+    pub(crate) statement: Arc<Prepared>,
+}
+
+impl Question {
+    /// How long the server takes for the statement, if that is known.
+    pub fn cost(&self) -> Option<Duration> {
+        self.statement.cost()
+    }
+
+    /// The server has taken this long for the statement.
+    pub fn note_cost(&self, took: Duration) {
+        self.statement.note_cost(took);
+    }
 }
 
 /// What the store said, or did.
@@ -124,6 +137,10 @@ pub struct Session {
     /// Bytes of a server message that still go the way of its beginning.
     pub(crate) server_rest: usize,
     pub(crate) recorder: Option<Recorder>,
+    /// For the recording that is about to begin, by its key.
+    pub(crate) lead: Option<(CacheKey, Lead)>,
+    /// Something may be tied to a recording that has begun.
+    pub(crate) leads: bool,
     pub(crate) captured: Option<Bytes>,
     pub(crate) probed: Option<Bytes>,
     /// Both directions are a pipe from now on.
@@ -163,6 +180,8 @@ impl Session {
             client_rest: 0,
             server_rest: 0,
             recorder: None,
+            lead: None,
+            leads: false,
             captured: None,
             probed: None,
             raw: false,

@@ -170,7 +170,7 @@ impl Session {
             return Lookup::Forward(None);
         }
         if let Some(answer) = self.answer.take() {
-            return self.answered(answer);
+            return self.answered(answer, protocol);
         }
         let allowed = match protocol {
             // It ends the transaction that earlier messages have begun.
@@ -202,11 +202,12 @@ impl Session {
             knowledge: Arc::clone(knowledge),
             scopes: scopes::read(&prepared.plan, knowledge.database),
             ttl,
+            statement: Arc::clone(prepared),
         });
         Lookup::Ask(Need::LookUp)
     }
 
-    fn answered(&mut self, answer: Answer) -> Lookup {
+    fn answered(&mut self, answer: Answer, protocol: Protocol) -> Lookup {
         let telemetry = &self.shared.telemetry;
         match answer {
             Answer::Hit(entry) => {
@@ -221,9 +222,19 @@ impl Session {
             }
             Answer::Miss(stamp) => {
                 telemetry.misses.inc();
-                let question = self.question.take();
-                let record = |question| Box::new(Recording { question, stamp });
-                Lookup::Forward(question.map(record))
+                let Some(question) = self.question.take() else {
+                    return Lookup::Forward(None);
+                };
+                let lead = match protocol {
+                    Protocol::Simple => self.take_lead(&question.key),
+                    // Nobody knows yet whether an Execute follows.
+                    Protocol::Extended => None,
+                };
+                Lookup::Forward(Some(Box::new(Recording {
+                    question,
+                    stamp,
+                    lead,
+                })))
             }
             Answer::Nothing(reason) => {
                 telemetry.bypass(reason).inc();

@@ -107,6 +107,25 @@ impl RefusedFill {
     }
 }
 
+/// What became of statements that waited for a reply which somebody else had asked for.
+#[derive(Debug, Default)]
+pub struct FlightCounters {
+    /// Those that wait now.
+    pub waiting: Gauge,
+    /// They got it.
+    pub served: Counter,
+    /// It did not come, or no longer held: they were asked anew.
+    pub vain: Counter,
+    /// They waited as long as is allowed.
+    pub late: Counter,
+    /// Their client cancelled them.
+    pub cancelled: Counter,
+    /// Claims taken in the shared store before the server was asked.
+    pub claims: Counter,
+    /// Claims that somebody else held.
+    pub claimed: Counter,
+}
+
 /// Everything that one process counts about its sessions.
 #[derive(Debug)]
 pub struct Telemetry {
@@ -118,6 +137,8 @@ pub struct Telemetry {
     bypasses: [Counter; Reason::ALL.len()],
     /// Replies handed to the store.
     pub fills: Counter,
+    /// Waiting for others' replies.
+    pub flights: FlightCounters,
     /// Replies that were being recorded and not kept, by reason.
     refused: [Counter; RefusedFill::ALL.len()],
     /// Bumps of single tables (one per table).
@@ -143,6 +164,7 @@ impl Default for Telemetry {
             misses: Counter::default(),
             bypasses: std::array::from_fn(|_| Counter::default()),
             fills: Counter::default(),
+            flights: FlightCounters::default(),
             refused: Default::default(),
             table_bumps: Counter::default(),
             epoch_bumps: Counter::default(),

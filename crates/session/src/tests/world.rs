@@ -240,6 +240,8 @@ pub(super) struct Client {
     session: Session,
     server: Server,
     marks: Vec<(u64, Vec<Scope>)>,
+    /// Shared with every recording that others may wait for.
+    lead: Arc<()>,
     /// Sent by the client, not arrived.
     sent: BytesMut,
     from_client: BytesMut,
@@ -261,6 +263,7 @@ impl Client {
             session: Session::new(Arc::clone(&world.shared), &login),
             server: Server::new(&world.database),
             marks: Vec::new(),
+            lead: Arc::default(),
             sent: BytesMut::new(),
             from_client: BytesMut::new(),
             from_server: BytesMut::new(),
@@ -335,6 +338,13 @@ impl Client {
     /// Everything happens, until nothing is left to happen.
     pub(super) fn settle(&mut self, world: &mut World, mut dice: Option<&mut Dice>) {
         while self.step(world, dice.as_deref_mut()) {}
+        if !self.session.is_owed() {
+            let leads = Arc::strong_count(&self.lead) - 1;
+            assert_eq!(
+                leads, 0,
+                "others wait for replies that nobody has asked for"
+            );
+        }
     }
 
     /// As `proxy` does it.
@@ -366,7 +376,13 @@ impl Client {
     fn perform(&mut self, world: &mut World, need: Need) {
         let answer = match need {
             Need::Input => return,
-            Need::LookUp => world.look_up(&self.session),
+            Need::LookUp => {
+                let answer = world.look_up(&self.session);
+                if matches!(answer, Answer::Miss(_)) && self.session.may_lead() {
+                    self.session.lead(Box::new(Arc::clone(&self.lead)));
+                }
+                answer
+            }
             Need::Mark(ticket, writes) => {
                 assert!(self.marks.last().is_none_or(|(last, _)| *last < ticket));
                 self.marks.push((ticket, world.mark(&writes)));
