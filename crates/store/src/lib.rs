@@ -6,6 +6,7 @@
 //! Nothing here fails towards the caller: whatever goes wrong is a miss that must not be recorded,
 //! or a bump that is owed and fences the store until it is delivered.
 
+mod flights;
 mod limits;
 mod memory;
 mod redis;
@@ -16,6 +17,7 @@ use std::{sync::Arc, time::Duration};
 use cache::{CacheKey, Entry, Scope, Scopes, Stamp, Version};
 use catalog::DatabaseId;
 
+pub use flights::{Ending, Flights, Follower, Landed, Lead, Role};
 pub use limits::Limits;
 pub use memory::Memory;
 pub use redis::{Redis, RedisSettings, StoreError};
@@ -34,6 +36,14 @@ pub struct Question<'a> {
     pub scopes: &'a [Scope],
     /// How old the reply may be by the rules of today, whatever it was recorded under.
     pub ttl: Duration,
+}
+
+impl Question<'_> {
+    /// Everything that the reply depends on, the epoch first.
+    pub fn all_scopes(&self) -> impl Iterator<Item = Scope> {
+        let rest = self.scopes.iter().copied();
+        std::iter::once(Scope::Epoch(self.database)).chain(rest)
+    }
 }
 
 /// What a lookup found.
@@ -127,8 +137,44 @@ impl Store {
     pub fn fill(&self, fill: Fill) {
         match self {
             Self::Memory(memory) => memory.fill(fill),
-            Self::Redis(redis) => redis.fill(fill),
+            Self::Redis(redis) => redis.fill(fill, None),
         }
+    }
+
+    /// Remembers a reply that others may be waiting for, and wakes them.
+    pub fn fill_and_land(&self, fill: Fill, lead: Lead) {
+        let (stamp, entry, ttl) = (fill.stamp.clone(), fill.entry.clone(), fill.ttl);
+        match self {
+            Self::Memory(memory) => {
+                memory.fill(fill);
+                lead.land(&stamp, &entry, ttl);
+            }
+            Self::Redis(redis) => {
+                let claim = lead.land(&stamp, &entry, ttl);
+                redis.fill(fill, claim.map(|claim| claim.0));
+            }
+        }
+    }
+
+    /// Claims, among all instances on this store, to ask the server for a reply that was missing
+    /// under this stamp.
+    ///
+    /// Waits for one answer of the store if it is a shared one. Not cancel safe: cancelled, a claim
+    /// may stand until its lease ends.
+    pub async fn claim(&self, question: &Question<'_>, stamp: &Stamp) -> Claimed {
+        match self {
+            Self::Memory(_) => Claimed::Ours(None),
+            Self::Redis(redis) => match redis.claim(question, stamp).await {
+                redis::Claimed::Ours(claim) => Claimed::Ours(Some(Claim(claim))),
+                redis::Claimed::Unknown => Claimed::Ours(None),
+                redis::Claimed::Theirs => Claimed::Theirs,
+            },
+        }
+    }
+
+    /// Whether other processes may be asking the server for the same.
+    pub const fn is_shared(&self) -> bool {
+        matches!(self, Self::Redis(_))
     }
 
     /// How it is doing.
@@ -146,6 +192,19 @@ impl Store {
             Self::Redis(redis) => redis.shutdown().await,
         }
     }
+}
+
+/// A claim among all instances on a store, held until it is dropped.
+#[derive(Debug)]
+pub struct Claim(redis::Claim);
+
+/// Whose it is to ask the server.
+#[derive(Debug)]
+pub enum Claimed {
+    /// Ours; `None` if there are no others, or the store does not say.
+    Ours(Option<Claim>),
+    /// Another instance's.
+    Theirs,
 }
 
 /// Scopes that are being written: they have no current version until this ends.

@@ -35,6 +35,7 @@
 //!
 //! Redis 6.2 or later, alone or behind Sentinel.
 
+mod claim;
 mod debts;
 mod hold;
 mod line;
@@ -57,6 +58,7 @@ use tokio::{runtime::Handle, sync::Semaphore};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{Fill, Found, Limits, Question, State, Status, Trouble};
+pub(crate) use claim::{Claim, Claimed};
 pub(crate) use hold::Hold;
 use line::{Line, Patience, command};
 use names::{Dice, Token};
@@ -257,7 +259,9 @@ impl Redis {
 
     /// Sends a reply on its way. Under a stamp that no longer holds it does no harm: every lookup
     /// compares.
-    pub(crate) fn fill(&self, fill: Fill) {
+    ///
+    /// A claim is given up when it has arrived.
+    pub(crate) fn fill(&self, fill: Fill, claim: Option<Claim>) {
         let Fill {
             key,
             database,
@@ -280,7 +284,7 @@ impl Redis {
         };
         let lasts = shared.limits.ttl_jitter(ttl, shared.dice.number());
         let deliver = async move {
-            let _room = room;
+            let (_room, _claim) = (room, claim);
             let Some((line, _)) = shared.line() else {
                 return shared.troubles.add(Trouble::Disconnected);
             };

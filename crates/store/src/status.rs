@@ -45,11 +45,13 @@ pub enum Trouble {
     Reply,
     /// The store was restarted, replaced, restored or emptied; all its entries were given up.
     Rotated,
+    /// The claim to a reply lapsed while the server was asked for it: others may ask as well.
+    ClaimLost,
 }
 
 impl Trouble {
     /// Every kind, in order.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::TooLarge,
         Self::Outrun,
         Self::Busy,
@@ -59,6 +61,7 @@ impl Trouble {
         Self::Refused,
         Self::Reply,
         Self::Rotated,
+        Self::ClaimLost,
     ];
 
     /// The stable code.
@@ -73,6 +76,7 @@ impl Trouble {
             Self::Refused => "refused",
             Self::Reply => "reply",
             Self::Rotated => "rotated",
+            Self::ClaimLost => "claim_lost",
         }
     }
 }

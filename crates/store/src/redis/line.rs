@@ -226,6 +226,7 @@ impl Line {
             | Trouble::Busy
             | Trouble::Damaged
             | Trouble::Reply
+            | Trouble::ClaimLost
             | Trouble::Rotated => {}
         }
         trouble

@@ -11,13 +11,15 @@ use fred::types::Value;
 ///
 /// `prefix:1:{system:database}:` and `t` for the term, `i` for the members, `e` for the epoch,
 /// `r:oid` for a relation. The braces put them all into one slot of a cluster, so that they are
-/// read and changed together. Replies, named `prefix:1:system:database:k:digest`, are spread.
+/// read and changed together. Replies, named `prefix:1:system:database:k:digest`, are spread, and so
+/// are claims, with `f` in place of `k`.
 ///
 /// The 1 is the version of everything that is stored: another one shares nothing with it.
 #[derive(Debug)]
 pub(super) struct Keys {
     versions: String,
     replies: String,
+    claims: String,
 }
 
 impl Keys {
@@ -26,6 +28,7 @@ impl Keys {
         Self {
             versions: format!("{prefix}:1:{{{:016x}:{oid}}}:", system.0),
             replies: format!("{prefix}:1:{:016x}:{oid}:k:", system.0),
+            claims: format!("{prefix}:1:{:016x}:{oid}:f:", system.0),
         }
     }
 
@@ -45,19 +48,21 @@ impl Keys {
     }
 
     pub(super) fn reply(&self, key: &CacheKey) -> Value {
-        let mut name = Vec::with_capacity(self.replies.len() + 64);
-        name.extend_from_slice(self.replies.as_bytes());
-        name.extend_from_slice(
-            blake3::Hash::from_bytes(*key.as_bytes())
-                .to_hex()
-                .as_bytes(),
-        );
-        Value::Bytes(name.into())
+        digest_of(&self.replies, &blake3::Hash::from_bytes(*key.as_bytes()))
+    }
+
+    pub(super) fn claim(&self, digest: &blake3::Hash) -> Value {
+        digest_of(&self.claims, digest)
     }
 
     fn version(&self, end: &str) -> Value {
         Value::Bytes([self.versions.as_bytes(), end.as_bytes()].concat().into())
     }
+}
+
+fn digest_of(beginning: &str, digest: &blake3::Hash) -> Value {
+    let hex = digest.to_hex();
+    Value::Bytes([beginning.as_bytes(), hex.as_bytes()].concat().into())
 }
 
 /// Sixteen random bytes.

@@ -82,6 +82,10 @@ pub(super) static IDENTITY: LazyLock<Script> =
 pub(super) static KEEP: LazyLock<Script> =
     LazyLock::new(|| Script::new(concat!(identity!(), include_str!("scripts/keep.lua"))));
 
+/// Makes a claim last, or ends it, if it is the asker's.
+pub(super) static CLAIM: LazyLock<Script> =
+    LazyLock::new(|| Script::new(include_str!("scripts/claim.lua")));
+
 /// Reads and changes version objects.
 pub(super) static VERSIONS: LazyLock<Script> =
     LazyLock::new(|| Script::new(include_str!("scripts/versions.lua")));

@@ -1,0 +1,116 @@
+//! Claims: which of all instances asks the server for a reply that is missing.
+//!
+//! A claim is a key with a lease. Its name is a digest of the reply's key and of the stamp, so that
+//! whoever sees other versions claims something else. Nothing is served or kept back for the sake
+//! of a claim: if it is lost, somebody else asks the server as well.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use cache::Stamp;
+use fred::types::Value;
+use tokio::time::sleep;
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+use super::{
+    Redis,
+    line::{Patience, command},
+    names::{Token, value},
+    scripts::CLAIM,
+    shared::{Shared, millis},
+};
+use crate::{Question, Trouble};
+
+/// A claim that is held, and renewed, until this is dropped.
+#[derive(Debug)]
+pub(crate) struct Claim {
+    _held: DropGuard,
+}
+
+/// Whose a reply is to ask for.
+#[derive(Debug)]
+pub(crate) enum Claimed {
+    /// Ours.
+    Ours(Claim),
+    /// Somebody else's.
+    Theirs,
+    /// Redis does not say.
+    Unknown,
+}
+
+impl Redis {
+    /// Claims a reply that was missing under this stamp. Waits for one answer of Redis.
+    ///
+    /// Not cancel safe: cancelled, the claim may stand until its lease ends.
+    pub(crate) async fn claim(&self, question: &Question<'_>, stamp: &Stamp) -> Claimed {
+        let shared = &self.shared;
+        let Some((line, _)) = shared.line() else {
+            return Claimed::Unknown;
+        };
+        let mut digest = blake3::Hasher::new();
+        digest.update(question.key.as_bytes());
+        for version in stamp.versions() {
+            digest.update(version.as_bytes());
+        }
+        let name = shared
+            .database(question.database)
+            .keys
+            .claim(&digest.finalize());
+        let token = shared.dice.token();
+        let words = [
+            name.clone(),
+            value(&token),
+            "NX".into(),
+            "PX".into(),
+            millis(LEASE),
+        ];
+        match line.ask_one(Patience::Client, command("SET", words)).await {
+            Ok(Value::Null) => Claimed::Theirs,
+            Ok(_) => {
+                let held = CancellationToken::new();
+                let task = hold(Arc::clone(shared), name, token, held.clone());
+                self.tasks.spawn(task);
+                Claimed::Ours(Claim {
+                    _held: held.drop_guard(),
+                })
+            }
+            Err(error) => {
+                shared.note(line.blame(&error));
+                Claimed::Unknown
+            }
+        }
+    }
+}
+
+/// Renews a claim until it is given up, and then removes it, if it is still ours.
+async fn hold(shared: Arc<Shared>, name: Value, token: Token, given_up: CancellationToken) {
+    let renewed = async {
+        loop {
+            sleep(LEASE / 3).await;
+            if tell(&shared, &name, &token, LEASE).await == Some(false) {
+                shared.troubles.add(Trouble::ClaimLost);
+                return;
+            }
+        }
+    };
+    tokio::select! {
+        () = given_up.cancelled() => {
+            _ = tell(&shared, &name, &token, Duration::ZERO).await;
+        }
+        () = renewed => {}
+    }
+}
+
+/// Makes a claim last from now on, or end; whether it was ours, if Redis says.
+async fn tell(shared: &Shared, name: &Value, token: &Token, lasts: Duration) -> Option<bool> {
+    let (line, _) = shared.line()?;
+    let arguments = vec![value(token), millis(lasts)];
+    let reply = CLAIM
+        .run(line, Patience::Background, vec![name.clone()], arguments)
+        .await
+        .ok()?;
+    Some(reply.first().and_then(Value::as_i64) == Some(1))
+}
+
+/// How long a claim outlives an instance that has died.
+const LEASE: Duration = Duration::from_secs(1);
