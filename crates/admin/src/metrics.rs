@@ -45,6 +45,7 @@ impl Collector for Figures {
         let telemetry = self.observed.telemetry();
         lookups(&mut page, telemetry)?;
         fills(&mut page, telemetry)?;
+        flights(&mut page, telemetry)?;
         connections(&mut page, telemetry)?;
         store(&mut page, self.observed.store())?;
         let ready = self.observed.readiness().is_ready();
@@ -109,6 +110,33 @@ fn fills(page: &mut Page<'_>, telemetry: &Telemetry) -> fmt::Result {
         [
             (&[("kind", "table")][..], telemetry.table_bumps.value()),
             (&[("kind", "everything")], telemetry.epoch_bumps.value()),
+        ],
+    )
+}
+
+fn flights(page: &mut Page<'_>, telemetry: &Telemetry) -> fmt::Result {
+    let flights = &telemetry.flights;
+    page.gauge(
+        "pgmemo_flight_waiting",
+        "Statements that wait now for a reply somebody else has asked for",
+        alone(flights.waiting.value()),
+    )?;
+    page.counter(
+        "pgmemo_flight_waits",
+        "Statements that waited for a reply somebody else had asked for, by what became of them",
+        [
+            (&[("result", "served")][..], flights.served.value()),
+            (&[("result", "vain")], flights.vain.value()),
+            (&[("result", "late")], flights.late.value()),
+            (&[("result", "cancelled")], flights.cancelled.value()),
+        ],
+    )?;
+    page.counter(
+        "pgmemo_flight_claims",
+        "Replies claimed among all instances before the server was asked, by who had the claim",
+        [
+            (&[("holder", "self")][..], flights.claims.value()),
+            (&[("holder", "other")], flights.claimed.value()),
         ],
     )
 }

@@ -157,6 +157,18 @@ pub const SETTINGS: &[Setting] = &[
         }),
     },
     Setting {
+        key: "cache.flight_wait_max",
+        flag: None,
+        default: DefaultValue::Text("5s"),
+        reloads: true,
+        help: "When several clients miss the same reply, one asks the server and the others wait for \
+            it, at most this long after it was asked; then they ask themselves. With `\"off\"` or \
+            `0`, nobody waits.",
+        form: Form::DurationOrOff(Duration::from_millis(1), HOUR, |draft, wait| {
+            draft.cache.flight_wait_max = wait;
+        }),
+    },
+    Setting {
         key: "redis.deadline",
         flag: None,
         default: DefaultValue::Text("5ms"),

@@ -47,6 +47,7 @@ impl Config {
         self.admin = running.admin;
         self.cache = CacheSettings {
             default_ttl: self.cache.default_ttl,
+            flight_wait_max: self.cache.flight_wait_max,
             ..running.cache.clone()
         };
         self.limits.threads = running.limits.threads;

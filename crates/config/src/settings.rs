@@ -85,6 +85,9 @@ pub struct CacheSettings {
     pub analysis_bytes_max: u64,
     /// Age at which a catalog snapshot is read again even if nothing was seen. Default 30 s.
     pub catalog_age_max: Duration,
+    /// How long a client waits for a reply that another has asked for; `None`: not at all.
+    /// Default 5 s.
+    pub flight_wait_max: Option<Duration>,
 }
 
 /// Bounds on connections and waits.

@@ -9,13 +9,21 @@ use std::{
     time::{Duration, Instant},
 };
 
+use cache::Stamp;
 use session::{Answer, Need, Outcome, Session, SessionError};
 use sql::{Reason, Writes};
-use store::{Fill, Found};
+use store::{Fill, Found, Lead};
 use tokio::{io::AsyncWriteExt, net::TcpStream, time::timeout};
 use tokio_util::sync::CancellationToken;
 
-use crate::{link::Link, login::refusal, marks::Marks, place::Place, upstream::ServerStream};
+use crate::{
+    flight::{Allowed, Flight, Then},
+    link::Link,
+    login::refusal,
+    marks::Marks,
+    place::Place,
+    upstream::ServerStream,
+};
 
 /// Bytes that may wait to be written to one peer before no more is read from the other.
 const PENDING_MAX: usize = 256 * 1024;
@@ -35,6 +43,7 @@ pub(crate) struct Client {
     pub(crate) server: Link<ServerStream>,
     pub(crate) marks: Marks,
     pub(crate) timing: Timing,
+    pub(crate) flight: Flight,
 }
 
 /// When the statement at hand arrived, for the latency histograms.
@@ -115,11 +124,16 @@ impl Client {
             };
             match event {
                 Event::Progress => {}
+                // Its statement goes to the server, then its goodbye.
+                Event::ClientEnded if self.flight.is_waiting() => self.flight.stop_waiting(),
                 // As if it had said goodbye: the server carries out what was sent, then closes.
                 Event::ClientEnded if !self.session.client_left() => return Ok(End::Client),
                 Event::ClientEnded => {}
                 Event::ServerEnded => self.server.ended = true,
-                Event::Shutdown => stopping = true,
+                Event::Shutdown => {
+                    self.flight.never_wait();
+                    stopping = true;
+                }
             }
         }
     }
@@ -128,6 +142,9 @@ impl Client {
     /// may set waiting messages of the client free.
     async fn pump(&mut self) -> Result<(), End> {
         self.place.refresh(&mut self.session);
+        if !self.server.input.is_empty() {
+            self.flight.heard();
+        }
         loop {
             let need = self.session.server(&mut self.server.input)?;
             if matches!(need, Need::Input) {
@@ -136,9 +153,10 @@ impl Client {
             self.perform(need).await;
         }
         self.keep_records();
-        loop {
+        while !self.flight.is_waiting() {
             let need = self.session.client(&mut self.client.input)?;
             if matches!(need, Need::Input) {
+                self.flight.settle(false, &self.place.telemetry().flights);
                 break;
             }
             self.perform(need).await;
@@ -150,7 +168,10 @@ impl Client {
     async fn perform(&mut self, need: Need) {
         let answer = match need {
             Need::Input => return,
-            Need::LookUp => self.look_up().await,
+            Need::LookUp => match self.look_up().await {
+                Some(answer) => answer,
+                None => return,
+            },
             Need::Mark(ticket, writes) => {
                 self.mark(ticket, &writes).await;
                 Answer::Done
@@ -166,26 +187,51 @@ impl Client {
         self.session.answer(answer);
     }
 
-    async fn look_up(&mut self) -> Answer {
+    /// What the store says; `None` if the statement waits for a reply that somebody else has asked
+    /// for, after which the session asks again.
+    async fn look_up(&mut self) -> Option<Answer> {
         let Some(question) = self.session.question() else {
-            return Answer::Nothing(Reason::NoCatalog);
+            return Some(Answer::Nothing(Reason::NoCatalog));
         };
         let found = self.place.look_up(question).await;
-        match found {
+        let answer = match found {
             Found::Hit(entry) => {
                 self.timing.hit = true;
                 Answer::Hit(entry)
             }
-            Found::Miss(stamp) => {
-                self.timing.missed = self.timing.missed.or(self.timing.arrived);
-                Answer::Miss(stamp)
-            }
+            Found::Miss(stamp) => self.missed(stamp).await?,
             Found::InFlight => Answer::Nothing(Reason::BeingWritten),
             Found::Outdated => {
                 self.place.catalog_changed();
                 Answer::Nothing(Reason::NoCatalog)
             }
             Found::Unavailable => Answer::Nothing(Reason::StoreUnavailable),
+        };
+        let hit = matches!(answer, Answer::Hit(_));
+        self.flight.settle(hit, &self.place.telemetry().flights);
+        Some(answer)
+    }
+
+    async fn missed(&mut self, stamp: Stamp) -> Option<Answer> {
+        let allowed = Allowed {
+            lead: self.session.may_lead(),
+            follow: self.session.may_follow(),
+        };
+        let question = self.session.question()?;
+        let flight = &mut self.flight;
+        match flight.missed(&self.place, question, &stamp, allowed).await {
+            Then::Wait => None,
+            Then::Serve(entry) => {
+                self.timing.hit = true;
+                Some(Answer::Hit(entry))
+            }
+            Then::Ask(lead) => {
+                self.timing.missed = self.timing.missed.or(self.timing.arrived);
+                if let Some(lead) = lead {
+                    self.session.lead(Box::new(lead));
+                }
+                Some(Answer::Miss(stamp))
+            }
         }
     }
 
@@ -200,14 +246,22 @@ impl Client {
     fn keep_records(&mut self) {
         for record in self.session.records.drain(..) {
             self.place.telemetry().fills.inc();
-            self.place.store().fill(Fill {
+            let lead = record.lead.and_then(|lead| lead.downcast::<Lead>().ok());
+            if let Some(lead) = &lead {
+                record.question.note_cost(lead.age());
+            }
+            let fill = Fill {
                 key: record.question.key,
                 database: record.question.knowledge.database,
                 scopes: record.question.scopes,
                 stamp: record.stamp,
                 entry: record.entry,
                 ttl: record.question.ttl,
-            });
+            };
+            match lead {
+                Some(lead) => self.place.store().fill_and_land(fill, *lead),
+                None => self.place.store().fill(fill),
+            }
         }
     }
 
@@ -230,16 +284,22 @@ impl Client {
         stopped: Option<std::pin::Pin<&mut impl Future<Output = ()>>>,
     ) -> Poll<Result<Event, End>> {
         if !self.session.to_server.is_empty()
-            && let Poll::Ready(Err(error)) = self.server.poll_drain(cx, &mut self.session.to_server)
+            && let Poll::Ready(written) = self.server.poll_drain(cx, &mut self.session.to_server)
         {
-            // What the server said before it closed is still to be read.
-            self.session.to_server.clear();
-            tracing::debug!(%error, "write to the server failed");
+            if let Err(error) = written {
+                // What the server said before it closed is still to be read.
+                self.session.to_server.clear();
+                tracing::debug!(%error, "write to the server failed");
+            }
+            self.flight.sent();
         }
         if !self.session.to_client.is_empty()
             && let Poll::Ready(Err(error)) = self.client.poll_drain(cx, &mut self.session.to_client)
         {
             return Poll::Ready(Err(End::ClientSocket(error)));
+        }
+        if self.flight.poll(cx).is_ready() {
+            return Poll::Ready(Ok(Event::Progress));
         }
         if std::mem::take(&mut self.timing.hit)
             && let Some(arrived) = self.timing.arrived
@@ -249,8 +309,13 @@ impl Client {
                 .hit_latency
                 .record_us(micros(arrived));
         }
+        let blocked = self.session.to_client.len() >= PENDING_MAX;
+        if blocked {
+            // Nobody shall wait because this client does not read.
+            self.session.release_leads();
+        }
         if !self.server.ended
-            && self.session.to_client.len() < PENDING_MAX
+            && !blocked
             && let Poll::Ready(read) = self.server.poll_fill(cx)
         {
             return Poll::Ready(match read {
@@ -262,9 +327,12 @@ impl Client {
         if !self.session.is_stalled()
             && !self.session.has_ended()
             && self.session.to_server.len() < PENDING_MAX
+            && (!self.flight.is_waiting() || self.client.input.len() < PENDING_MAX)
             && let Poll::Ready(read) = self.client.poll_fill(cx)
         {
-            self.timing.arrived = Some(Instant::now());
+            if !self.flight.is_waiting() {
+                self.timing.arrived = Some(Instant::now());
+            }
             return Poll::Ready(match read {
                 Ok(0) => Ok(Event::ClientEnded),
                 Ok(_) => Ok(Event::Progress),
@@ -284,6 +352,7 @@ impl Client {
     /// A client that vanishes in the middle leaves work behind: what it has sent is carried out, as
     /// it would be without us, before the connection is closed. Until then the marks hold.
     async fn finish_for_vanished(&mut self) {
+        self.flight.never_wait();
         let work = async {
             if !self.session.has_ended() {
                 self.session.client_left();

@@ -3,9 +3,11 @@
 //! Invariant: no decision about the protocol or the cache is made here. A client's task reads,
 //! writes, waits, and carries out what its session asks for; every wait has a deadline.
 
+mod cancels;
 mod client;
 pub mod control;
 pub mod database;
+mod flight;
 pub mod greeting;
 mod link;
 pub mod login;

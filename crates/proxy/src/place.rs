@@ -10,15 +10,16 @@ use std::{
 };
 
 use bytes::Bytes;
-use cache::{Scope, Version};
+use cache::{Scope, Stamp, Version};
 use catalog::DatabaseId;
 use session::{Question, Session, Telemetry};
 use sql::Writes;
-use store::{Found, Store};
+use store::{Claimed, Flights, Found, Role, Store};
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
 use crate::{
+    cancels::{Cancels, Listed},
     database::{Database, Databases, State},
     marks::{Held, Marks},
 };
@@ -34,6 +35,8 @@ const VERIFY_MAX: Duration = Duration::from_secs(1);
 pub(crate) struct Services {
     pub(crate) store: Store,
     pub(crate) databases: Databases,
+    pub(crate) flights: Arc<Flights>,
+    pub(crate) cancels: Cancels,
     pub(crate) sessions: Arc<session::Shared>,
     /// Tasks that outlive their client.
     pub(crate) tasks: TaskTracker,
@@ -56,11 +59,18 @@ impl Ledger {
 }
 
 impl Services {
-    pub(crate) fn new(store: Store, databases: Databases, sessions: Arc<session::Shared>) -> Self {
+    pub(crate) fn new(
+        store: Store,
+        databases: Databases,
+        sessions: Arc<session::Shared>,
+        flights: Flights,
+    ) -> Self {
         let tasks = TaskTracker::new();
         Self {
             store,
             databases,
+            flights: Arc::new(flights),
+            cancels: Cancels::default(),
             sessions,
             tasks,
             ledgers: Mutex::default(),
@@ -121,6 +131,10 @@ impl Place {
         &self.services.sessions.telemetry
     }
 
+    pub(crate) const fn services(&self) -> &Arc<Services> {
+        &self.services
+    }
+
     pub(crate) fn store(&self) -> &Store {
         &self.services.store
     }
@@ -166,19 +180,31 @@ impl Place {
     }
 
     pub(crate) async fn look_up(&self, question: &Question) -> Found {
-        let asked = store::Question {
-            key: &question.key,
-            database: question.knowledge.database,
-            epoch: question.knowledge.epoch,
-            scopes: &question.scopes,
-            ttl: question.ttl,
-        };
-        let found = self.services.store.look_up(&asked).await;
+        let found = self.services.store.look_up(&asked(question)).await;
         if self.ledger.blind.load(Ordering::SeqCst) > 0 {
             Found::InFlight
         } else {
             found
         }
+    }
+
+    pub(crate) fn flights(&self) -> &Flights {
+        &self.services.flights
+    }
+
+    /// Joins the flight of a reply that was missing under this stamp, or begins it.
+    pub(crate) fn join(&self, question: &Question, stamp: &Stamp, may: (bool, bool)) -> Role {
+        self.services.flights.join(&asked(question), stamp, may)
+    }
+
+    /// Claims a reply among all instances.
+    pub(crate) async fn claim(&self, question: &Question, stamp: &Stamp) -> Claimed {
+        self.services.store.claim(&asked(question), stamp).await
+    }
+
+    /// Makes the client known to those who bring cancel requests.
+    pub(crate) fn list(&self) -> Listed {
+        self.services.cancels.list(self.process)
     }
 
     /// Marks what a statement may write, which was told from what was known under the epoch and
@@ -207,6 +233,7 @@ impl Place {
                 telemetry.table_bumps.add(relations.len() as u64);
                 let scopes = session::written(writes, identity);
                 let mark = self.services.store.mark(&scopes).await;
+                self.services.flights.outdate(&scopes);
                 let told = Told {
                     store: self.services.store.clone(),
                     identity,
@@ -218,7 +245,9 @@ impl Place {
             Writes::Everything => {
                 telemetry.epoch_bumps.inc();
                 let scope = Scope::Epoch(identity);
-                Some(Held::Everything(self.services.store.mark(&[scope]).await))
+                let mark = self.services.store.mark(&[scope]).await;
+                self.services.flights.outdate(&[scope]);
+                Some(Held::Everything(mark))
             }
         }
     }
@@ -250,6 +279,17 @@ impl Place {
                 database.refresh();
             }
         });
+    }
+}
+
+/// The session's question, as the store takes it.
+fn asked(question: &Question) -> store::Question<'_> {
+    store::Question {
+        key: &question.key,
+        database: question.knowledge.database,
+        epoch: question.knowledge.epoch,
+        scopes: &question.scopes,
+        ttl: question.ttl,
     }
 }
 

@@ -15,7 +15,7 @@ use bytes::BytesMut;
 use cache::DigestBuilder;
 use config::Config;
 use session::{Session, Shared, Telemetry};
-use store::Store;
+use store::{Flights, Store};
 use tokio::{
     io::AsyncWriteExt,
     net::{TcpListener, TcpSocket, TcpStream},
@@ -27,6 +27,7 @@ use tracing::Instrument;
 use crate::{
     client::{Client, Timing},
     database::Databases,
+    flight::Flight,
     greeting::{Greeting, StartupPacket, greet},
     link::Link,
     login::{Login, LoginError, LoginRules, refusal, relay_login},
@@ -109,7 +110,8 @@ impl Server {
         if let Some(name) = named {
             databases.of(name.as_bytes());
         }
-        let services = Arc::new(Services::new(store, databases, sessions));
+        let flights = Flights::new(config.cache.flight_wait_max);
+        let services = Arc::new(Services::new(store, databases, sessions, flights));
         let draining = AtomicBool::new(false);
         let shared = Front {
             config: ArcSwap::new(config),
@@ -136,7 +138,9 @@ impl Server {
 
     /// Takes over what can be changed while running: rules, TTLs, limits of logins.
     pub fn reload(&self, config: Arc<Config>) {
-        self.shared.services.databases.set_rules(&config);
+        let services = &self.shared.services;
+        services.databases.set_rules(&config);
+        services.flights.set_wait_max(config.cache.flight_wait_max);
         self.shared.config.store(config);
     }
 
@@ -216,12 +220,25 @@ impl Front {
                 self.log_in(stream, peer, *packet, ahead, stop).await;
             }
             Ok(Greeting::Cancel(packet)) => {
-                if let Err(error) = self.upstream.cancel(&packet).await {
-                    tracing::debug!(%error, "cancel request was not delivered");
+                let freed = self.services.cancels.free(&packet).await;
+                self.deliver(&packet).await;
+                drop(stream);
+                let mut attempt = 0;
+                while let Some(freed) = &freed
+                    && freed.is_running(attempt).await
+                {
+                    self.deliver(&packet).await;
+                    attempt += 1;
                 }
             }
             Ok(Greeting::Gone) => {}
             Err(error) => tracing::debug!(%error, "no startup"),
+        }
+    }
+
+    async fn deliver(&self, cancel: &[u8]) {
+        if let Err(error) = self.upstream.cancel(cancel).await {
+            tracing::debug!(%error, "cancel request was not delivered");
         }
     }
 
@@ -294,6 +311,7 @@ impl Front {
             server: Link::new(server, login.leftover_server),
             marks: Marks::default(),
             timing: Timing::default(),
+            flight: Flight::default(),
         };
         let end = client.run(stop).await;
         tracing::debug!(%end, "session ended");
