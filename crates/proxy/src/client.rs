@@ -353,6 +353,7 @@ impl Client {
     /// it would be without us, before the connection is closed. Until then the marks hold.
     async fn finish_for_vanished(&mut self) {
         self.flight.never_wait();
+        self.session.release_leads();
         let work = async {
             if !self.session.has_ended() {
                 self.session.client_left();
