@@ -175,6 +175,11 @@ impl Postgres {
         self.address
     }
 
+    /// Its first process, unless it belongs to others.
+    pub fn pid(&self) -> Option<u32> {
+        self.own.as_ref().map(|(server, _)| server.pid())
+    }
+
     /// A URL for the superuser.
     pub fn url(&self, database: &str) -> String {
         format!(

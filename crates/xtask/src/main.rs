@@ -3,6 +3,7 @@
 //! Servers are started and stopped by the test harness, so that nothing outlives a command that
 //! fails or is interrupted.
 
+mod bench;
 mod check;
 mod demo;
 mod fuzz;
@@ -18,6 +19,8 @@ const USAGE: &str = "\
 cargo xtask setup [16] [17]   install what tests and demo need; does nothing when all is there
 cargo xtask demo [--keep]     pgbench direct, through pgmemo, and through pgmemo with Redis
 cargo xtask test [filter …]   set up, build, and run all tests, or those that match
+cargo xtask bench [--quick] [--workload=…] [--only=…] [--against=…]
+                              measure pgmemo beside PostgreSQL, poolers and another cache
 cargo xtask fuzz [seconds] [target …]
                               run each fuzz target for some seconds, or those named
 cargo xtask check             formatting, lints, documentation, licences, scripts";
@@ -42,6 +45,7 @@ fn run(arguments: &[String]) -> Result<bool> {
         ["setup", versions @ ..] => setup::run(versions)?,
         ["demo"] => demo::run(false)?,
         ["demo", "--keep"] => demo::run(true)?,
+        ["bench", words @ ..] => bench::run(words)?,
         ["fuzz", words @ ..] => fuzz::all(words)?,
         ["check"] => check::all()?,
         [] | ["help" | "--help" | "-h"] => println!("{USAGE}"),

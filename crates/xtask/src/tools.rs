@@ -90,13 +90,16 @@ fn shown(command: &Command) -> String {
 /// Builds the program as it is shipped, and says where it lies.
 pub(crate) fn build_pgmemo() -> Result<PathBuf> {
     say("building pgmemo");
-    run(cargo().args([
-        "build",
-        "--release",
-        "--package",
-        "pgmemo",
-        "--bin",
-        "pgmemo",
-    ]))?;
-    Ok(env::target().join("release/pgmemo"))
+    build_released(&["--package", "pgmemo", "--bin", "pgmemo"])?;
+    Ok(released("pgmemo"))
+}
+
+/// Builds as it is shipped.
+pub(crate) fn build_released(what: &[&str]) -> Result<()> {
+    run(cargo().args(["build", "--release"]).args(what))
+}
+
+/// Where a program lies that was built as it is shipped.
+pub(crate) fn released(program: &str) -> PathBuf {
+    env::target().join("release").join(program)
 }
