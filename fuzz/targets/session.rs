@@ -94,6 +94,7 @@ impl Shell {
         let login = Login {
             digest: DigestBuilder::default().finish(),
             readable: true,
+            generation: Some(1),
         };
         Self {
             session: Session::new(Arc::new(Shared::new(limits, Arc::default())), &login),

@@ -136,6 +136,14 @@ impl Databases {
         Some(database)
     }
 
+    /// Which knowledge of a database is in force, if it is watched already.
+    pub(crate) fn generation(&self, name: &[u8]) -> Option<u64> {
+        let name = str::from_utf8(name).ok()?;
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let knowledge = known.get(name)?.knowledge()?;
+        Some(knowledge.generation)
+    }
+
     /// Puts new rules into force: every database publishes its knowledge anew.
     pub fn set_rules(&self, config: &Config) {
         self.common.rules.store(Arc::new(Rules::of(config)));

@@ -277,9 +277,15 @@ impl Front {
             hide_channel_binding: server.is_tls(),
             timeout: config.limits.login_timeout,
         };
+        // Before the server reads what it sets at this login.
+        let generation = self.services.databases.generation(&packet.database);
         match relay_login(&mut client, &mut server, &packet.raw, ahead, rules).await {
             Ok(login) if is_physical(&packet) => pipe(client, server, login).await,
-            Ok(login) => self.session(client, server, &packet, login, stop).await,
+            Ok(login) => {
+                let state = state(&packet, &login, generation);
+                self.session(client, server, &packet, (login, state), stop)
+                    .await;
+            }
             Err(error @ (LoginError::Refused { .. } | LoginError::ClientGone)) => {
                 tracing::debug!(%error, "login failed");
             }
@@ -293,7 +299,7 @@ impl Front {
         client: TcpStream,
         server: ServerStream,
         packet: &StartupPacket,
-        login: Login,
+        (login, state): (Login, session::Login),
         stop: &CancellationToken,
     ) {
         let place = Place::new(
@@ -303,7 +309,7 @@ impl Front {
             packet.replication,
         );
         place.wait(FIRST_SNAPSHOT_MAX).await;
-        let session = Session::new(Arc::clone(&self.services.sessions), &state(packet, &login));
+        let session = Session::new(Arc::clone(&self.services.sessions), &state);
         let client = Client {
             place,
             session,
@@ -327,7 +333,7 @@ fn is_physical(packet: &StartupPacket) -> bool {
 }
 
 /// What the state of a session follows from at its login.
-fn state(packet: &StartupPacket, login: &Login) -> session::Login {
+fn state(packet: &StartupPacket, login: &Login, generation: Option<u64>) -> session::Login {
     let mut digest = DigestBuilder::default();
     digest.field(&packet.raw);
     let mut readable = true;
@@ -342,6 +348,7 @@ fn state(packet: &StartupPacket, login: &Login) -> session::Login {
     session::Login {
         digest: digest.finish(),
         readable,
+        generation,
     }
 }
 

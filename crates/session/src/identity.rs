@@ -10,8 +10,11 @@ use crate::Knowledge;
 /// The state of a session that shapes what it reads, as the server itself reported it.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Identity {
-    /// Digest over all of it: part of every key.
+    /// Digest over what every reply depends on: part of every key.
     pub(crate) digest: Digest,
+    /// Digest over all that was reported. What later statements make of the session follows from
+    /// it, and from what it returns to when it is reset.
+    pub(crate) state: Digest,
     /// The effective role.
     pub(crate) role: RoleId,
     /// The search path in effect.
@@ -22,25 +25,30 @@ pub struct Identity {
     pub(crate) read_committed: bool,
 }
 
-/// Asks the server for the state of this very session in one row.
+/// Asks the server for the state of this very session in one row; see [`put_probe`].
 ///
 /// Every name is qualified, operators included: the session's search path must not decide what the
 /// question means. The settings are those that shape output or meaning whatever their source, and
-/// all others that are not the server's defaults, save those known to change neither.
+/// all others that are not the server's defaults, save those known to change neither. Values have
+/// their length before them, so that none can pass for two. Settings of extensions that are not
+/// loaded yet are not listed by the server, and have to be asked for by name.
 pub(crate) const PROBE: &str = "SELECT \
 (SELECT r.oid FROM pg_catalog.pg_roles r WHERE r.rolname OPERATOR(pg_catalog.=) current_user), \
 (SELECT r.oid FROM pg_catalog.pg_roles r WHERE r.rolname OPERATOR(pg_catalog.=) session_user), \
 pg_catalog.array_to_string(pg_catalog.current_schemas(true), pg_catalog.chr(31)), \
 CASE WHEN pg_catalog.pg_my_temp_schema() OPERATOR(pg_catalog.=) 0 THEN false ELSE EXISTS \
-(SELECT FROM pg_catalog.pg_class c WHERE c.relnamespace OPERATOR(pg_catalog.=) pg_catalog.pg_my_temp_schema()) END, \
+(SELECT FROM pg_catalog.pg_class c WHERE c.relnamespace OPERATOR(pg_catalog.=) pg_catalog.pg_my_temp_schema()) OR EXISTS \
+(SELECT FROM pg_catalog.pg_type t WHERE t.typnamespace OPERATOR(pg_catalog.=) pg_catalog.pg_my_temp_schema()) END, \
 pg_catalog.current_setting('default_transaction_isolation'), \
-(SELECT pg_catalog.string_agg(pg_catalog.concat(s.name, pg_catalog.chr(30), s.setting), pg_catalog.chr(31) ORDER BY s.name) \
+(SELECT pg_catalog.string_agg(pg_catalog.concat(s.name, pg_catalog.chr(30), pg_catalog.octet_length(s.setting), \
+pg_catalog.chr(30), s.setting), pg_catalog.chr(31) ORDER BY s.name) \
 FROM pg_catalog.pg_settings s WHERE pg_catalog.lower(s.name) OPERATOR(pg_catalog.=) ANY (ARRAY['timezone', 'datestyle', \
 'intervalstyle', 'client_encoding', 'bytea_output', 'extra_float_digits', 'lc_messages', 'lc_monetary', \
 'lc_numeric', 'lc_time', 'standard_conforming_strings', 'xmlbinary', 'xmloption', 'array_nulls', \
 'backslash_quote', 'default_text_search_config', 'transform_null_equals', 'quote_all_identifiers', \
 'row_security', 'timezone_abbreviations', 'gin_fuzzy_search_limit', 'escape_string_warning']) \
-OR (s.source OPERATOR(pg_catalog.=) ANY (ARRAY['session', 'client', 'database', 'user', 'database user']) \
+OR (NOT (s.source OPERATOR(pg_catalog.=) ANY (ARRAY['default', 'environment variable', 'configuration file', \
+'command line', 'override'])) \
 AND NOT (pg_catalog.lower(s.name) OPERATOR(pg_catalog.=) ANY (ARRAY['application_name', 'search_path', 'role', \
 'session_authorization', 'client_min_messages', 'statement_timeout', 'lock_timeout', 'idle_session_timeout', \
 'idle_in_transaction_session_timeout', 'transaction_timeout', 'work_mem', 'maintenance_work_mem', \
@@ -50,7 +58,18 @@ AND NOT (pg_catalog.lower(s.name) OPERATOR(pg_catalog.=) ANY (ARRAY['application
 'tcp_keepalives_count', 'tcp_user_timeout', 'log_statement', 'log_min_duration_statement', \
 'default_tablespace', 'temp_tablespaces', 'check_function_bodies', 'effective_cache_size', \
 'random_page_cost', 'seq_page_cost', 'max_parallel_workers_per_gather', 'commit_delay', \
-'client_connection_check_interval']))))";
+'client_connection_check_interval'])))), \
+pg_catalog.current_setting('search_path'), \
+(SELECT pg_catalog.string_agg(pg_catalog.concat(n, pg_catalog.chr(30), pg_catalog.octet_length(pg_catalog.current_setting(n, true)), \
+pg_catalog.chr(30), pg_catalog.current_setting(n, true)), pg_catalog.chr(31) ORDER BY n) \
+FROM pg_catalog.unnest(ARRAY['hnsw.ef_search', 'hnsw.iterative_scan', 'hnsw.max_scan_tuples', \
+'hnsw.scan_mem_multiplier', 'ivfflat.iterative_scan', 'ivfflat.max_probes', 'ivfflat.probes', \
+'pg_bigm.enable_recheck', 'pg_bigm.gin_key_limit', 'pg_bigm.similarity_limit', \
+'pg_trgm.similarity_threshold', 'pg_trgm.strict_word_similarity_threshold', \
+'pg_trgm.word_similarity_threshold', 'postgis.backend', 'postgis.enable_outdb_rasters', \
+'postgis.gdal_datapath', 'postgis.gdal_enabled_drivers', 'postgis.gdal_vsi_options']) n \
+WHERE pg_catalog.current_setting(n, true) OPERATOR(pg_catalog.<>) '' AND NOT EXISTS \
+(SELECT FROM pg_catalog.pg_settings s WHERE pg_catalog.lower(s.name) OPERATOR(pg_catalog.=) n))";
 
 /// Settings that change neither the rows of a read nor their form; `SET` of these is no change.
 const HARMLESS: [&str; 33] = [
@@ -97,10 +116,23 @@ pub(crate) fn is_harmless(name: &str) -> bool {
     HARMLESS.binary_search(&name).is_ok()
 }
 
-/// Appends the question. The server answers with ParseComplete, BindComplete, one DataRow,
-/// CommandComplete, CloseComplete and ReadyForQuery.
-pub(crate) fn put_probe(out: &mut BytesMut) {
-    frontend::put_parse(out, NAME, PROBE.as_bytes());
+/// Whether a name may stand in the question as it is.
+pub(crate) fn may_be_asked(name: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'$');
+    name.bytes().all(plain)
+}
+
+/// Appends the question, with the values of further settings in columns of their own, in order;
+/// each must be one that [`may_be_asked`]. The server answers with ParseComplete, BindComplete,
+/// one DataRow, CommandComplete, CloseComplete and ReadyForQuery.
+pub(crate) fn put_probe(out: &mut BytesMut, settings: &[Box<str>]) {
+    let mut text = PROBE.to_owned();
+    for name in settings {
+        text.push_str(", pg_catalog.current_setting('");
+        text.push_str(name);
+        text.push_str("', true)");
+    }
+    frontend::put_parse(out, NAME, text.as_bytes());
     frontend::put_bind(out, NAME, NAME);
     frontend::put_execute(out, NAME);
     frontend::put_close(out, frontend::Target::Statement, NAME);
@@ -108,16 +140,31 @@ pub(crate) fn put_probe(out: &mut BytesMut) {
 }
 
 impl Identity {
-    /// Reads the row; `None` if it is not what the question promises, or names a schema that the
-    /// snapshot does not know.
-    pub(crate) fn read(row: &[u8], knowledge: &Knowledge) -> Option<Self> {
+    /// Reads the row that answers a question about these settings; `None` if it is not what the
+    /// question promises, or names a schema that the snapshot does not know.
+    pub(crate) fn read(row: &[u8], knowledge: &Knowledge, asked: &[Box<str>]) -> Option<Self> {
         let columns = backend::columns(row).ok()?;
-        let [role, login, schemas, temporary, isolation, settings] = columns[..] else {
+        let [
+            role,
+            login,
+            schemas,
+            temporary,
+            isolation,
+            settings,
+            names,
+            unloaded,
+            values @ ..,
+        ] = &columns[..]
+        else {
             return None;
         };
-        let oid = |text: Option<&[u8]>| std::str::from_utf8(text?).ok()?.parse::<u32>().ok();
+        if values.len() != asked.len() {
+            return None;
+        }
+        let oid = |text: &Option<&[u8]>| std::str::from_utf8((*text)?).ok()?.parse::<u32>().ok();
         let (role, login) = (oid(role)?, oid(login)?);
-        let path = path(schemas?, knowledge)?;
+        let path = path((*schemas)?, knowledge)?;
+        let (names, temporary, isolation) = ((*names)?, (*temporary)?, (*isolation)?);
         let DatabaseId { system, oid } = knowledge.database;
         let mut digest = DigestBuilder::default();
         digest
@@ -132,20 +179,37 @@ impl Identity {
             digest.number(u64::from(schema.oid()));
         }
         digest.field(settings.unwrap_or_default());
-        // Not part of what a reply depends on, but of the state that sessions have in common.
-        digest.field(temporary?).field(isolation?);
+        digest.field(unloaded.unwrap_or_default());
+        for (name, value) in asked.iter().zip(values) {
+            digest.field(name.as_bytes());
+            digest.number(u64::from(value.is_some()));
+            digest.field(value.unwrap_or_default());
+        }
+        let digest = digest.finish();
+        // The path in effect hides what the names in it would mean to another role, or after
+        // another schema has been made.
+        let mut state = DigestBuilder::default();
+        state.digest(&digest).field(names);
+        state.field(temporary).field(isolation);
         Some(Self {
-            digest: digest.finish(),
+            digest,
+            state: state.finish(),
             role: RoleId::from_oid(role),
             path,
-            temporary: temporary? != b"f",
-            read_committed: isolation? == b"read committed" || isolation? == b"read uncommitted",
+            // A path that begins with temporary objects makes some of any CREATE.
+            temporary: temporary != b"f" || names_temporary(names),
+            read_committed: isolation == b"read committed" || isolation == b"read uncommitted",
         })
     }
 }
 
+fn names_temporary(path: &[u8]) -> bool {
+    path.windows(7)
+        .any(|part| part.eq_ignore_ascii_case(b"pg_temp"))
+}
+
 /// Changes whenever equal fields would mean another reply.
-const KEY_FORMAT: u64 = 1;
+const KEY_FORMAT: u64 = 2;
 
 fn path(schemas: &[u8], knowledge: &Knowledge) -> Option<SearchPath> {
     let snapshot = knowledge.schema.snapshot();
@@ -162,6 +226,12 @@ fn path(schemas: &[u8], knowledge: &Knowledge) -> Option<SearchPath> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_plain_names_stand_in_the_question() {
+        assert!(may_be_asked("app.tenant_1") && may_be_asked("a.b.c$"));
+        assert!(!may_be_asked("a.b', true), (select 1)--") && !may_be_asked("a.\u{e9}"));
+    }
 
     #[test]
     fn harmless_settings_are_sorted_for_the_search() {

@@ -3,6 +3,10 @@
 //!
 //! The server is asked once per history: sessions that logged in alike and changed the same
 //! settings in the same order are in the same state, so that a pool of connections asks once.
+//!
+//! What a login sets, and what a reset returns to, depends on the catalog of its time. A session
+//! that lives to see another catalog has no login in common with others any more: what it is asked
+//! is remembered for itself alone.
 
 use std::sync::Arc;
 
@@ -13,8 +17,13 @@ use crate::{Identity, Knowledge, Shared, queue::SettingsChange};
 /// The mirrored state of one session.
 #[derive(Debug)]
 pub(crate) struct Mirror {
-    /// Everything that was said at login.
+    /// Everything that was said at login, under a catalog that has not changed since; otherwise
+    /// something that no other session has.
     login: Digest,
+    /// The generation of the catalog that was known before the login.
+    born: Option<u64>,
+    /// The catalog that is known now.
+    generation: Option<u64>,
     /// What led here since the state was last known; `None`: only the server can tell.
     history: Option<Digest>,
     /// The state, if known.
@@ -24,20 +33,55 @@ pub(crate) struct Mirror {
     naming: Option<(u64, Arc<Identity>)>,
     /// The server refused to tell.
     broken: bool,
-    /// The catalog of the login's time is part of `login`.
-    born: bool,
+    /// Settings that the server does not list and that this session may have changed, sorted.
+    own: Vec<Box<str>>,
+    /// There are more of those than are asked for.
+    crowded: bool,
+    /// Which settings the server was asked for; `None` if its answer is no use any more.
+    asked: Option<Arc<[Box<str>]>>,
 }
 
+/// Settings of a session that are asked for by name. With more it is not looked up.
+const OWN_MAX: usize = 16;
+
 impl Mirror {
-    pub(crate) fn new(login: Digest) -> Self {
+    /// `born` is the generation of the catalog that was known before the login began.
+    pub(crate) fn new(login: Digest, born: Option<u64>) -> Self {
         Self {
             login,
+            born,
+            generation: None,
             history: Some(login),
             identity: None,
             naming: None,
             broken: false,
-            born: false,
+            own: Vec::new(),
+            crowded: false,
+            asked: None,
         }
+    }
+
+    /// A statement changes a setting that the server does not list.
+    pub(crate) fn note_own(&mut self, name: &str) {
+        if let Err(place) = self.own.binary_search_by(|known| (**known).cmp(name)) {
+            if self.own.len() < OWN_MAX && crate::identity::may_be_asked(name) {
+                self.own.insert(place, name.into());
+            } else {
+                self.crowded = true;
+            }
+        }
+    }
+
+    /// The server is being asked about the settings that are returned.
+    pub(crate) fn ask(&mut self) -> Arc<[Box<str>]> {
+        let names: Arc<[Box<str>]> = self.own.clone().into();
+        self.asked = Some(Arc::clone(&names));
+        names
+    }
+
+    /// What the answer that has come was asked for, unless it came too late.
+    pub(crate) fn take_asked(&mut self) -> Option<Arc<[Box<str>]>> {
+        self.asked.take()
     }
 
     /// The state, if it is known.
@@ -52,7 +96,7 @@ impl Mirror {
 
     /// Whether asking the server may help.
     pub(crate) const fn can_ask(&self) -> bool {
-        self.identity.is_none() && !self.broken
+        self.identity.is_none() && !self.broken && !self.crowded
     }
 
     /// Another session may have been here before.
@@ -83,15 +127,20 @@ impl Mirror {
         if let Some(history) = self.history {
             shared.learn_identity(at(&history, knowledge), Arc::clone(&identity));
         }
-        let history = after(&self.login, &identity.digest);
+        let history = self.root(&identity);
         shared.learn_identity(at(&history, knowledge), Arc::clone(&identity));
         self.settle(identity, shared, knowledge);
     }
 
     fn settle(&mut self, identity: Arc<Identity>, shared: &Shared, knowledge: &Knowledge) {
-        self.history = Some(after(&self.login, &identity.digest));
+        self.history = Some(self.root(&identity));
         self.naming = Some((shared.context(knowledge, &identity), Arc::clone(&identity)));
         self.identity = Some(identity);
+    }
+
+    /// The history of a session of which this is known, and what a reset returns to.
+    fn root(&self, identity: &Identity) -> Digest {
+        after(&self.login, &identity.state)
     }
 
     /// A statement that changes settings is on its way. `names` when it may bear on how names are
@@ -128,16 +177,23 @@ impl Mirror {
 
     /// The catalog snapshot is another one: names and identities are resolved anew.
     ///
-    /// What a login sets depends on the catalog of its time, and so does what RESET returns to.
-    pub(crate) fn relearn(&mut self, generation: u64) {
-        if !self.born {
-            self.born = true;
-            let mut login = DigestBuilder::default();
-            self.login = login.digest(&self.login).number(generation).finish();
+    /// An answer that is on its way tells of the time before.
+    pub(crate) fn relearn(&mut self, generation: Option<u64>, shared: &Shared) {
+        if self.generation.is_none() && generation.is_some() && self.born == generation {
+            let mut born = DigestBuilder::default();
+            born.digest(&self.login).number(generation.unwrap_or(0));
+            self.login = born.finish();
             self.history = self.history.map(|_| self.login);
-        } else if self.history == Some(self.login) {
+        } else {
+            let mut alone = DigestBuilder::default();
+            alone.field(b"alone").number(shared.nonce());
+            self.login = alone.finish();
             self.history = None;
         }
+        // From now on it cannot be that of the login.
+        self.born = None;
+        self.generation = generation;
+        self.asked = None;
         self.doubt(true);
     }
 }

@@ -475,8 +475,10 @@ impl Session {
 
     fn learn_state(&mut self) {
         let row = self.probed.take();
-        if let Some(knowledge) = &self.knowledge {
-            let identity = row.and_then(|row| Identity::read(&row, knowledge));
+        if let Some(knowledge) = &self.knowledge
+            && let Some(asked) = self.mirror.take_asked()
+        {
+            let identity = row.and_then(|row| Identity::read(&row, knowledge, &asked));
             self.mirror.learn(identity, &self.shared, knowledge);
         }
     }

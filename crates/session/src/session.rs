@@ -102,6 +102,9 @@ pub struct Login {
     /// The lexical rules of the session are those our reader knows: `standard_conforming_strings`
     /// is on, and no byte of a multibyte character can be mistaken for ASCII.
     pub readable: bool,
+    /// The generation of what was known of the database before the login began. What roles and
+    /// database set at a login is as old as that, or the login has nothing in common with others.
+    pub generation: Option<u64>,
 }
 
 /// One client's session: bytes in, bytes out, questions in between.
@@ -162,7 +165,7 @@ impl Session {
         Self {
             shared,
             knowledge: None,
-            mirror: Mirror::new(login.digest),
+            mirror: Mirror::new(login.digest, login.generation),
             readable: login.readable,
             registry: Registry::default(),
             queue: Queue::default(),
@@ -197,7 +200,7 @@ impl Session {
     pub fn know(&mut self, knowledge: Option<Arc<Knowledge>>) {
         if generation(self.knowledge.as_ref()) != generation(knowledge.as_ref()) {
             self.mirror
-                .relearn(generation(knowledge.as_ref()).unwrap_or(0));
+                .relearn(generation(knowledge.as_ref()), &self.shared);
             // What was written so far was told from definitions that are not those of now.
             self.transaction.distrust();
             self.segment.distrust();
@@ -381,7 +384,8 @@ impl Session {
 
     /// Asks the server about the state of this session. Call only when it is idle.
     pub(crate) fn probe(&mut self) {
-        crate::identity::put_probe(self.to_server.tail());
+        let settings = self.mirror.ask();
+        crate::identity::put_probe(self.to_server.tail(), &settings);
         let execution = Default::default();
         for expect in [
             Expect::Parse(None),

@@ -97,6 +97,11 @@ impl Shared {
             .or_insert_with(|| self.next_context.fetch_add(1, Ordering::Relaxed))
     }
 
+    /// A number that nobody else has.
+    pub(crate) fn nonce(&self) -> u64 {
+        self.next_context.fetch_add(1, Ordering::Relaxed)
+    }
+
     /// What is known of a text under a context, which `plan` finds out at first sight.
     pub(crate) fn prepared(
         &self,

@@ -353,6 +353,11 @@ impl Session {
             }
             SettingsEffect::Unknown => SettingsChange::Unknown,
         };
+        if let SettingsEffect::One(setting) = &plan.effects.settings
+            && setting.name.contains('.')
+        {
+            self.mirror.note_own(&setting.name);
+        }
         let names = match &plan.effects.settings {
             SettingsEffect::One(setting) => {
                 matches!(

@@ -32,6 +32,17 @@ pub(crate) fn is_known_extension(name: &str) -> bool {
     EXTENSIONS.contains(&name)
 }
 
+/// Whether a function of such an extension depends on more than its arguments, though on nothing
+/// that is not in the key: settings that are asked for by name, and definitions.
+pub(crate) fn is_known_stable(extension: &str, name: &str) -> bool {
+    STABLE.contains(&(extension, name))
+}
+
+/// Whether a function of such an extension reads text as types that the call does not show.
+pub(crate) fn reads_records(name: &str) -> bool {
+    name == "populate_record"
+}
+
 /// Whether a stable function reads the catalogs.
 fn is_catalog(name: &str) -> bool {
     CATALOG.iter().any(|prefix| name.starts_with(prefix))
@@ -177,6 +188,16 @@ const EXTENSIONS: [&str; 22] = [
     "timescaledb",
     "uuid-ossp",
     "vector",
+];
+
+/// Operators of similarity have their thresholds in settings.
+const STABLE: [(&str, &str); 6] = [
+    ("pg_trgm", "similarity_op"),
+    ("pg_trgm", "strict_word_similarity_commutator_op"),
+    ("pg_trgm", "strict_word_similarity_op"),
+    ("pg_trgm", "word_similarity_commutator_op"),
+    ("pg_trgm", "word_similarity_op"),
+    ("unaccent", "unaccent"),
 ];
 
 #[cfg(test)]

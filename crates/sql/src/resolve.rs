@@ -88,14 +88,20 @@ impl Trust {
     }
 }
 
-/// Whether a function outside `pg_catalog` depends on its arguments alone: an immutable one of a
-/// well-known extension.
+/// Whether a function outside `pg_catalog` depends on its arguments alone, or on what is in the key:
+/// an immutable one of a well-known extension, or one that is known by name.
 fn is_trusted(snapshot: &Snapshot, function: &Function) -> bool {
     if function.id.is_builtin() {
         return classes::refusal(function).is_none();
     }
-    let extension = function.extension.as_deref();
-    extension.is_some_and(classes::is_known_extension)
+    let Some(extension) = function.extension.as_deref() else {
+        return false;
+    };
+    if function.volatility == Volatility::Stable {
+        return classes::is_known_stable(extension, &function.name);
+    }
+    classes::is_known_extension(extension)
+        && !classes::reads_records(&function.name)
         && function.volatility == Volatility::Immutable
         && function.support.iter().all(|&id| {
             snapshot

@@ -428,6 +428,8 @@ impl Server {
                 Some(b"f"),
                 Some(b"read committed"),
                 Some(&[zone]),
+                Some(b"public"),
+                None,
             ])];
         }
         if text.starts_with(b"SELECT name FROM city WHERE") {
@@ -504,7 +506,7 @@ fn shown(name: &[u8]) -> String {
 
 /// The body of a RowDescription.
 fn description(text: &[u8], formats: &[u8]) -> Vec<u8> {
-    let columns = if is_probe(text) { 6 } else { 1 };
+    let columns = if is_probe(text) { 8 } else { 1 };
     let mut body = BytesMut::new();
     body.put_u16(columns);
     for _ in 0..columns {

@@ -51,6 +51,7 @@ impl Shell {
         let login = Login {
             digest: DigestBuilder::default().finish(),
             readable: true,
+            generation: Some(1),
         };
         let mut shell = Self {
             session: Session::new(Arc::new(Shared::new(limits, Arc::default())), &login),

@@ -63,6 +63,35 @@ fn replies_are_told_apart_by_who_asks_and_where() {
             ",
         ),
         (
+            "K08 paths that mean the same until the role is another",
+            "
+            d: CREATE SCHEMA {bob} AUTHORIZATION {bob}; CREATE TABLE {bob}.s AS SELECT 'bob' AS v; CREATE TABLE s AS SELECT 'public' AS v
+            d: GRANT SELECT ON {bob}.s, s TO {bob}
+            s1: SET search_path = public
+            s1 warm: SELECT * FROM s
+            s2: SET search_path = \"$user\", public
+            s2 warm: SELECT * FROM s
+            s1: SET ROLE {bob}
+            s1 warm: SELECT * FROM s
+            s2: SET ROLE {bob}
+            s2: SELECT * FROM s
+            ",
+        ),
+        (
+            "K08 paths that mean the same until a schema is made",
+            "
+            d: CREATE SCHEMA a; CREATE TABLE a.s AS SELECT 'in a' AS v
+            s1: SET search_path = a
+            s1 warm: SELECT * FROM s
+            s2: SET search_path = b, a
+            s2 warm: SELECT * FROM s
+            s3: CREATE SCHEMA b
+            s3: CREATE TABLE b.s AS SELECT 'in b' AS v
+            s1 warm: SELECT * FROM s
+            s2: SELECT * FROM s
+            ",
+        ),
+        (
             "K09 settings changed from within a SELECT",
             "
             d: CREATE SCHEMA b; CREATE TABLE b.t AS SELECT 9 AS id, 'in b' AS v
@@ -113,6 +142,29 @@ fn replies_are_told_apart_by_who_asks_and_where() {
             s2: ALTER DATABASE {db} SET timezone = 'America/New_York'
             s4@{alice}: SELECT at FROM e
             s5: SELECT at FROM e
+            ",
+        ),
+        (
+            "K10 a reset returns to the settings of its own login",
+            "
+            d: CREATE SCHEMA b; CREATE TABLE b.s AS SELECT 'in b' AS v; CREATE TABLE s AS SELECT 'public' AS v
+            d: GRANT USAGE ON SCHEMA b TO PUBLIC; GRANT SELECT ON s, b.s TO PUBLIC
+            s1@{alice} warm: SELECT * FROM s
+            s2: ALTER ROLE {alice} SET search_path = b
+            s3@{alice} warm: SELECT * FROM s
+            s1: SELECT * FROM s
+            s1: SET search_path = public
+            s3: SET search_path = public
+            s1 warm: SELECT * FROM s
+            s3: SELECT * FROM s
+            s1: RESET search_path
+            s1 warm: SELECT * FROM s
+            s3: RESET search_path
+            s3: SELECT * FROM s
+            s3: DISCARD ALL
+            s3: SELECT * FROM s
+            s1: DISCARD ALL
+            s1: SELECT * FROM s
             ",
         ),
     ]);
@@ -198,6 +250,32 @@ fn replies_are_told_apart_by_settings() {
             ",
         ),
         (
+            "K15 settings of an extension that is not loaded yet",
+            "
+            d: CREATE EXTENSION pg_trgm; CREATE TABLE x AS SELECT 'word'::text AS w
+            s1: SET pg_trgm.similarity_threshold = 0.9
+            s1 warm: SELECT count(*) FROM x WHERE w % 'words'
+            s2: SET pg_trgm.similarity_threshold = 0.1
+            s2 warm: SELECT count(*) FROM x WHERE w % 'words'
+            s1: RESET pg_trgm.similarity_threshold
+            s1 warm: SELECT count(*) FROM x WHERE w % 'words'
+            s1: SELECT set_config('pg_trgm.similarity_threshold', '0.95', false)
+            s1: SELECT count(*) FROM x WHERE w % 'words'
+            s3 startup: options=-c pg_trgm.similarity_threshold=0.95
+            s3: SELECT count(*) FROM x WHERE w % 'words'
+            ",
+        ),
+        (
+            "K15 a setting that nobody knows parts what might depend on it",
+            "
+            s1: SET no.such = 'a'
+            s1 hot: SELECT * FROM t ORDER BY id
+            s1: SET no.such = 'b'
+            s1: SELECT * FROM t ORDER BY id
+            s1 hot: SELECT * FROM t ORDER BY id
+            ",
+        ),
+        (
             "K16 settings of the application in a view",
             "
             d: CREATE VIEW mine AS SELECT * FROM t WHERE id = current_setting('app.tenant')::int
@@ -266,6 +344,26 @@ fn replies_are_told_apart_by_settings() {
             s1 hot: SELECT * FROM t ORDER BY id
             s1: SET timezone = 'Asia/Tokyo'
             s1: DISCARD ALL
+            s1 hot: SELECT * FROM t ORDER BY id
+            ",
+        ),
+        (
+            "K18 what pools do between two clients",
+            "
+            s1 hot: SELECT * FROM t ORDER BY id
+            s2: CREATE TABLE made (id int)
+            s1 hot: SELECT * FROM t ORDER BY id
+            s1: DISCARD ALL
+            s1 hot: SELECT * FROM t ORDER BY id
+            s1: RESET ALL
+            s1 hot: SELECT * FROM t ORDER BY id
+            s1: SET SESSION AUTHORIZATION DEFAULT
+            s1 hot: SELECT * FROM t ORDER BY id
+            s1 simple: SELECT pg_advisory_unlock_all(); CLOSE ALL; UNLISTEN *; RESET ALL
+            s1 hot: SELECT * FROM t ORDER BY id
+            s1: SET client_min_messages = warning
+            s1 hot: SELECT * FROM t ORDER BY id
+            s1: SET timezone = 'Asia/Tokyo'
             s1 hot: SELECT * FROM t ORDER BY id
             ",
         ),

@@ -281,6 +281,28 @@ fn what_is_not_a_plain_read_is_left_alone() {
             ",
         ),
         (
+            "B13 a path that makes temporary objects of all that is created",
+            "
+            s1 startup: search_path=pg_temp, public
+            s1: SELECT * FROM t ORDER BY id
+            s1: CREATE TABLE t (id int, v text)
+            s1 cold: SELECT * FROM t ORDER BY id
+            s2 hot: SELECT * FROM t ORDER BY id
+            s1: DROP TABLE t
+            s1: SELECT * FROM t ORDER BY id
+            ",
+        ),
+        (
+            "B13 temporary types hide others as well",
+            "
+            d: CREATE DOMAIN word AS varchar(10)
+            s1 hot: SELECT v::word FROM t ORDER BY id
+            s1: CREATE DOMAIN pg_temp.word AS char(5)
+            s1 cold: SELECT v::word FROM t ORDER BY id
+            s2 hot: SELECT v::word FROM t ORDER BY id
+            ",
+        ),
+        (
             "B13 a temporary table made inside a function",
             "
             d: CREATE FUNCTION f() RETURNS void LANGUAGE plpgsql AS $$ BEGIN CREATE TEMP TABLE t (id int, v text); END $$

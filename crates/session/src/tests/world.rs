@@ -258,6 +258,7 @@ impl Client {
         let login = Login {
             digest: DigestBuilder::default().finish(),
             readable: true,
+            generation: Some(world.knowledge.generation),
         };
         Self {
             session: Session::new(Arc::clone(&world.shared), &login),

@@ -205,7 +205,7 @@ fn functions(db: &mut Fixture) {
     );
     let similar = db.function(
         "public",
-        "similarity_op",
+        "set_limit_op",
         Language::C,
         Volatility::Stable,
         "",

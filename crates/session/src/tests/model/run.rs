@@ -56,7 +56,7 @@ impl Server {
                 })
             }
             Sql::Show => Some(vec![column("TimeZone", 0, 0, 25)]),
-            Sql::Probe => Some((0..6).map(|_| column("?column?", 0, 0, 25)).collect()),
+            Sql::Probe => Some((0..8).map(|_| column("?column?", 0, 0, 25)).collect()),
             Sql::Execute(name) => {
                 let statement = self.statements.get(name)?;
                 self.columns(statement.sql.as_ref()?)
@@ -126,6 +126,8 @@ impl Server {
             "f".to_owned(),
             "read committed".to_owned(),
             format!("TimeZone\x1e{}", self.effective["timezone"]),
+            self.effective["search_path"].clone(),
+            String::new(),
         ]
         .into()
     }
