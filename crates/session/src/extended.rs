@@ -138,11 +138,17 @@ impl Session {
         }
         prepared = self.current(&prepared);
         if bind.parameters() == 0
+            && types.is_empty()
             && is_plain_control(&prepared)
             && self.server_is_quiet()
             && self.status() != backend::Status::Failed
         {
-            self.put_portal(&bind, frame, (prepared, types), Source::Control);
+            self.put_portal(
+                &bind,
+                frame,
+                (prepared, types),
+                Source::Control { done: false },
+            );
             return Step::Done;
         }
         if prepared.refusal().is_none() && prepared.plan.read.is_ok() {
@@ -274,7 +280,7 @@ impl Session {
         let settled = !self.queue.is_unsettled();
         if let Some(portal) = self.registry.portal_mut(name) {
             match &mut portal.source {
-                Source::Entry { .. } | Source::Control if !settled => {
+                Source::Entry { .. } | Source::Control { .. } if !settled => {
                     self.stall();
                     return Step::Wait;
                 }
@@ -285,7 +291,7 @@ impl Session {
                         return Step::Done;
                     }
                 }
-                Source::Control => {
+                Source::Control { .. } => {
                     self.push_local(backend::NO_DATA);
                     return Step::Done;
                 }
@@ -346,9 +352,11 @@ impl Session {
                 }
                 Step::Done
             }
-            Source::Control => {
+            Source::Control { done } => {
+                let may = quiet && !*done;
                 let prepared = statement.unwrap_or_else(|| Arc::new(Prepared::opaque(b"")));
-                if quiet && let Some(tag) = self.answer_control(&prepared) {
+                if may && let Some(tag) = self.answer_control(&prepared) {
+                    self.registry.finish_control(name);
                     backend::put_command_complete(self.to_client.tail(), tag);
                     return Step::Done;
                 }

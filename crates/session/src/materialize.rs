@@ -13,13 +13,21 @@ use wire::{
 
 use crate::{
     prepared::Prepared,
-    queue::{Execution, Expect},
+    queue::{Awaited, Execution, Expect, Route, Slot},
     registry::{Name, Source, Statement, Undo},
     session::Session,
 };
 
 /// The name of a statement that the client has closed, while a portal of it is made.
 const STAND_IN: &[u8] = b"_pgmemo_portal";
+
+/// What the client has had of a portal.
+enum Had {
+    /// So many rows.
+    Rows(i32),
+    /// All that running it once brings.
+    Run,
+}
 
 impl Session {
     /// The server must have this statement from here on.
@@ -54,9 +62,10 @@ impl Session {
             described: false,
         };
         let source = std::mem::replace(&mut portal.source, server);
-        let delivered = match &source {
-            Source::Entry { entry, sent } => rows(&entry.data(), *sent),
-            Source::Server { .. } | Source::Control => 0,
+        let had = match &source {
+            Source::Entry { entry, sent } => Had::Rows(rows(&entry.data(), *sent)),
+            Source::Control { done: true } => Had::Run,
+            Source::Server { .. } | Source::Control { done: false } => Had::Rows(0),
         };
         let (frame, types) = (portal.bind.clone(), portal.types.clone());
         let bound = portal.statement.clone();
@@ -71,7 +80,7 @@ impl Session {
             self.to_server.put(&frame);
             self.forwarded = true;
             self.push_swallowed(Expect::Bind, Some(undo));
-            self.advance_portal(name, delivered);
+            self.advance_portal(name, had);
             return;
         }
         // The client has closed or replaced the statement, which is nothing to the portal.
@@ -88,15 +97,23 @@ impl Session {
         self.push_swallowed(Expect::Parse(None), None);
         self.push_swallowed(Expect::Bind, Some(undo));
         self.push_swallowed(Expect::Close, None);
-        self.advance_portal(name, delivered);
+        self.advance_portal(name, had);
     }
 
-    /// Lets the server pass over rows of a portal that the client has.
-    fn advance_portal(&mut self, name: &[u8], rows: i32) {
-        if rows > 0 {
-            put_execute(self.to_server.tail(), name, rows);
-            self.push_swallowed(Expect::Execute(Execution::default()), None);
-        }
+    /// Brings a portal that was made on the server to where the client has come in it.
+    fn advance_portal(&mut self, name: &[u8], had: Had) {
+        let (rows, route) = match had {
+            Had::Rows(0) => return,
+            Had::Rows(rows) => (rows, Route::Swallow),
+            // A BEGIN in its own block does no more than warn.
+            Had::Run => (0, Route::Repeat),
+        };
+        put_execute(self.to_server.tail(), name, rows);
+        self.queue.push(Slot::Server(Awaited {
+            expect: Expect::Execute(Execution::default()),
+            route,
+            undo: None,
+        }));
     }
 
     /// Whether a statement that can see names has to wait: some of them have to be made, and the

@@ -46,6 +46,8 @@ pub(crate) enum Route {
     Relay,
     /// We asked on the client's behalf; only errors and notices concern it.
     Swallow,
+    /// We asked again for what the client has had the answer to; only errors concern it.
+    Repeat,
     /// We asked about the session itself.
     Probe,
 }

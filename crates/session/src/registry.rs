@@ -63,8 +63,8 @@ pub(crate) enum Source {
     },
     /// A recorded reply; `sent` bytes of its rows have been delivered.
     Entry { entry: Entry, sent: usize },
-    /// Transaction control that we may answer.
-    Control,
+    /// Transaction control that we may answer, or have answered: it runs once.
+    Control { done: bool },
 }
 
 /// What to put back if the server skips a message.
@@ -105,6 +105,13 @@ impl Registry {
 
     pub(crate) fn portal_mut(&mut self, name: &[u8]) -> Option<&mut Portal> {
         self.portals.get_mut(name)
+    }
+
+    /// A portal with transaction control has been run, if it is still there.
+    pub(crate) fn finish_control(&mut self, name: &[u8]) {
+        if let Some(Portal { source, .. }) = self.portals.get_mut(name) {
+            *source = Source::Control { done: true };
+        }
     }
 
     pub(crate) fn put_statement(&mut self, name: &[u8], statement: Statement) -> Undo {
@@ -208,8 +215,11 @@ impl Registry {
         self.prepared_by_sql = false;
     }
 
-    /// Whether there is a name that the server does not have.
+    /// Whether there is a name that the server does not have, or may turn out not to have.
     pub(crate) fn has_absent(&self) -> bool {
+        if !self.unsure.is_empty() {
+            return true;
+        }
         let here = |portal: &Portal| !matches!(portal.source, Source::Server { .. });
         self.statements.values().any(|it| !it.on_server) || self.portals.values().any(here)
     }

@@ -134,11 +134,22 @@ impl Session {
         )
     }
 
+    /// Whether notices at the head's reply are not for the client.
+    fn is_hushed(&mut self) -> bool {
+        matches!(
+            self.queue.front_mut(),
+            Some(Slot::Server(Awaited {
+                route: Route::Repeat | Route::Probe,
+                ..
+            }))
+        )
+    }
+
     fn is_swallowing(&mut self) -> bool {
         matches!(
             self.queue.front_mut(),
             Some(Slot::Server(Awaited {
-                route: Route::Swallow | Route::Probe,
+                route: Route::Swallow | Route::Repeat | Route::Probe,
                 ..
             }))
         )
@@ -172,7 +183,7 @@ impl Session {
                 *learn = None;
             }
         }
-        if !(self.is_probing() && message == tag::NOTICE) {
+        if !(message == tag::NOTICE && self.is_hushed()) {
             self.to_client.put(frame);
         }
     }
@@ -463,7 +474,7 @@ impl Session {
         self.copying = false;
         match awaited.route {
             Route::Probe => self.learn_state(),
-            Route::Swallow => self.transaction.end(status, &boundary),
+            Route::Swallow | Route::Repeat => self.transaction.end(status, &boundary),
             Route::Relay => {
                 self.end_boundary(status, boundary);
                 self.to_client.put(frame);
