@@ -211,6 +211,8 @@ fn knowledge(which: u8) -> Option<Arc<Knowledge>> {
             generation: u64::from(which % 3),
             schema: Arc::clone(&WORLD.schema),
             policy: messages::policy(),
+            asked: Arc::default(),
+            served: 0,
         })
     })
 }

@@ -179,7 +179,7 @@ pub struct Database {
     knowledge: ArcSwapOption<Knowledge>,
     progress: watch::Sender<Progress>,
     /// How many refreshes were asked for.
-    asked: AtomicU64,
+    asked: Arc<AtomicU64>,
     /// Holds one permit: of many refreshes asked for, one runs and one waits.
     refresh: Notify,
     republish: Notify,
@@ -226,7 +226,7 @@ impl Database {
                 state: State::Starting,
                 served: 0,
             }),
-            asked: AtomicU64::new(0),
+            asked: Arc::default(),
             refresh: Notify::new(),
             republish: Notify::new(),
             probes,

@@ -13,12 +13,13 @@ use wire::{
 
 use crate::{
     client::Step,
-    prepared::{Prepared, Shape, Types},
+    prepared::{Prepared, Types},
     queue::{Description, Execution, Expect, Slot},
     recorder::Recording,
     registry::{Name, Portal, Source, Statement, Undo},
     session::Session,
     simple::{Lookup, Protocol},
+    stale::Stage,
     transaction::Block,
 };
 
@@ -46,7 +47,13 @@ impl Session {
         let taken = !name.is_empty() && self.registry.statement(name).is_some();
         if taken {
             // The server has to say so. If it does not, the statement was dropped unseen.
-            self.materialize_statement(name);
+            let failed = self.status() == backend::Status::Failed;
+            let absent = |it: &Statement| !it.on_server && !is_plain_control(&it.prepared);
+            if failed && self.registry.statement(name).is_some_and(absent) {
+                self.stand_in(name);
+            } else {
+                self.materialize_statement(name);
+            }
             self.registry.doubt(name, self.segment.segment);
         }
         // Behind a reply that is owed the server may yet skip it.
@@ -55,11 +62,14 @@ impl Session {
             && self.status() != backend::Status::Failed
             && !self.registry.may_be_taken(name)
             && self.may_pretend(&prepared, types);
-        let types = Types::from_slice(types);
         let statement = Statement {
             prepared: Arc::clone(&prepared),
-            types: types.clone(),
+            types: Types::from_slice(types),
             on_server: !virtually,
+            row: virtually.then(|| prepared.row(types)).flatten(),
+            segment: self.segment.segment,
+            described: false,
+            stale: None,
         };
         let undo = self.registry.put_statement(name, statement);
         if virtually {
@@ -73,7 +83,7 @@ impl Session {
         }
         self.doubt(name);
         self.forwarded = true;
-        let learn = prepared.plan.read.is_ok().then_some((prepared, types));
+        let learn = prepared.plan.read.is_ok().then_some(prepared);
         self.push_server(Expect::Parse(learn), Some(undo));
         Step::Forward
     }
@@ -103,7 +113,11 @@ impl Session {
         if prepared.plan.effects.control.is_some() {
             return types.is_empty() && is_plain_control(prepared);
         }
-        prepared.plan.read.is_ok() && prepared.ttl.is_ok() && prepared.was_parsed(types)
+        prepared.plan.read.is_ok()
+            && prepared.ttl.is_ok()
+            && !prepared.is_noisy()
+            && self.sees_known_definitions()
+            && prepared.row(types).is_some()
     }
 
     pub(crate) fn bind(&mut self, frame: &[u8]) -> Step {
@@ -118,6 +132,10 @@ impl Session {
             return self.forward_bind(&bind, frame, None, None);
         };
         let (mut prepared, types) = (Arc::clone(&statement.prepared), statement.types.clone());
+        let context = prepared.context;
+        if statement.stale.is_some() && self.status() != backend::Status::Failed {
+            return self.meet_stale(bind.statement, Stage::Bind);
+        }
         let taken = match self.registry.portal_mut(bind.portal) {
             Some(portal) if !bind.portal.is_empty() => Some(portal.segment),
             Some(_) | None => None,
@@ -151,14 +169,24 @@ impl Session {
             );
             return Step::Done;
         }
+        let proven = context == prepared.context || self.is_proven(bind.statement, &prepared);
+        if !proven && self.is_suspicious(bind.statement) {
+            return self.verify(bind.statement);
+        }
         if prepared.refusal().is_none() && prepared.plan.read.is_ok() {
-            let refusal = if frame.len() > ARGUMENTS_MAX {
+            let refusal = if !proven {
+                // The server proves it by accepting this Bind.
+                Some(Reason::NoCatalog)
+            } else if frame.len() > ARGUMENTS_MAX {
                 Some(Reason::LargeParameters)
             } else {
                 bind.values()
                     .any(sql::names_clock)
                     .then_some(Reason::ClockParameter)
             };
+            if refusal.is_some() && self.is_suspicious(bind.statement) {
+                return self.verify(bind.statement);
+            }
             if let Some(reason) = refusal {
                 self.shared.telemetry.bypass(reason).inc();
                 return self.forward_bind(&bind, frame, Some(prepared), None);
@@ -175,6 +203,10 @@ impl Session {
                     Source::Entry { entry, sent: 0 },
                 );
                 Step::Done
+            }
+            Lookup::Forward(None) if self.is_suspicious(bind.statement) => {
+                self.refused = true;
+                self.verify(bind.statement)
             }
             Lookup::Forward(recording) => {
                 self.forward_bind(&bind, frame, Some(prepared), recording)
@@ -210,11 +242,22 @@ impl Session {
     ) -> Step {
         self.materialize_block();
         self.materialize_statement(bind.statement);
+        let mut types = Types::new();
+        let mut expect = Expect::Bind;
+        if let (Some(statement), Some(current)) =
+            (self.registry.statement(bind.statement), &prepared)
+        {
+            types = statement.types.clone();
+            if statement.prepared.context != current.context {
+                let name = Name::from_slice(bind.statement);
+                expect = Expect::Proof(Box::new((name, Arc::clone(current))));
+            }
+        }
         // Only what may be looked up again needs its arguments.
         let kept = if recording.is_some() { frame } else { &[] };
         let portal = Portal {
             statement: prepared,
-            types: Types::new(),
+            types,
             source: Source::Server {
                 recording,
                 described: false,
@@ -224,88 +267,8 @@ impl Session {
         };
         let undo = self.registry.put_portal(bind.portal, portal);
         self.forwarded = true;
-        self.push_server(Expect::Bind, Some(undo));
+        self.push_server(expect, Some(undo));
         Step::Forward
-    }
-
-    pub(crate) fn describe(&mut self, frame: &[u8]) -> Step {
-        match frontend::target(frame) {
-            Ok((Target::Statement, name)) => self.describe_statement(name),
-            Ok((Target::Portal, name)) => self.describe_portal(name),
-            Err(_) => self.forward_part(Expect::DescribePortal { capture: false }),
-        }
-    }
-
-    fn describe_statement(&mut self, name: &[u8]) -> Step {
-        if self.awaits(name) {
-            return Step::Wait;
-        }
-        let settled = !self.queue.is_unsettled();
-        let mut learn = None;
-        if let Some(statement) = self.registry.statement(name) {
-            let (prepared, types) = (&statement.prepared, &statement.types);
-            if !statement.on_server {
-                // It returns no rows, so that the server would describe it in any state.
-                if is_plain_control(prepared) {
-                    let mut reply = backend::NO_PARAMETERS.to_vec();
-                    reply.extend_from_slice(backend::NO_DATA);
-                    self.push_local(&reply);
-                    return Step::Done;
-                }
-                if settled
-                    && self.status() != backend::Status::Failed
-                    && let Some(Shape { parameters, row }) = prepared.shape(types)
-                {
-                    self.push_local(&parameters);
-                    self.push_local(&row);
-                    return Step::Done;
-                }
-            }
-            if prepared.plan.read.is_ok() {
-                learn = Some((Arc::clone(prepared), types.clone()));
-            }
-        } else {
-            self.close_stale_unnamed(name);
-        }
-        self.materialize_statement(name);
-        self.forward_part(Expect::DescribeStatement {
-            learn,
-            parameters: None,
-        })
-    }
-
-    fn describe_portal(&mut self, name: &[u8]) -> Step {
-        let mut capture = false;
-        let failed = self.status() == backend::Status::Failed;
-        let settled = !self.queue.is_unsettled();
-        if let Some(portal) = self.registry.portal_mut(name) {
-            match &mut portal.source {
-                Source::Entry { .. } | Source::Control { .. } if !settled => {
-                    self.stall();
-                    return Step::Wait;
-                }
-                Source::Entry { .. } if failed => {}
-                Source::Entry { entry, .. } => {
-                    if let Some(description) = entry.description() {
-                        self.push_local(&description);
-                        return Step::Done;
-                    }
-                }
-                Source::Control { .. } => {
-                    self.push_local(backend::NO_DATA);
-                    return Step::Done;
-                }
-                Source::Server {
-                    recording,
-                    described,
-                } => {
-                    capture = recording.is_some() && !*described;
-                    *described |= capture;
-                }
-            }
-        }
-        self.materialize_portal(name);
-        self.forward_part(Expect::DescribePortal { capture })
     }
 
     pub(crate) fn execute(&mut self, frame: &[u8]) -> Step {
@@ -431,16 +394,20 @@ impl Session {
             return;
         }
         let (bind, statement) = (portal.bind.clone(), portal.statement.clone());
+        let types = portal.types.clone();
         let known = Bind::read(&bind).ok().and_then(|bind| {
-            let types = &self.registry.statement(bind.statement)?.types;
-            let shape = statement.as_ref().unwrap_or(prepared).shape(types)?;
-            backend::with_formats(&shape.row, bind.result_formats).ok()
+            let row = statement.as_ref().unwrap_or(prepared).row(&types)?;
+            backend::with_formats(&row, bind.result_formats).ok()
         });
         execution.description = match known {
             Some(description) => Description::Known(description.freeze()),
             None => {
                 frontend::put_describe(self.to_server.tail(), Target::Portal, name);
-                self.push_swallowed(Expect::DescribePortal { capture: true }, None);
+                let learn = statement
+                    .filter(|_| self.sees_known_definitions())
+                    .map(|statement| (statement, types));
+                let capture = true;
+                self.push_swallowed(Expect::DescribePortal { capture, learn }, None);
                 Description::Captured
             }
         };
@@ -508,7 +475,7 @@ impl Session {
 }
 
 /// Transaction control that we may answer in some state of the session.
-fn is_plain_control(prepared: &Prepared) -> bool {
+pub(crate) fn is_plain_control(prepared: &Prepared) -> bool {
     use sql::Control;
     matches!(
         prepared.plan.effects.control,

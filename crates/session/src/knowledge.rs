@@ -1,6 +1,9 @@
 //! What all sessions of one database share.
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
 
 use cache::{Policy, Version};
 use catalog::DatabaseId;
@@ -22,4 +25,16 @@ pub struct Knowledge {
     pub schema: Arc<sql::Schema>,
     /// What is cached, and for how long.
     pub policy: Arc<Policy>,
+    /// How often somebody has asked for the catalog to be read again.
+    pub asked: Arc<AtomicU64>,
+    /// How often somebody had when it was read.
+    pub served: u64,
+}
+
+impl Knowledge {
+    /// Whether definitions may have changed since: somebody has asked for another reading, which
+    /// is not done yet.
+    pub fn is_outdated(&self) -> bool {
+        self.asked.load(Ordering::Acquire) > self.served
+    }
 }

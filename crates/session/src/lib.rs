@@ -7,6 +7,7 @@
 //! Sockets, clocks and the store are the shell's affair (`proxy`).
 
 mod client;
+mod describe;
 mod extended;
 mod flight;
 mod identity;
@@ -23,6 +24,7 @@ mod server;
 mod session;
 mod shared;
 mod simple;
+mod stale;
 mod telemetry;
 #[cfg(test)]
 mod tests;

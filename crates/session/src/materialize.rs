@@ -40,7 +40,7 @@ impl Session {
             return;
         }
         statement.on_server = true;
-        let learn = (Arc::clone(&statement.prepared), statement.types.clone());
+        let learn = Arc::clone(&statement.prepared);
         statement.put_parse(self.to_server.tail(), name);
         self.registry.server_unnamed |= name.is_empty();
         self.registry.doubt(name, self.segment.segment);
@@ -88,6 +88,10 @@ impl Session {
             prepared,
             types,
             on_server: true,
+            row: None,
+            segment: self.segment.segment,
+            described: false,
+            stale: None,
         };
         let out = self.to_server.tail();
         statement.put_parse(out, STAND_IN);

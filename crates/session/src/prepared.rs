@@ -3,7 +3,7 @@
 use std::{
     sync::{
         PoisonError, RwLock,
-        atomic::{AtomicU32, Ordering},
+        atomic::{AtomicBool, AtomicU32, Ordering},
     },
     time::Duration,
 };
@@ -33,23 +33,25 @@ pub(crate) struct Prepared {
     pub(crate) candidate: bool,
     /// Whether its names have to be resolved before anything can be said of its writes.
     pub(crate) needs_catalog: bool,
-    /// Declared parameter types under which the server has parsed it, and what it said of them.
+    /// Declared parameter types under which the server has parsed it, and what it said then.
     shapes: RwLock<Shapes>,
     /// How long the server takes for it, in microseconds; 0 while nobody knows.
     cost_us: AtomicU32,
+    /// Its Parse brings a notice.
+    noisy: AtomicBool,
 }
 
 /// Declared parameter types, four bytes each, as they stand in a Parse.
 pub(crate) type Types = SmallVec<[u8; 16]>;
 
-type Shapes = SmallVec<[(Types, Option<Shape>); 1]>;
+type Shapes = SmallVec<[(Types, Shape); 1]>;
 
-/// What a server answers to Describe of a statement: `ParameterDescription`, and `RowDescription`
-/// with all formats zero.
-#[derive(Clone, Debug)]
+/// What a server answers to Describe of a statement, as far as it is known: `ParameterDescription`,
+/// and `RowDescription` with all formats zero.
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Shape {
-    pub(crate) parameters: Bytes,
-    pub(crate) row: Bytes,
+    pub(crate) parameters: Option<Bytes>,
+    pub(crate) row: Option<Bytes>,
 }
 
 /// Combinations of declared types remembered per text.
@@ -88,6 +90,7 @@ impl Prepared {
             plan,
             shapes: RwLock::default(),
             cost_us: AtomicU32::new(0),
+            noisy: AtomicBool::new(false),
         }
     }
 
@@ -114,6 +117,7 @@ impl Prepared {
             needs_catalog: false,
             shapes: RwLock::default(),
             cost_us: AtomicU32::new(0),
+            noisy: AtomicBool::new(false),
         }
     }
 
@@ -126,32 +130,34 @@ impl Prepared {
         }
     }
 
-    /// Whether the server has accepted it with these declared types.
-    pub(crate) fn was_parsed(&self, types: &[u8]) -> bool {
-        self.shapes
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .iter()
-            .any(|(known, _)| known[..] == *types)
+    /// Its Parse has brought a notice, which nobody must miss.
+    pub(crate) fn make_noisy(&self) {
+        self.noisy.store(true, Ordering::Relaxed);
     }
 
-    /// What the server said of it.
+    /// Whether its Parse brings a notice.
+    pub(crate) fn is_noisy(&self) -> bool {
+        self.noisy.load(Ordering::Relaxed)
+    }
+
+    /// What the server said of it with these declared types, once it has accepted it.
     pub(crate) fn shape(&self, types: &[u8]) -> Option<Shape> {
         let shapes = self.shapes.read().unwrap_or_else(PoisonError::into_inner);
-        shapes
-            .iter()
-            .find(|(known, _)| known[..] == *types)?
-            .1
-            .clone()
+        let (_, shape) = shapes.iter().find(|(known, _)| known[..] == *types)?;
+        Some(shape.clone())
     }
 
-    /// The server has accepted it, and perhaps described it.
-    pub(crate) fn learn(&self, types: &[u8], shape: Option<Shape>) {
+    /// What the server said of its columns, which is proof that it has accepted it.
+    pub(crate) fn row(&self, types: &[u8]) -> Option<Bytes> {
+        self.shape(types)?.row
+    }
+
+    /// The server has accepted it and described some or all of it.
+    pub(crate) fn learn(&self, types: &[u8], shape: Shape) {
         let mut shapes = self.shapes.write().unwrap_or_else(PoisonError::into_inner);
         if let Some((_, known)) = shapes.iter_mut().find(|(known, _)| known[..] == *types) {
-            if shape.is_some() {
-                *known = shape;
-            }
+            known.parameters = shape.parameters.or(known.parameters.take());
+            known.row = shape.row.or(known.row.take());
         } else if shapes.len() < SHAPES_MAX {
             shapes.push((Types::from_slice(types), shape));
         }

@@ -14,7 +14,7 @@ use sql::Writes;
 use crate::{
     prepared::{Prepared, Types},
     recorder::Recording,
-    registry::Undo,
+    registry::{Name, Undo},
 };
 
 /// One reply that is owed.
@@ -48,6 +48,8 @@ pub(crate) enum Route {
     Swallow,
     /// We asked again for what the client has had the answer to; only errors concern it.
     Repeat,
+    /// We asked for an error, to stand for one that PostgreSQL would raise.
+    Refusal,
     /// We asked about the session itself.
     Probe,
 }
@@ -56,16 +58,23 @@ pub(crate) enum Route {
 #[derive(Debug)]
 pub(crate) enum Expect {
     /// ParseComplete.
-    Parse(Option<(Arc<Prepared>, Types)>),
+    Parse(Option<Arc<Prepared>>),
     /// BindComplete.
     Bind,
+    /// BindComplete, which proves that the statement returns what it did when it was parsed.
+    Proof(Box<(Name, Arc<Prepared>)>),
     /// ParameterDescription, then RowDescription or NoData.
     DescribeStatement {
         learn: Option<(Arc<Prepared>, Types)>,
         parameters: Option<Bytes>,
+        /// Whether this statement still has the columns it had is to be found out.
+        verify: Option<Name>,
     },
     /// RowDescription or NoData; kept for the recording that follows.
-    DescribePortal { capture: bool },
+    DescribePortal {
+        capture: bool,
+        learn: Option<(Arc<Prepared>, Types)>,
+    },
     /// CommandComplete, EmptyQueryResponse or PortalSuspended.
     Execute(Execution),
     /// CloseComplete.
@@ -424,6 +433,7 @@ fn boundary(expect: &Expect) -> Option<&Boundary> {
         }
         Expect::Parse(_)
         | Expect::Bind
+        | Expect::Proof(_)
         | Expect::DescribeStatement { .. }
         | Expect::DescribePortal { .. }
         | Expect::Execute(_)
@@ -438,6 +448,7 @@ const fn boundary_mut(expect: &mut Expect) -> Option<&mut Boundary> {
         }
         Expect::Parse(_)
         | Expect::Bind
+        | Expect::Proof(_)
         | Expect::DescribeStatement { .. }
         | Expect::DescribePortal { .. }
         | Expect::Execute(_)

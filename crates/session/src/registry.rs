@@ -5,7 +5,7 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use cache::Entry;
 use smallvec::SmallVec;
 use wire::frontend;
@@ -26,6 +26,23 @@ pub(crate) struct Statement {
     pub(crate) prepared: Arc<Prepared>,
     pub(crate) types: Types,
     pub(crate) on_server: bool,
+    /// If its Parse was answered here: what a Describe would have said of its columns then.
+    pub(crate) row: Option<Bytes>,
+    /// The segment in which it was parsed.
+    pub(crate) segment: u64,
+    /// The client has been told its columns.
+    pub(crate) described: bool,
+    /// The server parsed it when its columns were others than those of `row`.
+    pub(crate) stale: Option<Stale>,
+}
+
+/// What is known of a statement that the server has, but not as the client prepared it.
+#[derive(Clone, Debug)]
+pub(crate) struct Stale {
+    /// The answer to Describe up to its columns.
+    pub(crate) parameters: Bytes,
+    /// The client has been refused since it was found out; things may be otherwise again.
+    pub(crate) refused: bool,
 }
 
 impl Statement {
@@ -107,6 +124,23 @@ impl Registry {
         self.portals.get_mut(name)
     }
 
+    /// The client has been told, or will be, what columns a statement returns.
+    pub(crate) fn note_described(&mut self, name: &[u8]) {
+        if let Some(statement) = self.statements.get_mut(name) {
+            statement.described = true;
+        }
+    }
+
+    /// The server has accepted a statement that was parsed in another context: it still returns
+    /// what it did.
+    pub(crate) fn prove(&mut self, name: &[u8], current: Arc<Prepared>) {
+        if let Some(statement) = self.statements.get_mut(name)
+            && statement.prepared.text == current.text
+        {
+            statement.prepared = current;
+        }
+    }
+
     /// A portal with transaction control has been run, if it is still there.
     pub(crate) fn finish_control(&mut self, name: &[u8]) {
         if let Some(Portal { source, .. }) = self.portals.get_mut(name) {
@@ -154,6 +188,7 @@ impl Registry {
             Undo::Absent(name) => {
                 if let Some(statement) = self.statements.get_mut(&name) {
                     statement.on_server = false;
+                    statement.stale = None;
                 }
             }
             Undo::Source(name, source) => {

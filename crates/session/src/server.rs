@@ -1,5 +1,7 @@
 //! Messages of the server: which reply they belong to, where they go, and what they teach.
 
+use std::sync::Arc;
+
 use bytes::{Buf, Bytes, BytesMut};
 use sql::Writes;
 use wire::{
@@ -10,6 +12,7 @@ use wire::{
 use crate::{
     RefusedFill,
     identity::Identity,
+    prepared::Shape,
     queue::{Awaited, Boundary, Description, Expect, Judged, Route, SettingsChange, Slot},
     recorder::Recorder,
     registry::Undo,
@@ -178,9 +181,10 @@ impl Session {
                 expect: Expect::Parse(learn),
                 ..
             })) = self.queue.front_mut()
+                && let Some(prepared) = learn
             {
                 // The next client would miss the notice if we answered.
-                *learn = None;
+                prepared.make_noisy();
             }
         }
         if !(message == tag::NOTICE && self.is_hushed()) {
@@ -217,13 +221,14 @@ impl Session {
         let relayed = *route == Route::Relay;
         let is_query = matches!(expect, Expect::Query(..));
         let done = match (&mut *expect, message) {
-            (Expect::Parse(learn), tag::PARSE_COMPLETE) => {
-                if let Some((prepared, types)) = learn {
-                    prepared.learn(types, None);
-                }
+            (Expect::Parse(_), tag::PARSE_COMPLETE)
+            | (Expect::Bind, tag::BIND_COMPLETE)
+            | (Expect::Close, tag::CLOSE_COMPLETE) => true,
+            (Expect::Proof(proof), tag::BIND_COMPLETE) => {
+                let (name, current) = &**proof;
+                self.registry.prove(name, Arc::clone(current));
                 true
             }
-            (Expect::Bind, tag::BIND_COMPLETE) | (Expect::Close, tag::CLOSE_COMPLETE) => true,
             (Expect::DescribeStatement { parameters, .. }, tag::PARAMETER_DESCRIPTION) => {
                 *parameters = Some(Bytes::copy_from_slice(frame));
                 false
@@ -281,21 +286,35 @@ impl Session {
         let Some(frame) = frame else { return };
         match expect {
             Expect::DescribeStatement {
-                learn: Some((prepared, types)),
+                learn,
                 parameters,
+                verify,
             } => {
-                if let Some(parameters) = parameters.take() {
-                    let row = Bytes::copy_from_slice(frame);
-                    prepared.learn(types, Some(crate::prepared::Shape { parameters, row }));
+                let parameters = parameters.take();
+                if let Some((prepared, types)) = learn {
+                    let row = Some(Bytes::copy_from_slice(frame));
+                    let parameters = parameters.clone();
+                    prepared.learn(types, Shape { parameters, row });
+                }
+                if let Some(name) = verify.take() {
+                    self.verified(&name, parameters.unwrap_or_default(), frame);
                 }
             }
-            Expect::DescribePortal { capture: true } => {
-                self.captured = Some(Bytes::copy_from_slice(frame));
+            Expect::DescribePortal { capture, learn } => {
+                if *capture {
+                    self.captured = Some(Bytes::copy_from_slice(frame));
+                }
+                if let Some((prepared, types)) = learn
+                    && let Ok(row) = backend::with_formats(frame, &[])
+                {
+                    let row = Some(row.freeze());
+                    let parameters = None;
+                    prepared.learn(types, Shape { parameters, row });
+                }
             }
-            Expect::DescribeStatement { learn: None, .. }
-            | Expect::DescribePortal { capture: false }
-            | Expect::Parse(_)
+            Expect::Parse(_)
             | Expect::Bind
+            | Expect::Proof(_)
             | Expect::Execute(_)
             | Expect::Close
             | Expect::Sync(_)
@@ -392,8 +411,14 @@ impl Session {
         self.recorder = None;
         self.captured = None;
         self.copying = false;
-        if self.is_probing() && !is_fatal(frame) {
+        let route = match self.queue.front_mut() {
+            Some(Slot::Server(awaited)) => awaited.route,
+            Some(_) | None => Route::Relay,
+        };
+        if route == Route::Probe && !is_fatal(frame) {
             self.probed = None;
+        } else if route == Route::Refusal && !is_fatal(frame) {
+            self.to_client.put(&backend::stale_plan(frame));
         } else {
             self.to_client.put(frame);
         }
@@ -424,6 +449,7 @@ impl Session {
 
     /// The server discards everything up to the next Sync, and so do we.
     fn skip_to_sync(&mut self) {
+        self.refused = false;
         let skipped = self.queue.fail_segment();
         for undo in skipped.undos {
             self.registry.undo(undo);
@@ -474,7 +500,9 @@ impl Session {
         self.copying = false;
         match awaited.route {
             Route::Probe => self.learn_state(),
-            Route::Swallow | Route::Repeat => self.transaction.end(status, &boundary),
+            Route::Swallow | Route::Repeat | Route::Refusal => {
+                self.transaction.end(status, &boundary)
+            }
             Route::Relay => {
                 self.end_boundary(status, boundary);
                 self.to_client.put(frame);

@@ -134,6 +134,8 @@ pub struct Session {
     pub(crate) answer: Option<Answer>,
     pub(crate) question: Option<Question>,
     pub(crate) granted: bool,
+    /// It was decided, and counted, that the message at hand is not looked up.
+    pub(crate) refused: bool,
     pub(crate) next_ticket: u64,
     /// Bytes of a client message, too large to be held, that still go straight to the server.
     pub(crate) client_rest: usize,
@@ -179,6 +181,7 @@ impl Session {
             answer: None,
             question: None,
             granted: false,
+            refused: false,
             next_ticket: 1,
             client_rest: 0,
             server_rest: 0,
@@ -344,11 +347,7 @@ impl Session {
 
     /// The same statement, planned in the present context.
     pub(crate) fn current(&self, prepared: &Arc<Prepared>) -> Arc<Prepared> {
-        let context = match (&self.knowledge, self.mirror.naming()) {
-            (Some(_), Some((context, _))) => *context,
-            _ => 0,
-        };
-        if prepared.context == context {
+        if prepared.context == self.context() {
             Arc::clone(prepared)
         } else {
             self.prepared(&prepared.text)

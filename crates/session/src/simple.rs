@@ -160,6 +160,9 @@ impl Session {
         types: &[u8],
         arguments: &[u8],
     ) -> Lookup {
+        if std::mem::take(&mut self.refused) {
+            return Lookup::Forward(None);
+        }
         if let Some(reason) = prepared.refusal() {
             if !self.granted {
                 self.shared.telemetry.bypass(reason).inc();

@@ -191,6 +191,54 @@ pub fn with_formats(description: &[u8], formats: &[u8]) -> Result<BytesMut, Body
     Ok(out)
 }
 
+/// Whether two descriptions, each a RowDescription or a NoData, promise columns of the same names
+/// and types, wherever these come from and in whatever format.
+pub fn same_columns(one: &[u8], other: &[u8]) -> bool {
+    if one.first() != Some(&tag::ROW_DESCRIPTION) || other.first() != Some(&tag::ROW_DESCRIPTION) {
+        return one == other;
+    }
+    described(one).is_ok_and(|one| described(other).is_ok_and(|other| one == other))
+}
+
+/// The name of a column, and its type with length and modifier.
+type Column<'a> = (&'a [u8], &'a [u8]);
+
+fn described(frame: &[u8]) -> Result<Vec<Column<'_>>, BodyError> {
+    let mut body = Body::of(frame, tag::ROW_DESCRIPTION)?;
+    let count = body.u16()?;
+    let mut columns = Vec::new();
+    for _ in 0..count {
+        let name = body.cstr()?;
+        body.take(4 + 2)?;
+        columns.push((name, body.take(4 + 2 + 4)?));
+        body.u16()?;
+    }
+    body.end()?;
+    Ok(columns)
+}
+
+/// The ErrorResponse by which PostgreSQL says that a prepared statement no longer returns what it
+/// did when it was parsed, in place of `frame`, another error of the same severity.
+///
+/// The line of the server's source is missing: it differs from version to version.
+pub fn stale_plan(frame: &[u8]) -> BytesMut {
+    let mut out = BytesMut::new();
+    crate::frontend::put(&mut out, tag::ERROR, |body| {
+        let fields = frame.get(crate::HEADER..).unwrap_or_default();
+        for field in fields.split(|&byte| byte == 0) {
+            if matches!(field.first(), Some(b'S' | b'V')) {
+                body.extend_from_slice(field);
+                body.extend_from_slice(&[0]);
+            }
+        }
+        body.extend_from_slice(STALE_PLAN);
+    });
+    out
+}
+
+const STALE_PLAN: &[u8] = b"C0A000\0Mcached plan must not change result type\0\
+    Fplancache.c\0RRevalidateCachedQuery\0\0";
+
 /// Appends a CommandComplete.
 pub fn put_command_complete(out: &mut BytesMut, command: &[u8]) {
     crate::frontend::put(out, tag::COMMAND_COMPLETE, |body| {

@@ -86,6 +86,8 @@ impl Shell {
             generation: self.generation,
             schema: Arc::clone(&WORLD.schema),
             policy: messages::policy(),
+            asked: Arc::default(),
+            served: 0,
         };
         self.session.know(Some(Arc::new(knowledge)));
         self.pump();

@@ -38,6 +38,8 @@ pub(super) struct Watcher {
     compared: Option<Arc<Rules>>,
     /// What was published last, to be published again as long as it stays true.
     published: Option<Published>,
+    /// How many refreshes had been asked for when the catalog was read.
+    served: u64,
 }
 
 /// What was derived from a snapshot under some rules.
@@ -82,6 +84,7 @@ impl Watcher {
             pause: PAUSE_MIN,
             compared: None,
             published: None,
+            served: 0,
         }
     }
 
@@ -139,6 +142,7 @@ impl Watcher {
         let asked = self.database.asked.load(Ordering::Acquire);
         match self.read(control).await {
             Ok(()) => {
+                self.served = asked;
                 self.publish().await?;
                 self.owes_reading = false;
                 self.pause = PAUSE_MIN;
@@ -280,6 +284,8 @@ impl Watcher {
             generation,
             schema,
             policy: Arc::clone(&rules.policy),
+            asked: Arc::clone(&self.database.asked),
+            served: self.served,
         };
         self.database.knowledge.store(Some(Arc::new(knowledge)));
         if !self

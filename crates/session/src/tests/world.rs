@@ -232,6 +232,8 @@ fn knowledge(snapshot: &Arc<Snapshot>, store: &Store, generation: u64) -> Knowle
         generation,
         schema: sql::Schema::new(Arc::clone(snapshot), &[]).into(),
         policy: Arc::new(Policy::new(Some(Duration::from_secs(60)), Vec::new())),
+        asked: Arc::default(),
+        served: 0,
     }
 }
 

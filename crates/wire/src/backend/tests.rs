@@ -88,3 +88,36 @@ proptest! {
         let _ = (columns(&frame), with_formats(&frame, &formats));
     }
 }
+
+#[test]
+fn columns_are_the_same_by_name_and_type() {
+    let description = |name: &str, table: u32, kind: u32, format: u16| {
+        let mut out = BytesMut::new();
+        crate::frontend::put(&mut out, tag::ROW_DESCRIPTION, |body| {
+            body.extend_from_slice(&1_u16.to_be_bytes());
+            body.extend_from_slice(name.as_bytes());
+            body.extend_from_slice(b"\0");
+            body.extend_from_slice(&table.to_be_bytes());
+            body.extend_from_slice(&1_u16.to_be_bytes());
+            body.extend_from_slice(&kind.to_be_bytes());
+            body.extend_from_slice(&[0, 4, 0xff, 0xff, 0xff, 0xff]);
+            body.extend_from_slice(&format.to_be_bytes());
+        });
+        out
+    };
+    let one = description("a", 1, 23, 0);
+    assert!(same_columns(&one, &description("a", 2, 23, 1)));
+    assert!(!same_columns(&one, &description("b", 1, 23, 0)));
+    assert!(!same_columns(&one, &description("a", 1, 20, 0)));
+    assert!(!same_columns(&one, NO_DATA) && same_columns(NO_DATA, NO_DATA));
+}
+
+#[test]
+fn the_refusal_of_a_stale_plan_keeps_the_severity() {
+    let frame = error("FEHLER", "26000", "no such statement");
+    let stale = stale_plan(&frame);
+    assert_eq!(sqlstate(&stale), Some(&b"0A000"[..]));
+    assert!(stale.windows(8).any(|part| part == b"SFEHLER\0"));
+    let header = crate::header(&stale).unwrap().unwrap();
+    assert_eq!(header.total, stale.len());
+}

@@ -1,0 +1,120 @@
+//! Describe of statements and portals: answered here from what the server has said before, if that
+//! is what it would say now.
+
+use std::sync::Arc;
+
+use wire::{
+    backend,
+    frontend::{self, Target},
+};
+
+use crate::{
+    client::Step, extended::is_plain_control, prepared::Shape, queue::Expect, registry::Source,
+    session::Session, stale::Stage,
+};
+
+impl Session {
+    pub(crate) fn describe(&mut self, frame: &[u8]) -> Step {
+        match frontend::target(frame) {
+            Ok((Target::Statement, name)) => self.describe_statement(name),
+            Ok((Target::Portal, name)) => self.describe_portal(name),
+            Err(_) => self.forward_part(Expect::DescribePortal {
+                capture: false,
+                learn: None,
+            }),
+        }
+    }
+
+    fn describe_statement(&mut self, name: &[u8]) -> Step {
+        if self.awaits(name) {
+            return Step::Wait;
+        }
+        if self.is_stale(name) {
+            return self.meet_stale(name, Stage::Describe);
+        }
+        let mut learn = None;
+        if let Some(statement) = self.registry.statement(name) {
+            let (prepared, types) = (Arc::clone(&statement.prepared), statement.types.clone());
+            if !statement.on_server {
+                // It returns no rows, so that the server would describe it in any state.
+                if is_plain_control(&prepared) {
+                    let mut reply = backend::NO_PARAMETERS.to_vec();
+                    reply.extend_from_slice(backend::NO_DATA);
+                    self.push_local(&reply);
+                    return Step::Done;
+                }
+                let failed = self.status() == backend::Status::Failed;
+                let same = statement.prepared.context == self.context();
+                if !(failed || same && self.sees_known_definitions()) {
+                    return self.verify(name);
+                }
+                if !failed
+                    && !self.queue.is_unsettled()
+                    && let Some(Shape {
+                        parameters: Some(parameters),
+                        row: Some(row),
+                    }) = prepared.shape(&types)
+                {
+                    if statement.row.as_ref() != Some(&row) {
+                        return self.verify(name);
+                    }
+                    self.push_local(&parameters);
+                    self.push_local(&row);
+                    self.registry.note_described(name);
+                    return Step::Done;
+                }
+            }
+            if prepared.plan.read.is_ok() && self.sees_known_definitions() {
+                learn = Some((prepared, types));
+            }
+            self.registry.note_described(name);
+        } else {
+            self.close_stale_unnamed(name);
+        }
+        self.materialize_statement(name);
+        self.forward_part(Expect::DescribeStatement {
+            learn,
+            parameters: None,
+            verify: None,
+        })
+    }
+
+    fn describe_portal(&mut self, name: &[u8]) -> Step {
+        let (mut capture, mut learn) = (false, None);
+        let failed = self.status() == backend::Status::Failed;
+        let settled = !self.queue.is_unsettled();
+        let known = self.sees_known_definitions();
+        if let Some(portal) = self.registry.portal_mut(name) {
+            match &mut portal.source {
+                Source::Entry { .. } | Source::Control { .. } if !settled => {
+                    self.stall();
+                    return Step::Wait;
+                }
+                Source::Entry { .. } if failed => {}
+                Source::Entry { entry, .. } => {
+                    if let Some(description) = entry.description() {
+                        self.push_local(&description);
+                        return Step::Done;
+                    }
+                }
+                Source::Control { .. } => {
+                    self.push_local(backend::NO_DATA);
+                    return Step::Done;
+                }
+                Source::Server {
+                    recording,
+                    described,
+                } => {
+                    capture = recording.is_some() && !*described;
+                    *described |= capture;
+                    if let Some(statement) = portal.statement.as_ref().filter(|_| capture && known)
+                    {
+                        learn = Some((Arc::clone(statement), portal.types.clone()));
+                    }
+                }
+            }
+        }
+        self.materialize_portal(name);
+        self.forward_part(Expect::DescribePortal { capture, learn })
+    }
+}

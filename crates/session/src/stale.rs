@@ -1,0 +1,219 @@
+//! Statements whose tables have changed shape since the client prepared them.
+//!
+//! A server that has parsed a statement refuses to run it once it would return other columns
+//! (`RevalidateCachedQuery`): by that error drivers know that they must prepare anew. A statement
+//! whose Parse was answered here would not be refused, since the server parses it only now. So
+//! wherever definitions may have changed in between, it is parsed and described first, and if the
+//! columns are others than the client was promised, the refusal is made up: the server is asked for
+//! an error, so that it skips and rolls back as it would have, and the words are replaced.
+
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+use sql::Writes;
+use wire::{
+    HEADER,
+    backend::{self, Status},
+    frontend::{self, Target},
+};
+
+use crate::{
+    client::Step,
+    prepared::Prepared,
+    queue::{Awaited, Expect, Route, Slot},
+    registry::{Name, Stale, Undo},
+    session::Session,
+};
+
+/// Neither statement nor portal has this name.
+const NOBODY: &[u8] = b"_pgmemo_nobody";
+
+impl Session {
+    /// The number of the context in which statements are planned now; 0 for none.
+    pub(crate) fn context(&self) -> u64 {
+        match (&self.knowledge, self.mirror.naming()) {
+            (Some(_), Some((context, _))) => *context,
+            _ => 0,
+        }
+    }
+
+    /// Whether what the server says of a statement holds for all sessions in this context: this one
+    /// has no temporary objects, has changed no definitions that others do not see yet, and nobody
+    /// else has changed any since the catalog was read.
+    pub(crate) fn sees_known_definitions(&self) -> bool {
+        let own = |writes: &Writes, temporary: bool| temporary || *writes == Writes::Everything;
+        let changed = own(&self.transaction.writes, false)
+            || own(&self.segment.writes, self.segment.temporary)
+            || self
+                .queue
+                .boundaries()
+                .any(|it| own(&it.writes, it.temporary));
+        !changed
+            && self.knowledge.as_ref().is_some_and(|it| !it.is_outdated())
+            && self
+                .mirror
+                .naming()
+                .is_some_and(|(_, identity)| !identity.temporary)
+    }
+
+    /// Whether this statement, if the server has it, is known to return there what it did when it
+    /// was parsed: only then may another reply stand for its own.
+    pub(crate) fn is_proven(&mut self, name: &[u8], current: &Arc<Prepared>) -> bool {
+        let Some(statement) = self.registry.statement_mut(name) else {
+            return true;
+        };
+        if statement.prepared.context == current.context {
+            return true;
+        }
+        let (then, now) = (&statement.row, current.row(&statement.types));
+        let same =
+            matches!((then, now), (Some(then), Some(now)) if backend::same_columns(then, &now));
+        if same {
+            statement.prepared = Arc::clone(current);
+        }
+        same
+    }
+
+    /// Whether the server, if it parsed this statement only now, could return what the client does
+    /// not expect: the definitions may have changed since the client prepared it, and nobody has
+    /// looked whether they did.
+    pub(crate) fn is_suspicious(&self, name: &[u8]) -> bool {
+        self.registry.statement(name).is_some_and(|statement| {
+            let fresh = statement.segment == self.segment.segment && !statement.described;
+            !statement.on_server
+                && statement.row.is_some()
+                && self.status() != Status::Failed
+                && !(fresh && self.segment.writes != Writes::Everything)
+        })
+    }
+
+    /// Finds out whether the server would see in this statement what the client does. It is made
+    /// there; the message at hand waits.
+    pub(crate) fn verify(&mut self, name: &[u8]) -> Step {
+        self.materialize_statement(name);
+        frontend::put_describe(self.to_server.tail(), Target::Statement, name);
+        let expect = Expect::DescribeStatement {
+            learn: None,
+            parameters: None,
+            verify: Some(Name::from_slice(name)),
+        };
+        self.push_swallowed(expect, None);
+        self.stall();
+        Step::Wait
+    }
+
+    /// The server has described a statement that was to be verified.
+    pub(crate) fn verified(&mut self, name: &[u8], parameters: Bytes, row: &[u8]) {
+        let Some(prepared) = self
+            .registry
+            .statement(name)
+            .map(|it| Arc::clone(&it.prepared))
+        else {
+            return;
+        };
+        let current = self.current(&prepared);
+        if let Some(statement) = self.registry.statement_mut(name) {
+            let same = statement
+                .row
+                .as_ref()
+                .is_none_or(|then| backend::same_columns(then, row));
+            if same {
+                statement.prepared = current;
+            } else {
+                statement.stale = Some(Stale {
+                    parameters,
+                    refused: false,
+                });
+            }
+        }
+    }
+
+    /// Whether the server would refuse this statement, had it parsed it when the client did.
+    pub(crate) fn is_stale(&self, name: &[u8]) -> bool {
+        let statement = self.registry.statement(name);
+        self.status() != Status::Failed && statement.is_some_and(|it| it.stale.is_some())
+    }
+
+    /// A Bind, or a Describe, of a stale statement is refused. The next one is looked into again:
+    /// a rollback, or yet another change, may have brought back what the client expects.
+    pub(crate) fn meet_stale(&mut self, name: &[u8], target: Stage) -> Step {
+        if !self.queue.is_empty() {
+            // Whether the block still goes on decides what is refused.
+            self.stall();
+            return Step::Wait;
+        }
+        let Some(statement) = self.registry.statement_mut(name) else {
+            return Step::Done;
+        };
+        let parameters = match &mut statement.stale {
+            Some(stale) if !stale.refused => {
+                stale.refused = true;
+                stale.parameters.clone()
+            }
+            Some(_) | None => {
+                statement.stale = None;
+                statement.on_server = false;
+                self.materialize_block();
+                frontend::put_close(self.to_server.tail(), Target::Statement, name);
+                self.push_swallowed(Expect::Close, None);
+                return self.verify(name);
+            }
+        };
+        self.materialize_block();
+        let expect = match target {
+            Stage::Bind => {
+                frontend::put_bind(self.to_server.tail(), NOBODY, NOBODY);
+                Expect::Bind
+            }
+            Stage::Describe => {
+                // The server finds out when it comes to the columns.
+                self.push_local(&parameters);
+                frontend::put_describe(self.to_server.tail(), Target::Statement, NOBODY);
+                Expect::DescribeStatement {
+                    learn: None,
+                    parameters: None,
+                    verify: None,
+                }
+            }
+        };
+        self.forwarded = true;
+        self.queue.push(Slot::Server(Awaited {
+            expect,
+            route: Route::Refusal,
+            undo: None,
+        }));
+        Step::Done
+    }
+
+    /// In a failed block a name that is taken has to be taken on the server, which refuses to parse
+    /// the statement itself: an empty one, with as many parameters, stands in for it.
+    pub(crate) fn stand_in(&mut self, name: &[u8]) {
+        let Some(statement) = self.registry.statement_mut(name) else {
+            return;
+        };
+        let known = statement.prepared.shape(&statement.types);
+        let parameters = known.and_then(|shape| shape.parameters).unwrap_or_default();
+        let count = parameters.get(HEADER..HEADER + 2).unwrap_or(&[0, 0]);
+        let mut types = BytesMut::from(count);
+        let one = |byte: &u8| usize::from(*byte);
+        let count = count.iter().fold(0, |sum, byte| sum * 256 + one(byte));
+        types.resize(2 + 4 * count, 0);
+        frontend::put_parse_typed(self.to_server.tail(), name, b"", &types);
+        statement.on_server = true;
+        statement.stale = Some(Stale {
+            parameters,
+            refused: true,
+        });
+        self.registry.doubt(name, self.segment.segment);
+        self.forwarded = true;
+        let undo = Undo::Absent(Name::from_slice(name));
+        self.push_swallowed(Expect::Parse(None), Some(undo));
+    }
+}
+
+/// Which message meets a stale statement.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Stage {
+    Bind,
+    Describe,
+}
