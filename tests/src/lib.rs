@@ -18,6 +18,7 @@
     reason = "a harness may fail loudly; its caller is a test"
 )]
 
+pub mod dialogue;
 pub mod driver;
 pub mod env;
 pub mod history;

@@ -71,12 +71,23 @@ impl Pgmemo {
         Self::start_upstream(&upstream.url("postgres"), store, arguments, file)
     }
 
+    /// The same; of what it could answer itself it asks the server half, as the seed says.
+    pub fn start_forgetful(upstream: &Postgres, store: Store<'_>, seed: u64) -> Result<Self> {
+        if direct() {
+            return Self::start(upstream, store, &[]);
+        }
+        let seed = ("PGMEMO_TESTING_FORGET", seed.to_string());
+        let mut pgmemo = Self::launch(&upstream.url("postgres"), store, &[], "", &[seed])?;
+        pgmemo.await_ready()?;
+        Ok(pgmemo)
+    }
+
     /// The same, but waits only until it listens: it is not ready while its store is away.
     pub fn start_unready(upstream: &Postgres, store: Store<'_>) -> Result<Self> {
         if direct() {
             return Self::start(upstream, store, &[]);
         }
-        let mut pgmemo = Self::launch(&upstream.url("postgres"), store, &[], "")?;
+        let mut pgmemo = Self::launch(&upstream.url("postgres"), store, &[], "", &[])?;
         let address = pgmemo.address;
         pgmemo.server()?.await_ready(SOON, || accepts(address))?;
         Ok(pgmemo)
@@ -89,15 +100,25 @@ impl Pgmemo {
         arguments: &[&str],
         file: &str,
     ) -> Result<Self> {
-        let mut pgmemo = Self::launch(upstream, store, arguments, file)?;
-        let admin = pgmemo.admin;
-        pgmemo.server()?.await_ready(SOON, || {
-            http::get(admin, "/readyz").is_ok_and(|(status, _)| status == 200)
-        })?;
+        let mut pgmemo = Self::launch(upstream, store, arguments, file, &[])?;
+        pgmemo.await_ready()?;
         Ok(pgmemo)
     }
 
-    fn launch(upstream: &str, store: Store<'_>, arguments: &[&str], file: &str) -> Result<Self> {
+    fn await_ready(&mut self) -> Result<()> {
+        let admin = self.admin;
+        self.server()?.await_ready(SOON, || {
+            http::get(admin, "/readyz").is_ok_and(|(status, _)| status == 200)
+        })
+    }
+
+    fn launch(
+        upstream: &str,
+        store: Store<'_>,
+        arguments: &[&str],
+        file: &str,
+        variables: &[(&str, String)],
+    ) -> Result<Self> {
         let dir = tempfile::Builder::new().prefix("pgmemo-").tempdir()?;
         let (address, admin) = (local(free_port()?), local(free_port()?));
         let mut command = Command::new(pgmemo_bin()?);
@@ -111,6 +132,7 @@ impl Pgmemo {
         command.args(["--store", &store.argument()]).args(arguments);
         // Where everything shares two cores, the scheduler alone takes longer than the default.
         command.env("PGMEMO_REDIS_DEADLINE", "20ms");
+        command.envs(variables.iter().map(|(name, value)| (name, value)));
         if !file.is_empty() {
             fs::write(dir.path().join("pgmemo.toml"), file)?;
             command.arg("--config").arg(dir.path().join("pgmemo.toml"));

@@ -23,6 +23,9 @@ pub struct Environment(BTreeMap<String, String>);
 /// Variables that are not settings of the file.
 const OTHER_VARIABLES: [&str; 3] = ["PGMEMO_CONFIG", "PGMEMO_LOG", "PGMEMO_LOG_FORMAT"];
 
+/// See [`Config::testing_forget`].
+const FORGET: &str = "PGMEMO_TESTING_FORGET";
+
 impl Environment {
     /// Those of this process.
     pub fn of_process() -> Self {
@@ -123,6 +126,10 @@ impl Sources {
             Some(config) if loading.problems.is_empty() => Ok(Config {
                 tables,
                 functions,
+                testing_forget: self
+                    .environment
+                    .value(FORGET)
+                    .and_then(|seed| seed.parse().ok()),
                 ..config
             }),
             _ => Err(Problems(loading.problems)),
@@ -236,6 +243,7 @@ impl Draft {
             limits: self.limits,
             tables: Vec::new(),
             functions: Vec::new(),
+            testing_forget: None,
         })
     }
 }

@@ -23,6 +23,9 @@ pub struct Config {
     pub tables: Vec<TableRule>,
     /// User functions the operator vouches for, in file order.
     pub functions: Vec<FunctionRule>,
+    /// For tests alone: by this seed, half of what would be answered from the store is asked of
+    /// the server instead. Read from `PGMEMO_TESTING_FORGET`, and nowhere else.
+    pub testing_forget: Option<u64>,
 }
 
 /// A password, or a URL that holds one. It does not print.

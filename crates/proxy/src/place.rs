@@ -41,6 +41,8 @@ pub(crate) struct Services {
     /// Tasks that outlive their client.
     pub(crate) tasks: TaskTracker,
     ledgers: Mutex<HashMap<Bytes, Arc<Ledger>>>,
+    /// See [`config::Config::testing_forget`].
+    forget: Option<u64>,
 }
 
 /// What is written in a database while it is not known.
@@ -64,6 +66,7 @@ impl Services {
         databases: Databases,
         sessions: Arc<session::Shared>,
         flights: Flights,
+        forget: Option<u64>,
     ) -> Self {
         let tasks = TaskTracker::new();
         Self {
@@ -74,6 +77,7 @@ impl Services {
             sessions,
             tasks,
             ledgers: Mutex::default(),
+            forget,
         }
     }
 
@@ -92,6 +96,8 @@ pub(crate) struct Place {
     process: Option<i32>,
     /// The session is not to be looked up: it does not speak the extended protocol.
     simple: bool,
+    /// Hits so far, counted when some are to be forgotten.
+    asked: AtomicUsize,
 }
 
 /// A write in a database of which nothing is known yet. While one is in flight nothing is looked
@@ -124,6 +130,7 @@ impl Place {
             ledger,
             process,
             simple,
+            asked: AtomicUsize::new(0),
         }
     }
 
@@ -183,6 +190,11 @@ impl Place {
         let found = self.services.store.look_up(&asked(question)).await;
         if self.ledger.blind.load(Ordering::SeqCst) > 0 {
             Found::InFlight
+        } else if let Some(seed) = self.services.forget
+            && matches!(found, Found::Hit(_))
+            && self.forgets(seed, question)
+        {
+            Found::Unavailable
         } else {
             found
         }
@@ -205,6 +217,19 @@ impl Place {
     /// Makes the client known to those who bring cancel requests.
     pub(crate) fn list(&self) -> Listed {
         self.services.cancels.list(self.process)
+    }
+
+    /// Whether a test wants this hit to be none: the same seed, questions and order, the
+    /// same answer.
+    fn forgets(&self, seed: u64, question: &Question) -> bool {
+        let number = self.asked.fetch_add(1, Ordering::Relaxed) as u64;
+        let mut digest = cache::DigestBuilder::default();
+        digest
+            .number(seed)
+            .number(number)
+            .field(question.key.as_bytes());
+        let digest = digest.finish();
+        digest.as_bytes().first().is_some_and(|byte| byte % 2 == 0)
     }
 
     /// Marks what a statement may write, which was told from what was known under the epoch and

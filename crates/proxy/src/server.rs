@@ -111,7 +111,9 @@ impl Server {
             databases.of(name.as_bytes());
         }
         let flights = Flights::new(config.cache.flight_wait_max);
-        let services = Arc::new(Services::new(store, databases, sessions, flights));
+        let forget = config.testing_forget;
+        let services = Services::new(store, databases, sessions, flights, forget);
+        let services = Arc::new(services);
         let draining = AtomicBool::new(false);
         let shared = Front {
             config: ArcSwap::new(config),

@@ -41,6 +41,7 @@ fn config(server: &Postgres, catalog_age_max: Duration) -> Config {
         limits: Limits::default(),
         tables: Vec::new(),
         functions: Vec::new(),
+        testing_forget: None,
     }
 }
 

@@ -211,9 +211,31 @@ impl Conn {
                 }
                 Ok(count) => self.unread.extend_from_slice(&buffer[..count]),
                 Err(error) if error.kind() == io::ErrorKind::ConnectionReset => return Ok(None),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(error).context("no answer within the deadline"),
             }
         }
+    }
+
+    /// The messages that have arrived, without waiting, and whether the server has closed.
+    pub fn take_arrived(&mut self) -> Result<(Vec<Message>, bool)> {
+        self.stream.set_nonblocking(true)?;
+        let mut buffer = [0; 64 * 1024];
+        let closed = loop {
+            match self.stream.read(&mut buffer) {
+                Ok(0) => break true,
+                Ok(count) => self.unread.extend_from_slice(&buffer[..count]),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break false,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(_) => break true,
+            }
+        };
+        self.stream.set_nonblocking(false)?;
+        let mut messages = Vec::new();
+        while let Some(message) = self.next_unread()? {
+            messages.push(message);
+        }
+        Ok((messages, closed))
     }
 
     /// The next message.
