@@ -12,11 +12,15 @@ use anyhow::{Context, Result, bail, ensure};
 
 use crate::tools::{cargo, command, root, run, run_quietly, say};
 
-/// The fuzz targets that run when none is named.
-const TARGETS: [&str; 5] = ["codec", "startup", "value", "analysis", "session"];
-
-/// Runs only when named: `docs/fuzzing.md` lists what it finds and what is not mended yet.
-const ON_DEMAND: [&str; 1] = ["conversation"];
+/// The fuzz targets.
+const TARGETS: [&str; 6] = [
+    "codec",
+    "startup",
+    "value",
+    "analysis",
+    "session",
+    "conversation",
+];
 
 /// How long each runs when nothing is said, in seconds.
 const SECONDS: u32 = 5;
@@ -37,7 +41,7 @@ pub(crate) fn all(words: &[&str]) -> Result<()> {
     let mut seconds = SECONDS;
     let mut targets = Vec::new();
     for &word in words {
-        if TARGETS.contains(&word) || ON_DEMAND.contains(&word) {
+        if TARGETS.contains(&word) {
             targets.push(word);
         } else {
             seconds = word
