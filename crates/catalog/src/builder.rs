@@ -1,8 +1,8 @@
 //! Collects the parts of a snapshot, in any order.
 
 use crate::{
-    Cast, Constraint, Depends, Function, FunctionId, Membership, Operator, Relation, RelationId,
-    Role, Rule, Schema, Snapshot, Trigger, Type, TypeId, TypeKind, Uses,
+    Cast, Constraint, Depends, Function, FunctionId, Membership, Operator, Policy, Relation,
+    RelationId, Role, Rule, Schema, Snapshot, Trigger, Type, TypeId, TypeKind, Uses,
 };
 
 /// Collects the rows of the catalog queries; [`Builder::finish`] indexes them.
@@ -26,6 +26,8 @@ pub struct Builder {
     pub definitions: Vec<(RelationId, Box<str>)>,
     /// All foreign keys.
     pub constraints: Vec<Constraint>,
+    /// Policies that filter what is read.
+    pub policies: Vec<Policy>,
     /// All user triggers.
     pub triggers: Vec<Trigger>,
     /// All rules.

@@ -17,9 +17,9 @@
 
 use crate::{
     Builder, Cast, Constraint, Depends, Event, ForeignKeyAction, Function, FunctionId,
-    FunctionKind, Language, Membership, Moment, Operator, Relation, RelationId, RelationKind, Role,
-    RoleId, RowSecurity, Rule, Schema, SchemaId, Snapshot, Trigger, Type, TypeId, TypeKind, Uses,
-    Volatility,
+    FunctionKind, Language, Membership, Moment, Operator, Policy, Relation, RelationId,
+    RelationKind, Role, RoleId, RowSecurity, Rule, Schema, SchemaId, Snapshot, Trigger, Type,
+    TypeId, TypeKind, Uses, Volatility,
 };
 
 /// A database under construction.
@@ -237,6 +237,15 @@ impl Fixture {
             relation,
             function,
             events: events.into(),
+        });
+    }
+
+    /// A policy for SELECT, and the other relations that its condition names.
+    pub fn policy(&mut self, relation: RelationId, condition: &str, depends: &[RelationId]) {
+        self.builder.policies.push(Policy {
+            relation,
+            condition: condition.into(),
+            depends: depends.into(),
         });
     }
 

@@ -22,8 +22,8 @@ pub use builder::Builder;
 pub use ids::{DatabaseId, FunctionId, RelationId, RoleId, SchemaId, SystemId, TypeId};
 pub use object::{
     Cast, Constraint, Depends, Event, ForeignKeyAction, Function, FunctionKind, Language,
-    Membership, Moment, Operator, Relation, RelationKind, Role, RowSecurity, Rule, Schema, Trigger,
-    Type, TypeKind, Uses, Volatility,
+    Membership, Moment, Operator, Policy, Relation, RelationKind, Role, RowSecurity, Rule, Schema,
+    Trigger, Type, TypeKind, Uses, Volatility,
 };
 pub use path::SearchPath;
 pub use row::{Identity, RowError};

@@ -148,6 +148,18 @@ pub struct Trigger {
     pub events: Box<[Event]>,
 }
 
+/// A policy that filters what is read (`pg_policy` for SELECT or ALL).
+#[derive(Clone, Debug)]
+pub struct Policy {
+    /// The relation whose rows it filters.
+    pub relation: RelationId,
+    /// `polqual` as `pg_get_expr` prints it under an empty `search_path`: columns of the relation
+    /// by their names, within subqueries behind that of the relation.
+    pub condition: Box<str>,
+    /// The other relations that it names.
+    pub depends: Box<[RelationId]>,
+}
+
 /// A rewrite rule other than a view's own `_RETURN`.
 #[derive(Clone, Debug)]
 pub struct Rule {

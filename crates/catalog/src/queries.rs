@@ -31,6 +31,8 @@ pub enum Kind {
     Definitions,
     /// Referencing, referenced, action on update, on delete.
     Constraints,
+    /// Relation, condition, relations it names separated by spaces.
+    Policies,
     /// Relation, function, `tgtype`.
     Triggers,
     /// Relation, `CREATE RULE …`.
@@ -137,6 +139,10 @@ pub const QUERIES: &[Query] = &[
         text: CONSTRAINTS,
     },
     Query {
+        kind: Kind::Policies,
+        text: POLICIES,
+    },
+    Query {
         kind: Kind::Triggers,
         text: TRIGGERS,
     },
@@ -237,6 +243,15 @@ const CONSTRAINTS: &str = "\
 SELECT conrelid, confrelid, confupdtype, confdeltype
 FROM pg_constraint
 WHERE contype = 'f'";
+
+const POLICIES: &str = "\
+SELECT p.polrelid, pg_get_expr(p.polqual, p.polrelid),
+    (SELECT string_agg(DISTINCT d.refobjid::text, ' ')
+     FROM pg_depend d
+     WHERE d.classid = 'pg_policy'::regclass AND d.objid = p.oid
+        AND d.refclassid = 'pg_class'::regclass AND d.refobjid <> p.polrelid)
+FROM pg_policy p
+WHERE p.polcmd IN ('r', '*') AND p.polqual IS NOT NULL";
 
 const TRIGGERS: &str = "\
 SELECT tgrelid, tgfoid::oid, tgtype

@@ -2,8 +2,8 @@
 
 use crate::object::{
     Cast, Constraint, Depends, Event, ForeignKeyAction, Function, FunctionKind, Language,
-    Membership, Moment, Operator, Relation, RelationKind, Role, RowSecurity, Rule, Schema, Trigger,
-    Type, TypeKind, Uses, Volatility,
+    Membership, Moment, Operator, Policy, Relation, RelationKind, Role, RowSecurity, Rule, Schema,
+    Trigger, Type, TypeKind, Uses, Volatility,
 };
 use crate::queries::Kind;
 use crate::{Builder, DatabaseId, FunctionId, RelationId, RoleId, SchemaId, SystemId, TypeId};
@@ -103,6 +103,16 @@ impl Builder {
                 }
             }
             Kind::Constraints => self.constraints.push(constraint(&mut row)?),
+            Kind::Policies => {
+                let relation = row.relation()?;
+                // NULL when the policy was dropped under our feet: nobody knows what it said.
+                let condition = row.next().unwrap_or("now() IS NULL").into();
+                self.policies.push(Policy {
+                    relation,
+                    condition,
+                    depends: row.list(RelationId::from_oid)?,
+                });
+            }
             Kind::Triggers => self.triggers.push(trigger(&mut row)?),
             Kind::Rules => {
                 self.rules.push(Rule {

@@ -4,8 +4,8 @@ use foldhash::{HashSet, HashSetExt as _};
 
 use crate::index::Index;
 use crate::{
-    Builder, Cast, Constraint, Function, FunctionId, Operator, Relation, RelationId, Role, RoleId,
-    Rule, Schema, SchemaId, SearchPath, Trigger, Type, TypeId, Uses,
+    Builder, Cast, Constraint, Function, FunctionId, Operator, Policy, Relation, RelationId, Role,
+    RoleId, Rule, Schema, SchemaId, SearchPath, Trigger, Type, TypeId, Uses,
 };
 
 /// One moment of one database.
@@ -153,6 +153,12 @@ impl Snapshot {
     /// The foreign keys that point at a table.
     pub fn constraints(&self, referenced: RelationId) -> impl Iterator<Item = &Constraint> {
         self.referenced.of(&self.parts.constraints, &referenced)
+    }
+
+    /// The policies that filter what is read of a relation.
+    pub fn policies(&self, relation: RelationId) -> impl Iterator<Item = &Policy> {
+        let policies = self.parts.policies.iter();
+        policies.filter(move |policy| policy.relation == relation)
     }
 
     /// The user triggers of a relation.

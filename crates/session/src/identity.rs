@@ -15,6 +15,8 @@ pub struct Identity {
     /// Digest over all that was reported. What later statements make of the session follows from
     /// it, and from what it returns to when it is reset.
     pub(crate) state: Digest,
+    /// Settings of the application that only some replies depend on, with their values; sorted.
+    pub(crate) settings: Box<[Setting]>,
     /// The effective role.
     pub(crate) role: RoleId,
     /// The search path in effect.
@@ -24,6 +26,9 @@ pub struct Identity {
     /// `default_transaction_isolation` is READ COMMITTED.
     pub(crate) read_committed: bool,
 }
+
+/// The name of a setting, and its value if it has one.
+type Setting = (Box<str>, Option<Box<[u8]>>);
 
 /// Asks the server for the state of this very session in one row; see [`put_probe`].
 ///
@@ -140,6 +145,22 @@ pub(crate) fn put_probe(out: &mut BytesMut, settings: &[Box<str>]) {
 }
 
 impl Identity {
+    /// Adds the values of these settings to a key; false if one of them is not known.
+    pub(crate) fn put(&self, key: &mut DigestBuilder, settings: &[Box<str>]) -> bool {
+        let value = |name: &str| {
+            let found = self
+                .settings
+                .binary_search_by(|(known, _)| (**known).cmp(name));
+            let (name, value) = self.settings.get(found.ok()?)?;
+            Some((&**name, value.as_deref()))
+        };
+        let values: Option<Vec<_>> = settings.iter().map(|name| value(name)).collect();
+        if let Some(values) = &values {
+            put_settings(key, values);
+        }
+        values.is_some()
+    }
+
     /// Reads the row that answers a question about these settings; `None` if it is not what the
     /// question promises, or names a schema that the snapshot does not know.
     pub(crate) fn read(row: &[u8], knowledge: &Knowledge, asked: &[Box<str>]) -> Option<Self> {
@@ -180,20 +201,29 @@ impl Identity {
         }
         digest.field(settings.unwrap_or_default());
         digest.field(unloaded.unwrap_or_default());
-        for (name, value) in asked.iter().zip(values) {
-            digest.field(name.as_bytes());
-            digest.number(u64::from(value.is_some()));
-            digest.field(value.unwrap_or_default());
-        }
+        // Of the settings that were asked for, those that views and policies read enter the keys
+        // of what reads them, the others all keys.
+        let shared = knowledge.schema.settings();
+        let given = asked.iter().map(|name| &**name);
+        let given = given.zip(values.iter().copied());
+        let (some, all): (Vec<_>, Vec<_>) = given
+            .partition(|(name, _)| shared.binary_search_by(|known| (**known).cmp(name)).is_ok());
+        put_settings(&mut digest, &all);
         let digest = digest.finish();
         // The path in effect hides what the names in it would mean to another role, or after
         // another schema has been made.
         let mut state = DigestBuilder::default();
         state.digest(&digest).field(names);
+        put_settings(&mut state, &some);
         state.field(temporary).field(isolation);
         Some(Self {
             digest,
             state: state.finish(),
+            settings: asked
+                .iter()
+                .zip(values)
+                .map(|(name, value)| (name.clone(), value.map(Into::into)))
+                .collect(),
             role: RoleId::from_oid(role),
             path,
             // A path that begins with temporary objects makes some of any CREATE.
@@ -203,13 +233,22 @@ impl Identity {
     }
 }
 
+fn put_settings(digest: &mut DigestBuilder, settings: &[(&str, Option<&[u8]>)]) {
+    digest.number(settings.len() as u64);
+    for (name, value) in settings {
+        digest.field(name.as_bytes());
+        digest.number(u64::from(value.is_some()));
+        digest.field(value.unwrap_or_default());
+    }
+}
+
 fn names_temporary(path: &[u8]) -> bool {
     path.windows(7)
         .any(|part| part.eq_ignore_ascii_case(b"pg_temp"))
 }
 
 /// Changes whenever equal fields would mean another reply.
-const KEY_FORMAT: u64 = 2;
+const KEY_FORMAT: u64 = 3;
 
 fn path(schemas: &[u8], knowledge: &Knowledge) -> Option<SearchPath> {
     let snapshot = knowledge.schema.snapshot();

@@ -72,9 +72,13 @@ impl Mirror {
         }
     }
 
-    /// The server is being asked about the settings that are returned.
-    pub(crate) fn ask(&mut self) -> Arc<[Box<str>]> {
-        let names: Arc<[Box<str>]> = self.own.clone().into();
+    /// The server is being asked about the settings that are returned: `shared` and its own.
+    pub(crate) fn ask(&mut self, shared: &[Box<str>]) -> Arc<[Box<str>]> {
+        let mut names = self.own.clone();
+        names.extend(shared.iter().cloned());
+        names.sort_unstable();
+        names.dedup();
+        let names: Arc<[Box<str>]> = names.into();
         self.asked = Some(Arc::clone(&names));
         names
     }

@@ -102,6 +102,7 @@ impl Prepared {
             digest: DigestBuilder::default().field(text).finish(),
             plan: Plan {
                 read: Err(Reason::Unreadable),
+                settings: Box::default(),
                 writes: Writes::Everything,
                 effects: Effects {
                     settings: sql::SettingsEffect::Unknown,

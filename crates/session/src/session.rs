@@ -383,7 +383,9 @@ impl Session {
 
     /// Asks the server about the state of this session. Call only when it is idle.
     pub(crate) fn probe(&mut self) {
-        let settings = self.mirror.ask();
+        let schema = self.knowledge.as_ref().map(|known| &known.schema);
+        let shared = schema.map_or(&[][..], |schema| schema.settings());
+        let settings = self.mirror.ask(shared);
         crate::identity::put_probe(self.to_server.tail(), &settings);
         let execution = Default::default();
         for expect in [

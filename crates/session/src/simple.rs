@@ -198,8 +198,13 @@ impl Session {
         if matches!(protocol, Protocol::Extended) {
             key.field(types).field(arguments);
         }
+        let known = identity.put(&mut key, &prepared.plan.settings);
         let (key, buffer) = key.into_key();
         self.key_buffer = buffer;
+        if !known {
+            self.shared.telemetry.bypass(Reason::SessionState).inc();
+            return Lookup::Forward(None);
+        }
         self.question = Some(Question {
             key,
             knowledge: Arc::clone(knowledge),

@@ -130,6 +130,8 @@ pub(crate) struct Read {
     pub(crate) labels: Vec<Box<str>>,
     /// Whether it names a type that is not built in.
     pub(crate) foreign_types: bool,
+    /// Settings of the application that it reads by `current_setting`, in lower case.
+    pub(crate) settings: Vec<Box<str>>,
     /// What is read as another type, and could be text: a cast, or a call that may be one.
     pub(crate) casts: Vec<(TypeName, Shape)>,
     /// Columns that queries within it return under names of their own.
@@ -224,6 +226,7 @@ impl Read {
             + calls
             + columns
             + ranges
+            + names(&self.settings)
             + names(&self.symbols)
             + names(&self.labels)
     }

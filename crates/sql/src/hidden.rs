@@ -154,15 +154,8 @@ const CLOCK: [&str; 5] = [
     "localtimestamp",
 ];
 
-const SESSION: [&str; 7] = [
-    "current_catalog",
-    "current_role",
-    "current_schema",
-    "current_user",
-    "session_user",
-    "system_user",
-    "user",
-];
+/// The roles of a session, such as CURRENT_USER, are in every key.
+const SESSION: [&str; 3] = ["current_catalog", "current_schema", "system_user"];
 
 const SYSTEM_COLUMNS: [&str; 6] = ["cmax", "cmin", "ctid", "tableoid", "xmax", "xmin"];
 

@@ -13,6 +13,8 @@ pub struct Plan {
     /// Only relations that are named are listed: a write to a partition or inheritance child
     /// counts as a write to its ancestors, and the other way round.
     pub read: Result<Box<[RelationId]>, Reason>,
+    /// Settings of the application on whose values the reply depends besides; lower case, sorted.
+    pub settings: Box<[Box<str>]>,
     /// What it may change, closed over foreign keys, triggers, rules, views, partitions.
     pub writes: Writes,
     /// What it does to the session.

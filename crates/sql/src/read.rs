@@ -8,8 +8,8 @@ use sqlparser::tokenizer::Tokenizer;
 use crate::facts::Read;
 use crate::plain::plain;
 use crate::scan::{Kind, Lexeme};
-use crate::tokens::is_word;
-use crate::walk::walk;
+use crate::tokens::{identifier, is_word};
+use crate::walk::{CURRENT_SETTING, walk};
 use crate::{Reason, hidden};
 
 /// Reads one statement that begins like a query and modifies nothing.
@@ -32,6 +32,14 @@ pub(crate) fn read(text: &[u8], lexemes: &[Lexeme<'_>]) -> Result<Box<Read>, Rea
         return Err(reason);
     }
     let mut read = walk(&parse(&plain(lexemes))?)?;
+    // What the parser hides must not hide behind a setting that was understood.
+    let written = lexemes
+        .iter()
+        .filter(|lexeme| identifier(lexeme).is_some_and(|name| &*name == CURRENT_SETTING))
+        .count();
+    if !read.settings.is_empty() && written != read.settings.len() {
+        return Err(Reason::SessionState);
+    }
     read.symbols.extend(symbols(lexemes));
     read.symbols.sort_unstable();
     read.symbols.dedup();

@@ -7,10 +7,12 @@ use catalog::{
     RowSecurity, SearchPath, Snapshot, Volatility,
 };
 use foldhash::{HashMap, HashSet};
+use std::collections::BTreeSet;
 
 use self::text::Texts;
 use crate::facts::{Call, Lexical, Name, Read};
 use crate::views::Views;
+use crate::walk::CURRENT_SETTING;
 use crate::{FunctionRule, Reason, classes};
 
 /// What lies outside `pg_catalog` and may still be run by a read.
@@ -123,22 +125,56 @@ pub(crate) struct Viewer<'a> {
     pub(crate) path: &'a SearchPath,
     /// `None` within a view, where the rights of its owner or of the reader may count.
     pub(crate) role: Option<RoleId>,
+    /// The relation whose policy is looked at.
+    pub(crate) within: Option<RelationId>,
+}
+
+/// What a reply depends on.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub(crate) struct Needs {
+    /// Relations, sorted.
+    pub(crate) relations: Box<[RelationId]>,
+    /// Settings of the application, sorted.
+    pub(crate) settings: Box<[Box<str>]>,
+}
+
+/// The same while it is being collected.
+#[derive(Debug, Default)]
+pub(crate) struct Found {
+    relations: HashSet<RelationId>,
+    settings: BTreeSet<Box<str>>,
+}
+
+impl Found {
+    pub(crate) fn add(&mut self, needs: &Needs) {
+        self.relations.extend(&needs.relations);
+        self.settings.extend(needs.settings.iter().cloned());
+    }
+
+    pub(crate) fn needs(self) -> Needs {
+        let mut relations: Vec<RelationId> = self.relations.into_iter().collect();
+        relations.sort_unstable();
+        Needs {
+            relations: relations.into(),
+            settings: self.settings.into_iter().collect(),
+        }
+    }
 }
 
 impl Viewer<'_> {
-    /// The relations that a query reads, views expanded, sorted, those among them that the catalog
-    /// says are `below` it. Whatever else it runs is trusted.
+    /// What a query reads, views expanded, among it what the catalog says is `below` it. Whatever
+    /// else it runs is trusted.
     pub(crate) fn read(
         &self,
         read: &Read,
         lexical: &Lexical,
         below: &[RelationId],
-    ) -> Result<Box<[RelationId]>, Reason> {
+    ) -> Result<Needs, Reason> {
         let mut named = Vec::with_capacity(read.relations.len());
         for name in &read.relations {
             named.push(self.resolve(name)?);
         }
-        let mut found = HashSet::default();
+        let mut found = Found::default();
         for relation in &named {
             self.relation(relation, &mut found)?;
         }
@@ -166,12 +202,24 @@ impl Viewer<'_> {
             named: &named,
         };
         texts.check()?;
-        if found.is_empty() {
+        self.settings(read, &mut found)?;
+        if found.relations.is_empty() {
             return Err(Reason::NoTable);
         }
-        let mut found: Vec<RelationId> = found.into_iter().collect();
-        found.sort_unstable();
-        Ok(found.into())
+        Ok(found.needs())
+    }
+
+    /// Settings that are read by the server's own function.
+    fn settings(&self, read: &Read, found: &mut Found) -> Result<(), Reason> {
+        if read.settings.is_empty() {
+            return Ok(());
+        }
+        let mut functions = self.snapshot.functions(self.path, None, CURRENT_SETTING);
+        if !functions.all(|function| function.id.is_builtin()) {
+            return Err(Reason::UnknownFunction);
+        }
+        found.settings.extend(read.settings.iter().cloned());
+        Ok(())
     }
 
     fn resolve(&self, name: &Name) -> Result<&Relation, Reason> {
@@ -189,11 +237,11 @@ impl Viewer<'_> {
     }
 
     /// Adds what a relation stands for.
-    fn relation(&self, relation: &Relation, found: &mut HashSet<RelationId>) -> Result<(), Reason> {
+    fn relation(&self, relation: &Relation, found: &mut Found) -> Result<(), Reason> {
         self.storage(relation)?;
         match relation.kind {
             RelationKind::Table | RelationKind::PartitionedTable => {
-                self.policies(relation)?;
+                self.policies(relation, found)?;
                 for id in self.snapshot.descendants(relation.id) {
                     let child = self.snapshot.relation(id).ok_or(Reason::UnknownRelation)?;
                     self.storage(child)?;
@@ -201,16 +249,20 @@ impl Viewer<'_> {
                         return Err(Reason::ForeignTable);
                     }
                 }
-                found.insert(relation.id);
+                found.relations.insert(relation.id);
             }
             RelationKind::MaterializedView => {
-                found.insert(relation.id);
+                found.relations.insert(relation.id);
             }
             RelationKind::View => {
-                let view = self.views.get(&relation.id).ok_or(Reason::Unsupported)?;
-                found.extend(view.as_ref().map_err(|reason| *reason)?);
+                let view = self
+                    .views
+                    .queries
+                    .get(&relation.id)
+                    .ok_or(Reason::Unsupported)?;
+                found.add(view.as_ref().map_err(|reason| *reason)?);
                 // Nothing writes it, but rules of the policy may name it.
-                found.insert(relation.id);
+                found.relations.insert(relation.id);
             }
             RelationKind::ForeignTable => return Err(Reason::ForeignTable),
             RelationKind::Sequence => return Err(Reason::Sequence),
@@ -240,7 +292,12 @@ impl Viewer<'_> {
         Ok(())
     }
 
-    fn policies(&self, relation: &Relation) -> Result<(), Reason> {
+    /// Adds what policies read. All of them count, whatever roles they are for: the effective role
+    /// and the login are in the key, and what they may see follows from definitions.
+    fn policies(&self, relation: &Relation, found: &mut Found) -> Result<(), Reason> {
+        if self.within == Some(relation.id) {
+            return Ok(());
+        }
         let role = self.role.and_then(|role| self.snapshot.role(role));
         let exempt = match relation.row_security {
             RowSecurity::Off => true,
@@ -250,10 +307,12 @@ impl Viewer<'_> {
             RowSecurity::Forced => role.is_some_and(|role| role.bypasses_row_security),
         };
         if exempt {
-            Ok(())
-        } else {
-            Err(Reason::RowSecurity)
+            return Ok(());
         }
+        let needs = self.views.policies.get(&relation.id);
+        let needs = needs.and_then(|needs| needs.as_ref().ok());
+        found.add(needs.ok_or(Reason::RowSecurity)?);
+        Ok(())
     }
 
     /// Words that could be relations and that nothing else explains. Were the syntax tree to hide
@@ -285,10 +344,11 @@ impl Viewer<'_> {
         &self,
         read: &Read,
         lexical: &Lexical,
-        found: &mut HashSet<RelationId>,
+        found: &mut Found,
     ) -> Result<(), Reason> {
         for name in &lexical.calls {
-            let seen = read.calls.iter().any(|call| call.name == *name);
+            let seen = read.calls.iter().any(|call| call.name == *name)
+                || (!read.settings.is_empty() && &*name.name == CURRENT_SETTING);
             let mut functions =
                 self.snapshot
                     .functions(self.path, name.schema.as_deref(), &name.name);
@@ -304,7 +364,7 @@ impl Viewer<'_> {
     }
 
     /// Every function that a call could mean is one that may be run.
-    fn call(&self, call: &Call, found: &mut HashSet<RelationId>) -> Result<(), Reason> {
+    fn call(&self, call: &Call, found: &mut Found) -> Result<(), Reason> {
         let Name { schema, name } = &call.name;
         let all: Vec<&Function> = self
             .snapshot
@@ -338,7 +398,7 @@ impl Viewer<'_> {
     }
 
     /// Why a function may not be run, if it may not; adds what it reads.
-    fn function(&self, function: &Function, found: &mut HashSet<RelationId>) -> Option<Reason> {
+    fn function(&self, function: &Function, found: &mut Found) -> Option<Reason> {
         if function.id.is_builtin() {
             return classes::refusal(function);
         }

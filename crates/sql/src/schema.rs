@@ -6,7 +6,7 @@ use catalog::{FunctionId, RelationId, SearchPath, Snapshot};
 
 use crate::effects::{Effects as Outcomes, Outcome};
 use crate::facts::{Bound, Lexical, Read, Sentence};
-use crate::resolve::{Trust, Viewer};
+use crate::resolve::{Needs, Trust, Viewer};
 use crate::views::{Views, views};
 use crate::{Analysis, Context, Effects, FunctionRule, Plan, Reason, SettingsEffect, Writes};
 
@@ -43,12 +43,17 @@ impl Schema {
 
     fn sentence(&self, sentence: &Sentence, context: &Context<'_>) -> Plan {
         let mut effects = sentence.effects.clone();
+        let mut settings = Box::default();
         let (read, writes) = match (&sentence.read, &sentence.writes) {
             (read, Bound::Lexical(lexical)) => {
-                let read = match read {
+                let needs = match read {
                     Ok(read) => self.read(read, lexical, context),
                     Err(reason) => Err(*reason),
                 };
+                let read = needs.map(|needs| {
+                    settings = needs.settings;
+                    needs.relations
+                });
                 // Whatever such a read runs is known to write nothing.
                 let writes = match &read {
                     Ok(_) => Writes::Nothing,
@@ -67,23 +72,25 @@ impl Schema {
         };
         Plan {
             read,
+            settings,
             writes,
             effects,
         }
     }
 
-    fn read(
-        &self,
-        read: &Read,
-        lexical: &Lexical,
-        context: &Context<'_>,
-    ) -> Result<Box<[RelationId]>, Reason> {
+    /// The settings of the application that views and policies read, sorted.
+    pub fn settings(&self) -> &[Box<str>] {
+        &self.views.settings
+    }
+
+    fn read(&self, read: &Read, lexical: &Lexical, context: &Context<'_>) -> Result<Needs, Reason> {
         let viewer = Viewer {
             snapshot: &self.snapshot,
             trust: &self.trust,
             views: &self.views,
             path: context.path,
             role: Some(context.role),
+            within: None,
         };
         viewer.read(read, lexical, &[])
     }
@@ -179,6 +186,7 @@ pub fn plan_without_catalog(analysis: &Analysis) -> Plan {
             Ok(_) => Reason::NoCatalog,
             Err(reason) => *reason,
         }),
+        settings: Box::default(),
         writes: match &sentence.writes {
             Bound::Nothing => Writes::Nothing,
             Bound::Lexical(_) | Bound::Everything => Writes::Everything,
@@ -204,6 +212,7 @@ fn combine(analysis: &Analysis, plan: impl Fn(&Sentence) -> Plan) -> Plan {
     match analysis.sentences() {
         [] => Plan {
             read: Err(Reason::NotARead),
+            settings: Box::default(),
             writes: Writes::Nothing,
             effects: Effects::default(),
         },
@@ -211,12 +220,14 @@ fn combine(analysis: &Analysis, plan: impl Fn(&Sentence) -> Plan) -> Plan {
         several => {
             let mut all = Plan {
                 read: Err(Reason::SeveralStatements),
+                settings: Box::default(),
                 writes: Writes::Nothing,
                 effects: Effects::default(),
             };
             for sentence in several {
                 let Plan {
                     read: _,
+                    settings: _,
                     writes,
                     effects,
                 } = plan(sentence);

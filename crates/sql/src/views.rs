@@ -1,20 +1,30 @@
-//! What views read, whoever looks.
+//! What views and policies read, whoever looks.
 
-use catalog::{RelationId, RelationKind, SearchPath, Snapshot};
-use foldhash::HashMap;
+use catalog::{Relation, RelationId, RelationKind, RowSecurity, SearchPath, Snapshot};
+use foldhash::{HashMap, HashSet};
 
 use crate::Reason;
 use crate::analysis::analyze;
 use crate::facts::Bound;
-use crate::resolve::{Trust, Viewer};
+use crate::resolve::{Found, Needs, Trust, Viewer};
 
-/// The relations behind each view, or why it is not looked up.
-pub(crate) type Views = HashMap<RelationId, Result<Box<[RelationId]>, Reason>>;
+/// What is read behind the relations of a database.
+#[derive(Debug, Default)]
+pub(crate) struct Views {
+    /// By each view, or why it is not looked up.
+    pub(crate) queries: HashMap<RelationId, Result<Needs, Reason>>,
+    /// By the policies of each relation that has row-level security, or why they are not known.
+    pub(crate) policies: HashMap<RelationId, Result<Needs, Reason>>,
+    /// The settings of the application that occur among them, sorted; no more than
+    /// [`SETTINGS_MAX`].
+    pub(crate) settings: Box<[Box<str>]>,
+}
 
-/// Reads the queries of all views of a snapshot.
+/// Reads the queries of all views of a snapshot, and the conditions of all policies.
 ///
-/// They were printed under an empty search path, and run with the rights of their owners: what
-/// they lead to is the same for everybody.
+/// They were printed under an empty search path: what they lead to is the same for everybody. Views
+/// run with the rights of their owners or of who reads them; the policies of all tables behind them
+/// count in either case.
 pub(crate) fn views(snapshot: &Snapshot, trust: &Trust) -> Views {
     let mut builder = Builder {
         snapshot,
@@ -24,12 +34,20 @@ pub(crate) fn views(snapshot: &Snapshot, trust: &Trust) -> Views {
             |system| SearchPath([system.id].into()),
         ),
         views: Views::default(),
+        open: HashSet::default(),
     };
     for relation in snapshot.relations() {
-        if relation.kind == RelationKind::View && !snapshot.is_system_schema(relation.schema) {
-            builder.view(relation.id, DEPTH_MAX);
-        }
+        builder.relation(relation.id, DEPTH_MAX);
     }
+    let Views {
+        queries, policies, ..
+    } = &builder.views;
+    let known = queries.values().chain(policies.values()).flatten();
+    let mut settings: Vec<Box<str>> = known.flat_map(|needs| needs.settings.clone()).collect();
+    settings.sort_unstable();
+    settings.dedup();
+    settings.truncate(SETTINGS_MAX);
+    builder.views.settings = settings.into();
     builder.views
 }
 
@@ -38,39 +56,78 @@ struct Builder<'a> {
     trust: &'a Trust,
     path: SearchPath,
     views: Views,
+    /// What is being looked at: circles are refused.
+    open: HashSet<RelationId>,
 }
 
 impl Builder<'_> {
-    /// Notes what a view reads, views below it first.
-    fn view(&mut self, id: RelationId, depth: usize) {
-        if self.views.contains_key(&id) {
+    /// Notes what is behind a relation, relations below it first. What stays unknown is refused by
+    /// whoever asks for it.
+    fn relation(&mut self, id: RelationId, depth: usize) {
+        let Some(relation) = self.snapshot.relation(id) else {
+            return;
+        };
+        let known = self.views.queries.contains_key(&id) || self.views.policies.contains_key(&id);
+        if known || self.snapshot.is_system_schema(relation.schema) {
             return;
         }
-        let below: Vec<RelationId> = self.snapshot.depends(id).collect();
-        for &relation in &below {
-            let kind = self
-                .snapshot
-                .relation(relation)
-                .map(|relation| relation.kind);
-            if kind == Some(RelationKind::View) && relation != id {
-                match depth.checked_sub(1) {
-                    Some(depth) => self.view(relation, depth),
-                    // Absent here means refused above.
-                    None => return,
-                }
-            }
+        let view = relation.kind == RelationKind::View;
+        if !view && relation.row_security == RowSecurity::Off {
+            return;
         }
-        let read = self.read(id, &below);
-        self.views.insert(id, read);
+        let Some(depth) = depth.checked_sub(1) else {
+            return;
+        };
+        if !self.open.insert(id) {
+            return;
+        }
+        let below: Vec<RelationId> = match view {
+            true => self.snapshot.depends(id).collect(),
+            false => {
+                let policies = self.snapshot.policies(id);
+                policies
+                    .flat_map(|policy| policy.depends.iter().copied())
+                    .collect()
+            }
+        };
+        for &relation in &below {
+            self.relation(relation, depth);
+        }
+        if view {
+            let needs = self.view(relation, &below);
+            self.views.queries.insert(id, needs);
+        } else {
+            let needs = self.policies(relation);
+            self.views.policies.insert(id, needs);
+        }
+        self.open.remove(&id);
     }
 
-    fn read(&self, id: RelationId, below: &[RelationId]) -> Result<Box<[RelationId]>, Reason> {
-        let definition = self
-            .snapshot
-            .relation(id)
-            .and_then(|view| view.definition.as_deref())
-            .ok_or(Reason::UnknownRelation)?;
-        let analysis = analyze(definition.as_bytes());
+    fn view(&self, view: &Relation, below: &[RelationId]) -> Result<Needs, Reason> {
+        let definition = view.definition.as_deref().ok_or(Reason::UnknownRelation)?;
+        self.read(definition, below, None)
+    }
+
+    /// Each condition as the query that it is part of.
+    fn policies(&self, relation: &Relation) -> Result<Needs, Reason> {
+        let schema = self.snapshot.schema(relation.schema);
+        let schema = schema.ok_or(Reason::UnknownRelation)?;
+        let table = format!("{}.{}", quoted(&schema.name), quoted(&relation.name));
+        let mut found = Found::default();
+        for policy in self.snapshot.policies(relation.id) {
+            let text = format!("SELECT 1 FROM {table} WHERE {}", policy.condition);
+            found.add(&self.read(&text, &policy.depends, Some(relation.id))?);
+        }
+        Ok(found.needs())
+    }
+
+    fn read(
+        &self,
+        text: &str,
+        below: &[RelationId],
+        within: Option<RelationId>,
+    ) -> Result<Needs, Reason> {
+        let analysis = analyze(text.as_bytes());
         let [sentence] = analysis.sentences() else {
             return Err(Reason::Unreadable);
         };
@@ -83,11 +140,19 @@ impl Builder<'_> {
             views: &self.views,
             path: &self.path,
             role: None,
+            within,
         };
         let read = sentence.read.as_ref().map_err(|reason| *reason)?;
         viewer.read(read, lexical, below)
     }
 }
 
+fn quoted(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}
+
 /// Views over views deeper than this are left alone.
 const DEPTH_MAX: usize = 32;
+
+/// Settings that every session is asked for, at most. What reads others is not looked up.
+const SETTINGS_MAX: usize = 64;

@@ -10,10 +10,12 @@
 mod clause;
 mod expr;
 mod query;
+mod session;
 mod shape;
 
 use sqlparser::ast::{Ident, ObjectName, ObjectNamePart, Statement};
 
+pub(crate) use self::session::CURRENT_SETTING;
 use crate::Reason;
 use crate::facts::{Call, Name, Read};
 use crate::tokens::truncated;

@@ -280,10 +280,40 @@ fn replies_are_told_apart_by_settings() {
             "
             d: CREATE VIEW mine AS SELECT * FROM t WHERE id = current_setting('app.tenant')::int
             s1: SET app.tenant = '1'
-            s1 warm: SELECT * FROM mine
+            s1 hot: SELECT * FROM mine
             s2: SET app.tenant = '2'
             s2: SELECT * FROM mine
+            s2 hot: SELECT * FROM mine
             s1: SELECT * FROM mine
+            s1 hot: SELECT * FROM t ORDER BY id
+            s2 hot: SELECT * FROM t ORDER BY id
+            s1: SELECT set_config('app.tenant', '2', false)
+            s1: SELECT * FROM mine
+            ",
+        ),
+        (
+            "K16 settings of the application in a query",
+            "
+            s1: SET app.tenant = '1'
+            s1 hot: SELECT * FROM t WHERE id = current_setting('app.tenant')::int
+            s2: SET app.tenant = '2'
+            s2: SELECT * FROM t WHERE id = current_setting('app.tenant')::int
+            s1: SET app.tenant = '2'
+            s1: SELECT * FROM t WHERE id = current_setting('app.tenant')::int
+            s1: RESET app.tenant
+            s1 fails: SELECT * FROM t WHERE id = current_setting('app.tenant')::int
+            s3 cold: SELECT * FROM t WHERE id::text = current_setting('app.' || 'tenant', true)
+            s3 cold: SELECT * FROM t WHERE v = current_setting('search_path')
+            ",
+        ),
+        (
+            "K16 a function of the user in place of current_setting",
+            "
+            d: CREATE SCHEMA x; CREATE TABLE x.s AS SELECT 1 AS n; CREATE FUNCTION x.current_setting(text) RETURNS text STABLE LANGUAGE sql AS $$ SELECT n::text FROM x.s $$
+            s1: SET search_path = x, public, pg_catalog
+            s1 cold: SELECT id, current_setting('app.tenant') FROM t ORDER BY id
+            s2: UPDATE x.s SET n = 2
+            s1: SELECT id, current_setting('app.tenant') FROM t ORDER BY id
             ",
         ),
         (

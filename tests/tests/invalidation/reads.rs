@@ -34,8 +34,14 @@ fn what_depends_on_more_than_tables_is_asked_every_time() {
             s1 cold: SELECT count(*) FROM e WHERE d < CURRENT_DATE
             s1 cold: SELECT count(*) FROM e WHERE at < CURRENT_TIMESTAMP(0)
             s1 cold: SELECT count(*) FROM e WHERE at < LOCALTIMESTAMP
-            s1@{alice} warm: SELECT id, CURRENT_USER FROM t ORDER BY id
+            s1@{alice} hot: SELECT id, CURRENT_USER FROM t ORDER BY id
             s2@{bob}: SELECT id, CURRENT_USER FROM t ORDER BY id
+            s2 hot: SELECT id, CURRENT_USER, SESSION_USER, USER, CURRENT_ROLE FROM t ORDER BY id
+            s3: SET ROLE {alice}
+            s3 hot: SELECT id, CURRENT_USER, SESSION_USER, USER, CURRENT_ROLE FROM t ORDER BY id
+            s3: SET SESSION AUTHORIZATION {bob}
+            s3: SELECT id, CURRENT_USER, SESSION_USER, USER, CURRENT_ROLE FROM t ORDER BY id
+            s4@{alice} cold: SELECT id, CURRENT_SCHEMA FROM t ORDER BY id
             s2: SELECT id, SESSION_USER, USER, CURRENT_ROLE FROM t ORDER BY id
             s2: SELECT id, CURRENT_SCHEMA, CURRENT_CATALOG <> '' FROM t ORDER BY id
             ",

@@ -99,8 +99,112 @@ fn privileges_are_the_servers() {
             "
             d: ALTER TABLE t ENABLE ROW LEVEL SECURITY; CREATE POLICY own ON t USING (id = current_setting('app.tenant')::int)
             s1@{alice}: SET app.tenant = '1'
-            s1 warm: SELECT * FROM t ORDER BY id
+            s1 hot: SELECT * FROM t ORDER BY id
             s1: SET app.tenant = '2'
+            s1: SELECT * FROM t ORDER BY id
+            s1 hot: SELECT * FROM t ORDER BY id
+            s2@{alice}: SET app.tenant = '1'
+            s2: SELECT * FROM t ORDER BY id
+            s2: SELECT set_config('app.tenant', '2', false)
+            s2: SELECT * FROM t ORDER BY id
+            s2: SET App.Tenant = '1'
+            s2: SELECT * FROM t ORDER BY id
+            s2: RESET ALL
+            s2 fails: SELECT * FROM t ORDER BY id
+            s3@{alice} fails: SELECT * FROM t ORDER BY id
+            s4@{alice} startup: options=-c app.tenant=2
+            s4: SELECT * FROM t ORDER BY id
+            s5@{bob}: SET app.tenant = '1'
+            s5: SELECT * FROM t ORDER BY id
+            s6: SELECT * FROM t ORDER BY id
+            ",
+        ),
+        (
+            "S04 settings that end with their transaction",
+            "
+            d: ALTER TABLE t ENABLE ROW LEVEL SECURITY; CREATE POLICY own ON t USING (id::text = current_setting('app.tenant', true))
+            s1@{alice} warm: SELECT * FROM t ORDER BY id
+            s1: BEGIN
+            s1: SET LOCAL app.tenant = '1'
+            s1: SELECT * FROM t ORDER BY id
+            s1: COMMIT
+            s1: SELECT * FROM t ORDER BY id
+            s1: BEGIN
+            s1: SELECT set_config('app.tenant', '2', true)
+            s1: SELECT * FROM t ORDER BY id
+            s1: SAVEPOINT a
+            s1: SET LOCAL app.tenant = '1'
+            s1: SELECT * FROM t ORDER BY id
+            s1: ROLLBACK TO a
+            s1: SELECT * FROM t ORDER BY id
+            s1: ROLLBACK
+            s1: SELECT * FROM t ORDER BY id
+            s1: BEGIN
+            s1: SET app.tenant = '1'
+            s1: SELECT * FROM t ORDER BY id
+            s1: ROLLBACK
+            s1: SELECT * FROM t ORDER BY id
+            s1: BEGIN
+            s1: SET app.tenant = '2'
+            s1: COMMIT
+            s1: SELECT * FROM t ORDER BY id
+            s1 hot: SELECT * FROM t ORDER BY id
+            s1: SET ROLE {alice}
+            s1: SELECT * FROM t ORDER BY id
+            s1: DISCARD ALL
+            s1: SELECT * FROM t ORDER BY id
+            ",
+        ),
+        (
+            "S04 policies that read other tables",
+            "
+            d: CREATE TABLE member (who name, tid int); INSERT INTO member VALUES ('{alice}', 1), ('{bob}', 2); GRANT SELECT, INSERT, DELETE ON member TO PUBLIC
+            d: ALTER TABLE t ENABLE ROW LEVEL SECURITY; CREATE POLICY own ON t USING (id IN (SELECT m.tid FROM member m WHERE m.who = CURRENT_USER AND m.tid = t.id))
+            d: CREATE VIEW vt AS SELECT v FROM t; ALTER VIEW vt SET (security_invoker); GRANT SELECT ON vt TO PUBLIC
+            s1@{alice} hot: SELECT * FROM t ORDER BY id
+            s2@{bob} hot: SELECT * FROM t ORDER BY id
+            s1 hot: SELECT v FROM vt ORDER BY v
+            s2: SELECT v FROM vt ORDER BY v
+            s3: INSERT INTO member VALUES ('{alice}', 2)
+            s1: SELECT * FROM t ORDER BY id
+            s1: SELECT v FROM vt ORDER BY v
+            s3: DELETE FROM member WHERE who = '{bob}'
+            s2: SELECT * FROM t ORDER BY id
+            s2: SELECT v FROM vt ORDER BY v
+            s3: UPDATE t SET v = 'changed'
+            s1: SELECT * FROM t ORDER BY id
+            ",
+        ),
+        (
+            "S04 policies for some roles, and those that cannot be told",
+            "
+            d: ALTER TABLE t ENABLE ROW LEVEL SECURITY; CREATE POLICY a ON t TO {alice} USING (id = 1); CREATE POLICY b ON t FOR SELECT TO {bob} USING (id = 2)
+            s1@{alice} hot: SELECT * FROM t ORDER BY id
+            s2@{bob} hot: SELECT * FROM t ORDER BY id
+            s3: GRANT {bob} TO {alice}
+            s1: SELECT * FROM t ORDER BY id
+            s3: REVOKE {bob} FROM {alice}
+            s1: SELECT * FROM t ORDER BY id
+            s3: CREATE POLICY c ON t USING (now() > '2000-01-01')
+            s1 cold: SELECT * FROM t ORDER BY id
+            s3: DROP POLICY c ON t
+            s3: CREATE FUNCTION tenant() RETURNS int STABLE LANGUAGE sql AS $$ SELECT current_setting('app.tenant')::int $$
+            s3: CREATE POLICY c ON t USING (id = tenant())
+            s1: SET app.tenant = '2'
+            s1 cold: SELECT * FROM t ORDER BY id
+            s1: SET app.tenant = '1'
+            s1: SELECT * FROM t ORDER BY id
+            ",
+        ),
+        (
+            "S04 FORCE, and the owner without it",
+            "
+            d: ALTER TABLE t OWNER TO {alice}; ALTER TABLE t ENABLE ROW LEVEL SECURITY; CREATE POLICY own ON t USING (v = 'a')
+            s1@{alice} hot: SELECT * FROM t ORDER BY id
+            s2@{bob} hot: SELECT * FROM t ORDER BY id
+            s3: ALTER TABLE t FORCE ROW LEVEL SECURITY
+            s1: SELECT * FROM t ORDER BY id
+            s3: ALTER ROLE {alice} BYPASSRLS
             s1: SELECT * FROM t ORDER BY id
             ",
         ),

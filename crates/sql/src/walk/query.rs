@@ -6,6 +6,7 @@ use sqlparser::ast::{
     TableAliasColumnDef, TableFactor, TableFunctionArgs, TableWithJoins, Values, With,
 };
 
+use super::session::is_role;
 use super::shape::{self, shape, type_name, typed};
 use super::{Walk, folded, name};
 use crate::Reason;
@@ -467,6 +468,8 @@ impl Walk {
             self.order_by_expr(order);
         }
         match name(object) {
+            Some(name) if is_role(object, args) => self.label_of_role(&name),
+            Some(name) if self.reads_setting(&name, args) => {}
             Some(name) => {
                 if let Some([only]) = shape::arguments(function).as_deref() {
                     self.reads_as(TypeName::Named(name.clone()), only.clone());
