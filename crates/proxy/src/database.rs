@@ -9,6 +9,7 @@
 //! Invariant: knowledge is published only while the control connection stands, and only with an
 //! epoch that was read before its snapshot. Without knowledge nothing is looked up.
 
+mod presence;
 mod watcher;
 
 use std::{
@@ -32,7 +33,8 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{Instrument, info_span, warn};
 
-use self::watcher::Watcher;
+pub use self::presence::Visit;
+use self::{presence::Presence, watcher::Watcher};
 use crate::{
     control::{ControlError, Credentials},
     upstream::Upstream,
@@ -105,19 +107,19 @@ impl Databases {
         }
     }
 
-    /// A database by its name; the first call starts watching it.
+    /// A database by its name, watched as long as the visit lasts.
     ///
     /// To be called for clients whom the server has let in: names that somebody merely claims must
     /// not fill the table. `None` if the name is no UTF-8, or too many databases are watched; such
     /// clients are served without the cache.
-    pub fn of(&self, name: &[u8]) -> Option<Arc<Database>> {
+    pub fn of(&self, name: &[u8]) -> Option<Visit> {
         let name = str::from_utf8(name).ok()?;
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(database) = known.get(name) {
-            return Some(Arc::clone(database));
+            return Some(Visit::new(Arc::clone(database)));
         }
         if known.len() >= DATABASES_MAX {
-            known.retain(|_, database| !database.retire_if_refused());
+            known.retain(|_, database| !database.retire_if_useless());
         }
         if known.len() >= DATABASES_MAX {
             warn!(
@@ -127,13 +129,35 @@ impl Databases {
             );
             return None;
         }
-        let (database, probes) = Database::new(name, self.stop.child_token());
+        let database = self.start(name, false);
+        known.insert(name.into(), Arc::clone(&database));
+        Some(Visit::new(database))
+    }
+
+    /// Watches a database also while nobody is there: its state stands for the server's. To be
+    /// called before the first client comes.
+    pub fn stand_in(&self, name: &str) {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        known.insert(name.into(), self.start(name, true));
+    }
+
+    fn start(&self, name: &str, standing: bool) -> Arc<Database> {
+        let presence = Presence::new(standing);
+        let (database, probes) = Database::new(name, presence, self.stop.child_token());
         let database = Arc::new(database);
         let watcher = Watcher::new(Arc::clone(&self.common), Arc::clone(&database), probes);
         self.tasks
             .spawn(watcher.run().instrument(info_span!("database", name)));
-        known.insert(name.into(), Arc::clone(&database));
-        Some(database)
+        database
+    }
+
+    /// Ends all connections to databases where no client is: one of them may be about to be dropped,
+    /// renamed, moved or copied.
+    pub fn leave_vacant(&self) {
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        for database in known.values() {
+            database.presence.leave_if_vacant();
+        }
     }
 
     /// Which knowledge of a database is in force, if it is watched already.
@@ -183,6 +207,7 @@ pub struct Database {
     /// Holds one permit: of many refreshes asked for, one runs and one waits.
     refresh: Notify,
     republish: Notify,
+    presence: Presence,
     probes: mpsc::Sender<Probe>,
     stop: CancellationToken,
 }
@@ -198,6 +223,8 @@ pub enum State {
     Refused(Arc<str>),
     /// Not before the control connection is back, which is being tried.
     Disconnected,
+    /// Not before somebody comes: nobody is there, and what is known is not kept true.
+    Vacant,
 }
 
 /// How far a watcher has come.
@@ -217,7 +244,11 @@ struct Probe {
 }
 
 impl Database {
-    fn new(name: &str, stop: CancellationToken) -> (Self, mpsc::Receiver<Probe>) {
+    fn new(
+        name: &str,
+        presence: Presence,
+        stop: CancellationToken,
+    ) -> (Self, mpsc::Receiver<Probe>) {
         let (probes, receiver) = mpsc::channel(PROBES_MAX);
         let database = Self {
             name: name.into(),
@@ -229,6 +260,7 @@ impl Database {
             asked: Arc::default(),
             refresh: Notify::new(),
             republish: Notify::new(),
+            presence,
             probes,
             stop,
         };
@@ -310,13 +342,15 @@ impl Database {
         }
     }
 
-    /// Ends the watching of a database that cannot be watched; whether it did.
-    fn retire_if_refused(&self) -> bool {
-        let refused = matches!(self.progress.borrow().state, State::Refused(_));
-        if refused {
+    /// Ends the watching of a database that cannot be watched, or where nobody is; whether it did.
+    fn retire_if_useless(&self) -> bool {
+        let state = &self.progress.borrow().state;
+        let vacant = matches!(state, State::Vacant) && self.presence.is_vacant();
+        let useless = vacant || matches!(state, State::Refused(_));
+        if useless {
             self.stop.cancel();
         }
-        refused
+        useless
     }
 }
 

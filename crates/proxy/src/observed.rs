@@ -45,7 +45,7 @@ fn upstream(states: impl Iterator<Item = (Box<str>, State)>) -> Part {
     let mut part = Part::unready("upstream", "not connected yet");
     for (_, state) in states {
         match state {
-            State::Ready => return Part::ready("upstream"),
+            State::Ready | State::Vacant => return Part::ready("upstream"),
             State::Refused(reason) => {
                 part = Part::degraded("upstream", format!("served without cache: {reason}"));
             }

@@ -20,7 +20,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::{
     cancels::{Cancels, Listed},
-    database::{Database, Databases, State},
+    database::{Database, Databases, State, Visit},
     marks::{Held, Marks},
 };
 
@@ -91,7 +91,7 @@ impl Services {
 #[derive(Debug)]
 pub(crate) struct Place {
     services: Arc<Services>,
-    database: Option<Arc<Database>>,
+    database: Option<Visit>,
     ledger: Arc<Ledger>,
     process: Option<i32>,
     /// The session is not to be looked up: it does not speak the extended protocol.
@@ -105,7 +105,7 @@ pub(crate) struct Place {
 #[derive(Debug)]
 pub(crate) struct Blind {
     services: Arc<Services>,
-    database: Arc<Database>,
+    database: Visit,
     ledger: Arc<Ledger>,
 }
 
@@ -149,7 +149,7 @@ impl Place {
     /// Waits a little for what is known of the database, at the first login of all.
     pub(crate) async fn wait(&self, patience: Duration) {
         if let Some(database) = &self.database
-            && database.state() == State::Starting
+            && matches!(database.state(), State::Starting | State::Vacant)
         {
             database.wait_fresh(Instant::now() + patience).await;
         }
@@ -240,6 +240,9 @@ impl Place {
         planned: Option<(Version, u64)>,
     ) -> Option<Held> {
         let database = self.database.as_ref()?;
+        if matches!(writes, Writes::Everything) {
+            self.services.databases.leave_vacant();
+        }
         let identity = match self.identity(database) {
             Some(identity) => identity,
             None => {
@@ -262,7 +265,7 @@ impl Place {
                 let told = Told {
                     store: self.services.store.clone(),
                     identity,
-                    database: Arc::clone(database),
+                    database: database.clone(),
                     planned,
                 };
                 Some(Held::Relations(mark, told))
@@ -323,7 +326,7 @@ fn asked(question: &Question) -> store::Question<'_> {
 pub(crate) struct Told {
     store: Store,
     identity: DatabaseId,
-    database: Arc<Database>,
+    database: Visit,
     /// Epoch and generation of what was known.
     planned: Option<(Version, u64)>,
 }
@@ -360,11 +363,11 @@ impl Told {
 }
 
 impl Blind {
-    fn new(services: &Arc<Services>, database: &Arc<Database>, ledger: &Arc<Ledger>) -> Self {
+    fn new(services: &Arc<Services>, database: &Visit, ledger: &Arc<Ledger>) -> Self {
         ledger.blind.fetch_add(1, Ordering::SeqCst);
         Self {
             services: Arc::clone(services),
-            database: Arc::clone(database),
+            database: database.clone(),
             ledger: Arc::clone(ledger),
         }
     }

@@ -108,7 +108,7 @@ impl Server {
             .as_deref()
             .or(config.upstream.user.as_deref());
         if let Some(name) = named {
-            databases.of(name.as_bytes());
+            databases.stand_in(name);
         }
         let flights = Flights::new(config.cache.flight_wait_max);
         let forget = config.testing_forget;

@@ -1,7 +1,6 @@
 //! The task that watches one database.
 
 use std::{
-    convert::Infallible,
     pin::Pin,
     sync::{Arc, atomic::Ordering},
     time::Duration,
@@ -13,7 +12,7 @@ use session::Knowledge;
 use tokio::{
     sync::mpsc,
     task::spawn_blocking,
-    time::{Instant, sleep, sleep_until},
+    time::{Instant, sleep_until, timeout},
 };
 use tracing::{debug, info, warn};
 
@@ -50,6 +49,9 @@ struct Published {
     schema: Arc<sql::Schema>,
     generation: u64,
 }
+
+/// The watcher has closed its connection so as not to stand in the way.
+struct Left;
 
 /// A reading, and what it was true of.
 #[derive(Debug)]
@@ -88,35 +90,51 @@ impl Watcher {
         }
     }
 
-    /// Watches until the database is told to stop.
+    /// Watches until the database is told to stop, while somebody is there.
     pub(super) async fn run(mut self) {
-        let stop = self.database.stop.clone();
-        stop.run_until_cancelled(async {
-            loop {
-                // Its type is hidden: futures nest deeper here than the compiler follows.
-                let watch: Pin<Box<dyn Future<Output = _> + Send + '_>> = Box::pin(self.watch());
-                let Err(error) = watch.await;
-                let pause = self.disconnect(&error);
-                sleep(pause).await;
-            }
-        })
-        .await;
+        let database = Arc::clone(&self.database);
+        database
+            .stop
+            .run_until_cancelled(async {
+                let mut has_left = false;
+                loop {
+                    database.presence.wanted(has_left).await;
+                    // Its type is hidden: futures nest deeper here than the compiler follows.
+                    let watch: Pin<Box<dyn Future<Output = _> + Send + '_>> =
+                        Box::pin(self.watch());
+                    has_left = match watch.await {
+                        Ok(Left) => {
+                            self.leave();
+                            true
+                        }
+                        Err(error) => {
+                            let pause = self.disconnect(&error);
+                            // What failed may succeed for the next who comes.
+                            timeout(pause, database.presence.deserted()).await.is_ok()
+                        }
+                    };
+                }
+            })
+            .await;
         self.database.knowledge.store(None);
         self.set_state(State::Disconnected);
     }
 
-    /// Watches through one connection, until it is lost.
-    async fn watch(&mut self) -> Result<Infallible, ControlError> {
+    /// Watches through one connection, until it is lost or stands in the way.
+    async fn watch(&mut self) -> Result<Left, ControlError> {
         let common = Arc::clone(&self.common);
         let database = Arc::clone(&self.database);
         let credentials = match &common.credentials {
             Ok(credentials) => credentials,
             Err(error) => return Err(ControlError::Refused(error.to_string())),
         };
+        let vacated = database.presence.vacated();
+        tokio::pin!(vacated);
         let mut control = Control::connect(&common.upstream, credentials, &database.name).await?;
-        self.attempt(&control).await?;
+        self.resume(&control).await?;
         loop {
             tokio::select! {
+                () = &mut vacated => return Ok(Left),
                 () = control.closed() => {
                     return Err(ControlError::Lost("closed by the server".to_owned()));
                 }
@@ -134,6 +152,27 @@ impl Watcher {
                 }
                 Some(probe) = self.probes.recv() => self.answer(&control, probe).await?,
             }
+        }
+    }
+
+    /// Publishes what was known when the watcher left, if it is still true; else reads the catalog.
+    async fn resume(&mut self, control: &Control) -> Result<(), ControlError> {
+        let asked = self.database.asked.load(Ordering::Acquire);
+        if self.owes_reading || !self.is_unchanged(control).await? {
+            return self.attempt(control).await;
+        }
+        self.publish().await?;
+        self.database
+            .progress
+            .send_modify(|progress| progress.served = asked);
+        Ok(())
+    }
+
+    /// Withdraws what was published, but remembers it.
+    fn leave(&self) {
+        self.database.knowledge.store(None);
+        if self.set_state(State::Vacant) {
+            debug!("nobody is there; the catalog is not watched");
         }
     }
 
