@@ -37,10 +37,16 @@ type Setting = (Box<str>, Option<Box<[u8]>>);
 /// all others that are not the server's defaults, save those known to change neither. Values have
 /// their length before them, so that none can pass for two. Settings of extensions that are not
 /// loaded yet are not listed by the server, and have to be asked for by name.
+///
+/// `current_schemas` makes the temporary schema if it is not there and comes first in the path.
+/// That would be seen: a transaction that has made it cannot be prepared, and a standby cannot make
+/// it. So it is not called where it might; such a session has no use for the path.
 pub(crate) const PROBE: &str = "SELECT \
 (SELECT r.oid FROM pg_catalog.pg_roles r WHERE r.rolname OPERATOR(pg_catalog.=) current_user), \
 (SELECT r.oid FROM pg_catalog.pg_roles r WHERE r.rolname OPERATOR(pg_catalog.=) session_user), \
-pg_catalog.array_to_string(pg_catalog.current_schemas(true), pg_catalog.chr(31)), \
+CASE WHEN pg_catalog.pg_my_temp_schema() OPERATOR(pg_catalog.=) 0 \
+AND pg_catalog.current_setting('search_path') OPERATOR(pg_catalog.~~*) '%pg_temp%' THEN '' \
+ELSE pg_catalog.array_to_string(pg_catalog.current_schemas(true), pg_catalog.chr(31)) END, \
 CASE WHEN pg_catalog.pg_my_temp_schema() OPERATOR(pg_catalog.=) 0 THEN false ELSE EXISTS \
 (SELECT FROM pg_catalog.pg_class c WHERE c.relnamespace OPERATOR(pg_catalog.=) pg_catalog.pg_my_temp_schema()) OR EXISTS \
 (SELECT FROM pg_catalog.pg_type t WHERE t.typnamespace OPERATOR(pg_catalog.=) pg_catalog.pg_my_temp_schema()) END, \

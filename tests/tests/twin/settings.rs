@@ -135,3 +135,29 @@ fn settings_are_reported_and_obeyed_the_same() {
         ],
     );
 }
+
+/// PostgreSQL makes a session's temporary schema late. That must stay the client's doing: what it
+/// sees of it is whether a transaction can be prepared.
+#[test]
+fn the_temporary_schema_is_made_when_the_client_makes_it() {
+    let made_in_transaction = |path: &str| {
+        talk()
+            .query(READ)
+            .query(&format!("SET search_path = {path}"))
+            .query("SELECT id FROM public.t")
+            .query("BEGIN")
+            .query("SELECT current_schema() ~ 'pg_temp'")
+            .query("PREPARE TRANSACTION 'with_temporary_schema'")
+            .query("SELECT pg_my_temp_schema() = 0")
+    };
+    check(
+        0,
+        vec![
+            ("first in the path", made_in_transaction("pg_temp")),
+            (
+                "first that exists",
+                made_in_transaction("missing, PG_TEMP, public"),
+            ),
+        ],
+    );
+}
