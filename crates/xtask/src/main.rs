@@ -9,6 +9,7 @@ mod demo;
 mod fuzz;
 mod setup;
 mod suite;
+mod suites;
 mod tools;
 
 use std::process::ExitCode;
@@ -21,6 +22,7 @@ cargo xtask demo [--keep]     pgbench direct, through pgmemo, and through pgmemo
 cargo xtask test [filter …]   set up, build, and run all tests, or those that match
 cargo xtask bench [--quick] [--workload=…] [--only=…] [--against=…]
                               measure pgmemo beside PostgreSQL, poolers and another cache
+cargo xtask suites [name …]  foreign test suites, at the server and through pgmemo
 cargo xtask fuzz [seconds] [target …]
                               run each fuzz target for some seconds, or those named
 cargo xtask check             formatting, lints, documentation, licences, scripts";
@@ -42,6 +44,7 @@ fn run(arguments: &[String]) -> Result<bool> {
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match words.as_slice() {
         ["test", filters @ ..] => return suite::run(filters),
+        ["suites", names @ ..] => return suites::run(names),
         ["setup", versions @ ..] => setup::run(versions)?,
         ["demo"] => demo::run(false)?,
         ["demo", "--keep"] => demo::run(true)?,

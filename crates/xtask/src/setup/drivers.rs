@@ -16,19 +16,19 @@ const NODE: [&str; 2] = ["pg@8.23.1", "postgres@3.4.9"];
 
 /// A virtual environment with psycopg 3, psycopg 2 and asyncpg.
 pub(crate) fn python() -> Result<()> {
-    let home = cache().join("venv");
-    if is_current(&home, &PYTHON) {
+    environment(&cache().join("venv"), &PYTHON)
+}
+
+/// A virtual environment of Python with these packages.
+pub(crate) fn environment(home: &Path, packages: &[&str]) -> Result<()> {
+    if is_current(home, packages) {
         return Ok(());
     }
     let there = has("python3")
         && run_quietly(command("python3").args(["-c", "import venv, ensurepip"])).is_ok();
     install(&[Need::known(there, &["python3", "python3-venv"])])?;
-    say(&format!("fetching Python drivers: {}", PYTHON.join(" ")));
-    run_quietly(
-        command("python3")
-            .args(["-m", "venv", "--clear"])
-            .arg(&home),
-    )?;
+    say(&format!("fetching Python packages: {}", packages.join(" ")));
+    run_quietly(command("python3").args(["-m", "venv", "--clear"]).arg(home))?;
     let mut pip = command(home.join("bin/python"));
     pip.args([
         "-m",
@@ -37,8 +37,8 @@ pub(crate) fn python() -> Result<()> {
         "--quiet",
         "--disable-pip-version-check",
     ]);
-    run_quietly(pip.args(PYTHON))?;
-    mark(&home, &PYTHON)
+    run_quietly(pip.args(packages))?;
+    mark(home, packages)
 }
 
 /// Node.js packages pg and postgres.

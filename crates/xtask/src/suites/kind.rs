@@ -1,0 +1,276 @@
+//! Which suites there are, and how each is started.
+
+use std::{
+    fs::{self, File},
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use anyhow::{Context, Result, ensure};
+use pgmemo_tests::Postgres;
+
+use super::{fetch::Sources, outcomes::Outcomes, regress};
+use crate::tools::{command, run_quietly};
+
+/// A suite.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Suite {
+    Asyncpg,
+    Psycopg2,
+    Psycopg,
+    Django,
+    Sqlalchemy,
+    Regress,
+}
+
+/// Where a suite runs.
+#[derive(Debug)]
+pub(super) struct Site {
+    /// PostgreSQL itself.
+    pub(super) server: SocketAddr,
+    /// What is tested.
+    pub(super) address: SocketAddr,
+    /// Where its output goes.
+    pub(super) dir: PathBuf,
+}
+
+/// The database that suites use.
+pub(super) const DATABASE: &str = "suite";
+
+/// How long one run of one suite may take, in seconds.
+const SECONDS_MAX: &str = "5400";
+
+/// The variable that names a checkout of psycopg 3, whose source package carries no tests.
+const PSYCOPG: &str = "PGMEMO_SUITE_PSYCOPG";
+
+/// The parts of Django's suite that speak with the database in ways of their own.
+const DJANGO: [&str; 14] = [
+    "backends",
+    "queries",
+    "transactions",
+    "aggregation",
+    "expressions",
+    "postgres_tests",
+    "lookup",
+    "annotations",
+    "select_for_update",
+    "prefetch_related",
+    "basic",
+    "model_fields",
+    "schema",
+    "migrations",
+];
+
+/// The parts of SQLAlchemy's suite that need a database.
+const SQLALCHEMY: [&str; 5] = [
+    "test/dialect/postgresql",
+    "test/dialect/test_suite.py",
+    "test/sql",
+    "test/orm",
+    "test/engine",
+];
+
+const DJANGO_SETTINGS: &str = include_str!("../../../../tests/suites/django_settings.py");
+
+impl Suite {
+    pub(super) const ALL: [Self; 6] = [
+        Self::Asyncpg,
+        Self::Psycopg2,
+        Self::Psycopg,
+        Self::Django,
+        Self::Sqlalchemy,
+        Self::Regress,
+    ];
+
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Asyncpg => "asyncpg",
+            Self::Psycopg2 => "psycopg2",
+            Self::Psycopg => "psycopg",
+            Self::Django => "django",
+            Self::Sqlalchemy => "sqlalchemy",
+            Self::Regress => "regress",
+        }
+    }
+
+    const fn sources(self) -> Sources {
+        match self {
+            Self::Asyncpg => Sources {
+                package: ("asyncpg", "0.32.0"),
+                needs: &[
+                    "asyncpg==0.32.0",
+                    "pytest==9.2.0",
+                    "distro",
+                    "uvloop==0.23.0",
+                ],
+            },
+            Self::Psycopg2 => Sources {
+                package: ("psycopg2", "2.9.13"),
+                needs: &["psycopg2-binary==2.9.13", "pytest==9.2.0"],
+            },
+            Self::Psycopg => Sources {
+                package: ("psycopg", "3.3.9"),
+                needs: &[
+                    "psycopg[binary,pool]==3.3.9",
+                    "pytest==9.2.0",
+                    "anyio==4.16.0",
+                    "pproxy==2.7.9",
+                ],
+            },
+            Self::Django => Sources {
+                package: ("django", "5.2.19"),
+                needs: &["django==5.2.19", "psycopg[binary]==3.3.9"],
+            },
+            Self::Sqlalchemy => Sources {
+                package: ("sqlalchemy", "2.1.9"),
+                needs: &[
+                    "sqlalchemy==2.1.9",
+                    "psycopg[binary]==3.3.9",
+                    "greenlet",
+                    "pytest==9.2.0",
+                ],
+            },
+            Self::Regress => Sources {
+                package: ("pglast", "5.10"),
+                needs: &[],
+            },
+        }
+    }
+
+    /// Whether it can be run here.
+    pub(super) fn can_be_had(self) -> bool {
+        self != Self::Psycopg || checkout().is_some()
+    }
+
+    /// Whether it leaves its database as it must not find it.
+    pub(super) const fn needs_fresh(self) -> bool {
+        matches!(self, Self::Regress | Self::Sqlalchemy)
+    }
+
+    /// Downloads and installs what is not there yet.
+    pub(super) fn fetch(self) -> Result<()> {
+        self.sources().fetch()
+    }
+
+    /// Makes its database anew.
+    pub(super) fn prepare(self, postgres: &Postgres) -> Result<()> {
+        let mut conn = postgres.connect("postgres")?;
+        conn.run(&format!("DROP DATABASE IF EXISTS {DATABASE} WITH (FORCE)"))?;
+        conn.run(&format!("CREATE DATABASE {DATABASE} TEMPLATE template0"))?;
+        if self == Self::Sqlalchemy {
+            postgres.connect(DATABASE)?.run(
+                "CREATE SCHEMA test_schema; CREATE SCHEMA test_schema_2; CREATE EXTENSION hstore; \
+                 CREATE EXTENSION citext; CREATE EXTENSION pgcrypto; \
+                 ALTER DATABASE suite SET default_text_search_config = 'pg_catalog.english'",
+            )?;
+        }
+        Ok(())
+    }
+
+    /// Runs it from a copy of its sources.
+    pub(super) fn run(self, site: &Site) -> Result<Outcomes> {
+        let sources = self.sources();
+        let tree = if self == Self::Psycopg {
+            checkout().with_context(|| format!("{PSYCOPG} names no checkout"))?
+        } else {
+            sources.tree()?
+        };
+        if self == Self::Regress {
+            let scripts = tree.join("libpg_query/test/sql/postgres_regress");
+            return regress::run(&scripts, site);
+        }
+        let mut suite = command("timeout");
+        suite.arg(SECONDS_MAX).arg(sources.python());
+        self.arrange(&tree, site, &mut suite)?;
+        let (host, port) = site.place();
+        suite.env("PGHOST", &host).env("PGPORT", &port);
+        suite.env("PGUSER", "postgres").env("PGDATABASE", DATABASE);
+        suite
+            .env("PSYCOPG2_TESTDB", DATABASE)
+            .env("PSYCOPG2_TESTDB_HOST", &host);
+        suite
+            .env("PSYCOPG2_TESTDB_PORT", &port)
+            .env("PSYCOPG2_TESTDB_USER", "postgres");
+        let output = output(&mut suite, &site.dir)?;
+        let outcomes = if self == Self::Django {
+            Outcomes::of_django(&output)
+        } else {
+            Outcomes::of_pytest(&output)
+        };
+        ensure!(
+            !outcomes.summary().is_empty(),
+            "no test was run; see {}",
+            site.dir.display()
+        );
+        Ok(outcomes)
+    }
+
+    /// Copies what a suite needs, and adds its arguments.
+    fn arrange(self, tree: &Path, site: &Site, suite: &mut Command) -> Result<()> {
+        let copy = |part: &str| copy(&tree.join(part), &site.dir);
+        let (host, port) = site.place();
+        suite.current_dir(&site.dir);
+        if self == Self::Django {
+            copy("tests")?;
+            fs::write(site.dir.join("tests/suite_settings.py"), DJANGO_SETTINGS)?;
+            suite.current_dir(site.dir.join("tests"));
+            suite.args(["runtests.py", "--settings=suite_settings", "--parallel=1"]);
+            suite.args(["--noinput", "-v", "2"]).args(DJANGO);
+            return Ok(());
+        }
+        suite.args(["-m", "pytest", "-q", "-rA"]);
+        match self {
+            Self::Psycopg => {
+                copy("tests")?;
+                copy("pyproject.toml")?;
+                let dsn = format!("host={host} port={port} user=postgres dbname={DATABASE}");
+                suite.args(["-m", "not slow and not timing", "--test-dsn", &dsn, "tests"]);
+            }
+            Self::Sqlalchemy => {
+                for part in ["lib", "test", "setup.cfg", "pyproject.toml"] {
+                    copy(part)?;
+                }
+                let url = format!("postgresql+psycopg://postgres@{host}:{port}/{DATABASE}");
+                suite.args(["--dburi", &url, "--backend-only"]);
+                suite.args(SQLALCHEMY);
+            }
+            Self::Asyncpg | Self::Psycopg2 | Self::Django | Self::Regress => {
+                copy("tests")?;
+                suite.arg("tests");
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Site {
+    /// Host and port of what is tested.
+    fn place(&self) -> (String, String) {
+        (
+            self.address.ip().to_string(),
+            self.address.port().to_string(),
+        )
+    }
+}
+
+fn checkout() -> Option<PathBuf> {
+    std::env::var_os(PSYCOPG).map(PathBuf::from)
+}
+
+fn copy(part: &Path, into: &Path) -> Result<()> {
+    run_quietly(command("cp").arg("-R").arg(part).arg(into)).map(drop)
+}
+
+/// What a suite prints, which also stays in a file. Suites fail where tests do, at the server too.
+fn output(suite: &mut Command, dir: &Path) -> Result<String> {
+    let path = dir.join("output");
+    let file = File::create(&path)?;
+    suite.stdout(file.try_clone()?).stderr(file);
+    let status = suite.status()?;
+    ensure!(
+        status.code() != Some(124),
+        "not done within {SECONDS_MAX} seconds"
+    );
+    Ok(String::from_utf8_lossy(&fs::read(path)?).into_owned())
+}

@@ -1,0 +1,181 @@
+//! PostgreSQL's own regression scripts, each read in them run twice.
+//!
+//! What they should print is not asked: the server is, directly. The data that their tables are
+//! loaded from is not in the package; rows of the same form are made here.
+
+use std::{
+    fmt::Write as _,
+    fs,
+    hash::{DefaultHasher, Hash, Hasher},
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, Result, ensure};
+use pgmemo_tests::env;
+
+use super::{
+    kind::{DATABASE, Site},
+    outcomes::Outcomes,
+    reread::reread,
+};
+use crate::tools::{command, run_quietly};
+
+/// Scripts that make what others use.
+const FIRST: [&str; 12] = [
+    "test_setup",
+    "create_function_c",
+    "create_misc",
+    "create_operator",
+    "create_procedure",
+    "create_table",
+    "create_type",
+    "create_function_sql",
+    "create_view",
+    "copy",
+    "create_index",
+    "create_aggregate",
+];
+
+/// Scripts that need files beside them, or only load the machine.
+const LEFT_OUT: [&str; 3] = ["tablespace", "infinite_recurse", "numeric_big"];
+
+/// Scripts that list rows in the order of OIDs as text.
+const BY_OID: [&str; 3] = ["alter_table", "opr_sanity", "type_sanity"];
+
+/// How long one script may take, in seconds.
+const SECONDS_MAX: &str = "300";
+
+/// Runs all scripts in one database. The outcome of a script is what psql printed.
+pub(super) fn run(scripts: &Path, site: &Site) -> Result<Outcomes> {
+    let dir = site.dir.join("made");
+    for part in ["data", "results", "sql"] {
+        fs::create_dir_all(dir.join(part))?;
+    }
+    fs::write(dir.join("data/tenk.data"), rows(10_000))?;
+    fs::write(dir.join("data/onek.data"), rows(1_000))?;
+    // The server reads and writes these files as its own user.
+    run_quietly(command("chmod").args(["-R", "a+rwX"]).arg(&dir))?;
+    let mut psql = command("psql");
+    psql.args(["-X", "-q", "-h", &site.server.ip().to_string()]);
+    psql.args([
+        "-p",
+        &site.server.port().to_string(),
+        "-U",
+        "postgres",
+        "-d",
+        "postgres",
+        "-c",
+    ]);
+    run_quietly(psql.arg(format!(
+        "ALTER DATABASE {DATABASE} SET extra_float_digits = 0"
+    )))?;
+    let mut outcomes = Outcomes::default();
+    for name in order(scripts)? {
+        let script = fs::read(scripts.join(&name).with_extension("sql"))?;
+        let twice = dir.join("sql").join(&name).with_extension("sql");
+        fs::write(&twice, reread(&String::from_utf8_lossy(&script)))?;
+        outcomes.add(&name, &digest(&name, &psql_output(&twice, &dir, site)?));
+    }
+    Ok(outcomes)
+}
+
+fn order(scripts: &Path) -> Result<Vec<String>> {
+    let entries = fs::read_dir(scripts).with_context(|| scripts.display().to_string())?;
+    let names = entries.flatten().filter_map(|entry| {
+        let name = entry.file_name().into_string().ok()?;
+        Some(name.strip_suffix(".sql")?.to_owned())
+    });
+    let known = |name: &String| FIRST.contains(&name.as_str()) || LEFT_OUT.contains(&name.as_str());
+    let mut rest: Vec<_> = names.filter(|name| !known(name)).collect();
+    rest.sort();
+    ensure!(!rest.is_empty(), "no scripts in {}", scripts.display());
+    Ok(FIRST
+        .iter()
+        .map(|&name| name.to_owned())
+        .chain(rest)
+        .collect())
+}
+
+fn psql_output(script: &Path, dir: &Path, site: &Site) -> Result<String> {
+    let path = dir
+        .join("results")
+        .join(script.file_stem().unwrap_or_default());
+    let file = fs::File::create(&path)?;
+    let mut psql = command("timeout");
+    psql.args([SECONDS_MAX, "psql", "-X", "-a", "-q", "-d", DATABASE]);
+    psql.stdin(fs::File::open(script)?)
+        .stdout(file.try_clone()?)
+        .stderr(file);
+    psql.env("PGHOST", site.address.ip().to_string());
+    psql.env("PGPORT", site.address.port().to_string());
+    psql.env("PGUSER", "postgres").env("PGTZ", "PST8PDT");
+    psql.env("PGDATESTYLE", "Postgres, MDY")
+        .env("PG_DLSUFFIX", ".so");
+    psql.env("PG_ABS_SRCDIR", dir).env("PG_ABS_BUILDDIR", dir);
+    psql.env("PG_LIBDIR", library()?);
+    psql.status()?;
+    Ok(String::from_utf8_lossy(&fs::read(path)?).into_owned())
+}
+
+fn library() -> Result<PathBuf> {
+    let bin = pgmemo_tests::Version::System.bin()?;
+    Ok(bin
+        .parent()
+        .context("a bin directory has a parent")?
+        .join("lib"))
+}
+
+/// A digest of what was printed, without what is new in each database: OIDs and other large
+/// numbers, and the place of the files.
+fn digest(name: &str, output: &str) -> String {
+    let place = env::target().to_string_lossy().into_owned();
+    let mut lines: Vec<String> = output.lines().map(|line| settled(line, &place)).collect();
+    if BY_OID.contains(&name) {
+        lines.sort();
+    }
+    let mut hasher = DefaultHasher::new();
+    lines.hash(&mut hasher);
+    format!("printed {} lines, {:016x}", lines.len(), hasher.finish())
+}
+
+fn settled(line: &str, place: &str) -> String {
+    let mut settled = line.replace(place, "");
+    let numbers = line.split(|sign: char| !sign.is_ascii_digit());
+    for number in numbers.filter(|number| number.len() >= 5) {
+        settled = settled.replacen(number, "N", 1);
+    }
+    // Columns are as wide as their widest value.
+    settled.retain(|sign| sign != ' ' && sign != '-');
+    settled
+}
+
+/// Rows of the form that `tenk1` and `onek` have.
+fn rows(count: u32) -> String {
+    const LAST: [&str; 4] = ["AAAAxx", "HHHHxx", "OOOOxx", "VVVVxx"];
+    let name = |mut number: u32| {
+        let mut letters = String::new();
+        for _ in 0..6 {
+            letters.push(char::from(b'A' + u8::try_from(number % 26).unwrap_or(0)));
+            number /= 26;
+        }
+        letters
+    };
+    let mut text = String::new();
+    for second in 0..count {
+        // 7,919 is prime, so that each number comes once, in no order.
+        let first = second * 7_919 % count;
+        let parts =
+            [2, 4, 10, 20, 100, 1_000, 2_000, 5_000, 10_000].map(|n| (first % n).to_string());
+        let odd = first % 100 * 2;
+        let last = LAST.get((second % 4) as usize).copied().unwrap_or_default();
+        let _ = writeln!(
+            text,
+            "{first}\t{second}\t{}\t{odd}\t{}\t{}\t{}\t{last}",
+            parts.join("\t"),
+            odd + 1,
+            name(first),
+            name(second),
+        );
+    }
+    text
+}
