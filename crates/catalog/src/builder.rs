@@ -24,6 +24,8 @@ pub struct Builder {
     pub inherits: Vec<(RelationId, RelationId)>,
     /// The queries of views and materialized views.
     pub definitions: Vec<(RelationId, Box<str>)>,
+    /// Columns of keys, in the order of the key.
+    pub keys: Vec<(RelationId, Box<[Box<str>]>)>,
     /// All foreign keys.
     pub constraints: Vec<Constraint>,
     /// Policies that filter what is read.
@@ -67,6 +69,11 @@ impl Builder {
         for (id, definition) in std::mem::take(&mut self.definitions) {
             if let Some(relation) = self.relation_mut(id) {
                 relation.definition = Some(definition);
+            }
+        }
+        for (id, key) in std::mem::take(&mut self.keys) {
+            if let Some(relation) = self.relation_mut(id) {
+                relation.key = key;
             }
         }
         self.functions.sort_unstable_by_key(|function| function.id);

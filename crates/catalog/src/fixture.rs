@@ -179,6 +179,7 @@ impl Fixture {
             definition: None,
             security_invoker: false,
             parents: [].into(),
+            key: [].into(),
             extension: None,
         });
         id
@@ -216,6 +217,12 @@ impl Fixture {
         self.builder.inherits.push((child, parent));
     }
 
+    /// The columns by which the rows of a table are told apart.
+    pub fn key(&mut self, relation: RelationId, columns: &[&str]) {
+        let columns = columns.iter().map(|&column| column.into()).collect();
+        self.builder.keys.push((relation, columns));
+    }
+
     /// A foreign key with the same action for UPDATE and DELETE.
     pub fn foreign_key(
         &mut self,
@@ -226,6 +233,7 @@ impl Fixture {
         self.builder.constraints.push(Constraint {
             referencing,
             referenced,
+            columns: [].into(),
             on_update: action,
             on_delete: action,
         });
@@ -333,7 +341,13 @@ impl Fixture {
         self.builder.operators.push(Operator {
             symbol: symbol.into(),
             function,
+            operands: [TypeId::from_oid(0); 2],
         });
+    }
+
+    /// The operator created last, to change what its helper did not take.
+    pub fn last_operator(&mut self) -> Option<&mut Operator> {
+        self.builder.operators.last_mut()
     }
 
     /// A cast through a function, between builtin types.

@@ -63,6 +63,26 @@ impl TypeId {
     }
 }
 
+/// One of the classes into which the rows of a relation fall by their key: rows with equal keys are
+/// of one class. Those of different keys rarely share one.
+///
+/// There are 2^20 of them, so that what is kept per class has a bound. Every instance computes the
+/// same class for the same key.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct RowClass(u32);
+
+impl RowClass {
+    /// The class of a key whose digest this is.
+    pub const fn from_digest(digest: u64) -> Self {
+        Self((digest >> (u64::BITS - 20)) as u32)
+    }
+
+    /// Its number.
+    pub const fn number(self) -> u32 {
+        self.0
+    }
+}
+
 /// `pg_control_system().system_identifier`: tells one cluster from another.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct SystemId(pub u64);

@@ -19,7 +19,7 @@ mod row;
 mod snapshot;
 
 pub use builder::Builder;
-pub use ids::{DatabaseId, FunctionId, RelationId, RoleId, SchemaId, SystemId, TypeId};
+pub use ids::{DatabaseId, FunctionId, RelationId, RoleId, RowClass, SchemaId, SystemId, TypeId};
 pub use object::{
     Cast, Constraint, Depends, Event, ForeignKeyAction, Function, FunctionKind, Language,
     Membership, Moment, Operator, Policy, Relation, RelationKind, Role, RowSecurity, Rule, Schema,

@@ -98,6 +98,9 @@ pub struct Relation {
     pub security_invoker: bool,
     /// Parents by inheritance or partitioning (`pg_inherits`), direct ones only.
     pub parents: Box<[RelationId]>,
+    /// The columns of the key by which its rows are told apart; empty if there is none of which
+    /// that is certain. See [`crate::queries`].
+    pub key: Box<[Box<str>]>,
     /// Member of an extension (`pg_depend.deptype = 'e'`).
     pub extension: Option<Box<str>>,
 }
@@ -118,6 +121,8 @@ pub struct Constraint {
     pub referencing: RelationId,
     /// The table it points at.
     pub referenced: RelationId,
+    /// The referenced columns; empty if they are not known, or the server computes one of them.
+    pub columns: Box<[Box<str>]>,
     /// What an UPDATE of the referenced table does.
     pub on_update: ForeignKeyAction,
     /// What a DELETE from the referenced table does.
@@ -276,6 +281,8 @@ pub struct Operator {
     pub symbol: Box<str>,
     /// What it runs.
     pub function: FunctionId,
+    /// The types of its left and right operand, 0 for none.
+    pub operands: [TypeId; 2],
 }
 
 /// A cast that runs a function outside `pg_catalog`, or one of the user's that turns text into

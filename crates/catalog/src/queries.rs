@@ -29,7 +29,10 @@ pub enum Kind {
     Inherits,
     /// View, query.
     Definitions,
-    /// Referencing, referenced, action on update, on delete.
+    /// Relation, columns separated by U+001F.
+    Keys,
+    /// Referencing, referenced, action on update, on delete, referenced columns separated by
+    /// U+001F, NULL if one of them is computed.
     Constraints,
     /// Relation, condition, relations it names separated by spaces.
     Policies,
@@ -43,7 +46,7 @@ pub enum Kind {
     Functions,
     /// Aggregate, support functions separated by spaces.
     Aggregates,
-    /// Symbol, function.
+    /// Symbol, function, types of the operands.
     Operators,
     /// Source type, target type, function.
     Casts,
@@ -133,6 +136,10 @@ pub const QUERIES: &[Query] = &[
     Query {
         kind: Kind::Definitions,
         text: DEFINITIONS,
+    },
+    Query {
+        kind: Kind::Keys,
+        text: KEYS,
     },
     Query {
         kind: Kind::Constraints,
@@ -239,8 +246,37 @@ SELECT c.oid, pg_get_viewdef(c.oid)
 FROM pg_class c
 WHERE c.oid >= 16384 AND c.relkind IN ('v', 'm')";
 
+// The primary key of a table, or else its oldest unique constraint, if its columns are stored as
+// they were written, of types whose values have one form each, and compared byte by byte. Unique
+// indexes without a constraint do not count. An operator class of the user's may take different
+// values for equal, and so may ON CONFLICT by an index of it.
+const KEYS: &str = "\
+SELECT DISTINCT ON (c.conrelid) c.conrelid, (
+    SELECT string_agg(a.attname, chr(31) ORDER BY k.n)
+    FROM unnest(c.conkey) WITH ORDINALITY k(number, n)
+    JOIN pg_attribute a ON a.attrelid = c.conrelid AND a.attnum = k.number)
+FROM pg_constraint c
+JOIN pg_class t ON t.oid = c.conrelid
+JOIN pg_index i ON i.indexrelid = c.conindid
+WHERE c.contype IN ('p', 'u') AND NOT c.condeferrable AND t.oid >= 16384 AND t.relkind = 'r'
+    AND i.indisunique AND i.indisvalid AND i.indimmediate AND NOT i.indisexclusion
+    AND NOT EXISTS (
+        SELECT FROM unnest(c.conkey) k(number)
+        JOIN pg_attribute a ON a.attrelid = c.conrelid AND a.attnum = k.number
+        LEFT JOIN pg_collation l ON l.oid = a.attcollation
+        WHERE a.attgenerated <> '' OR a.atttypid NOT IN (20, 21, 23, 25, 1043, 2950)
+            OR NOT coalesce(l.collisdeterministic, true))
+    AND NOT EXISTS (
+        SELECT FROM pg_index x, unnest(x.indclass::oid[]) o(class)
+        WHERE x.indrelid = c.conrelid AND x.indisunique AND o.class >= 16384)
+ORDER BY c.conrelid, c.contype, c.oid";
+
 const CONSTRAINTS: &str = "\
-SELECT conrelid, confrelid, confupdtype, confdeltype
+SELECT conrelid, confrelid, confupdtype, confdeltype, (
+    SELECT string_agg(a.attname, chr(31))
+    FROM pg_attribute a
+    WHERE a.attrelid = confrelid AND a.attnum = ANY (confkey)
+    HAVING bool_and(a.attgenerated = ''))
 FROM pg_constraint
 WHERE contype = 'f'";
 
@@ -282,7 +318,7 @@ FROM pg_aggregate
 WHERE aggfnoid::oid >= 16384";
 
 const OPERATORS: &str = "\
-SELECT oprname, oprcode::oid
+SELECT oprname, oprcode::oid, oprleft, oprright
 FROM pg_operator
 WHERE oid >= 16384 AND oprcode::oid <> 0";
 

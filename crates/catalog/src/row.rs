@@ -102,6 +102,9 @@ impl Builder {
                     self.definitions.push((view, definition.into()));
                 }
             }
+            Kind::Keys => {
+                self.keys.push((row.relation()?, row.names()));
+            }
             Kind::Constraints => self.constraints.push(constraint(&mut row)?),
             Kind::Policies => {
                 let relation = row.relation()?;
@@ -130,6 +133,7 @@ impl Builder {
                 self.operators.push(Operator {
                     symbol: row.boxed()?,
                     function: row.function()?,
+                    operands: [row.kind()?, row.kind()?],
                 });
             }
             Kind::Casts => self.casts.push(Cast {
@@ -211,6 +215,7 @@ fn relation(row: &mut Row<'_, '_>) -> Result<Relation, RowError> {
         definition: None,
         security_invoker: row.flag()?,
         parents: [].into(),
+        key: [].into(),
         extension: row.next().map(Into::into),
     })
 }
@@ -225,6 +230,7 @@ fn constraint(row: &mut Row<'_, '_>) -> Result<Constraint, RowError> {
         referenced: row.relation()?,
         on_update: action(row.text()?),
         on_delete: action(row.text()?),
+        columns: row.names(),
     })
 }
 
@@ -279,9 +285,7 @@ fn function(row: &mut Row<'_, '_>) -> Result<Function, RowError> {
         },
         body: row.next().map(Into::into),
         support: [].into(),
-        settings: row.next().map_or_else(Box::default, |settings| {
-            settings.split('\u{1f}').map(Into::into).collect()
-        }),
+        settings: row.names(),
         extension: row.next().map(Into::into),
     })
 }
@@ -384,6 +388,13 @@ impl<'r, 'a> Row<'r, 'a> {
             .map(|oid| oid.parse().map(&wrap))
             .collect::<Result<_, _>>()
             .map_err(|_| self.error(Some(text), "numbers separated by spaces"))
+    }
+
+    /// Texts separated by U+001F; NULL is an empty list.
+    fn names(&mut self) -> Box<[Box<str>]> {
+        self.next().map_or_else(Box::default, |names| {
+            names.split('\u{1f}').map(Into::into).collect()
+        })
     }
 
     fn relation(&mut self) -> Result<RelationId, RowError> {

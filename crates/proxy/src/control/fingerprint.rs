@@ -38,6 +38,9 @@ UNION ALL SELECT 'policy', ROW(p.oid, p.xmin)::text
     FROM pg_catalog.pg_policy p JOIN lasting l ON l.oid = polrelid
 UNION ALL SELECT 'constraint', ROW(c.oid, c.xmin)::text
     FROM pg_catalog.pg_constraint c JOIN schemas s ON s.oid = connamespace
+UNION ALL SELECT 'index', ROW(indexrelid, indrelid, indkey, indclass, indcollation, indisvalid,
+        indimmediate)::text
+    FROM pg_catalog.pg_index i JOIN lasting l ON l.oid = indrelid WHERE indisunique
 UNION ALL SELECT 'namespace', ROW(n.oid, n.xmin)::text
     FROM pg_catalog.pg_namespace n NATURAL JOIN schemas
 UNION ALL SELECT 'type', ROW(t.oid, t.xmin)::text
