@@ -12,4 +12,4 @@ mod scope;
 pub use entry::{Entry, EntryError};
 pub use key::{CacheKey, Digest, DigestBuilder};
 pub use policy::{Pattern, PatternError, Policy, Rule};
-pub use scope::{Scope, Scopes, Stamp, Version};
+pub use scope::{Scope, Scopes, Stamp, Version, is_optional, suffices};

@@ -2,30 +2,64 @@
 
 use std::fmt;
 
-use catalog::{DatabaseId, RelationId};
+use catalog::{DatabaseId, RelationId, RowClass};
 use smallvec::SmallVec;
 
 /// A thing that writes change and replies depend on.
+///
+/// | | changes | depends on |
+/// |---|---|---|
+/// | a write that names its rows | `Relation`, `Row` of each | |
+/// | new rows whose keys nobody knows | `Relation`, `Insert` | |
+/// | any other write | `Relation`, `Bulk` | |
+/// | a read that keeps to some keys | | `Bulk`, `Row` of each, `Insert` |
+/// | the same, if no row was missing | | `Bulk`, `Row` of each |
+/// | any other read | | `Relation` |
+///
+/// So a write and a read that it can change always have a scope in common.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub enum Scope {
     /// All of one database that is not the rows of a table: definitions, privileges, settings,
     /// unknown effects.
     Epoch(DatabaseId),
-    /// The rows of one relation.
+    /// The rows of one relation, whichever.
     Relation(DatabaseId, RelationId),
+    /// Rows of one relation that a write did not name.
+    Bulk(DatabaseId, RelationId),
+    /// The rows of one relation whose keys are of one class.
+    Row(DatabaseId, RelationId, RowClass),
+    /// Rows that are new in a relation, under keys that were not there.
+    Insert(DatabaseId, RelationId),
 }
 
 impl Scope {
     /// The database it belongs to.
     pub const fn database(self) -> DatabaseId {
         match self {
-            Self::Epoch(database) | Self::Relation(database, _) => database,
+            Self::Epoch(database)
+            | Self::Relation(database, _)
+            | Self::Bulk(database, _)
+            | Self::Row(database, _, _)
+            | Self::Insert(database, _) => database,
         }
     }
 }
 
 /// The scopes that a reply depends on besides the epoch of its database, sorted.
+///
+/// A reply that lacks no row does not depend on a last [`Scope::Insert`].
 pub type Scopes = SmallVec<[Scope; 3]>;
+
+/// Whether a reply may be kept under the first `count` of these scopes: under all of them, or under
+/// all but a last [`Scope::Insert`].
+pub fn suffices(count: usize, scopes: &[Scope]) -> bool {
+    count == scopes.len() || (count + 1 == scopes.len() && is_optional(scopes.last()))
+}
+
+/// Whether the last of some scopes is one on which a reply that lacks no row does not depend.
+pub const fn is_optional(last: Option<&Scope>) -> bool {
+    matches!(last, Some(Scope::Insert(..)))
+}
 
 /// An opaque random token that a scope has between two changes. Never repeated, never ordered.
 #[derive(Clone, Copy, Eq, Hash, PartialEq)]
@@ -53,7 +87,7 @@ impl fmt::Debug for Version {
 ///
 /// The versions stand in the order of the question's scopes, the epoch first.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Stamp(SmallVec<[Version; 3]>);
+pub struct Stamp(SmallVec<[Version; 4]>);
 
 impl Stamp {
     /// The versions of the epoch and of each scope of a question, in its order.
@@ -64,6 +98,18 @@ impl Stamp {
     /// The versions, epoch first.
     pub fn versions(&self) -> &[Version] {
         &self.0
+    }
+
+    /// Whether a reply recorded under `seen` may be served while these are the versions of a
+    /// question's epoch and scopes.
+    pub fn admits(&self, seen: &Self, scopes: &[Scope]) -> bool {
+        let count = seen.0.len().checked_sub(1);
+        self.0.starts_with(&seen.0) && count.is_some_and(|count| suffices(count, scopes))
+    }
+
+    /// Keeps the epoch's version and those of the first `count` scopes.
+    pub fn truncate(&mut self, count: usize) {
+        self.0.truncate(count + 1);
     }
 
     /// Whether a reply with this stamp may be served now.
@@ -85,6 +131,28 @@ mod tests {
 
     fn version(n: u8) -> Version {
         Version::from_bytes([n; 16])
+    }
+
+    #[test]
+    fn a_stamp_admits_what_lacks_no_more_than_a_last_insert() {
+        let database = DatabaseId {
+            system: catalog::SystemId(1),
+            oid: 5,
+        };
+        let relation = RelationId::from_oid(7);
+        let bulk = Scope::Bulk(database, relation);
+        let scopes = [bulk, Scope::Insert(database, relation)];
+        let stamp = |versions: &[u8]| Stamp::new(versions.iter().map(|&n| version(n)));
+        let current = stamp(&[1, 2, 3]);
+        assert!(current.admits(&stamp(&[1, 2, 3]), &scopes));
+        assert!(current.admits(&stamp(&[1, 2]), &scopes));
+        for seen in [&[1, 2, 4][..], &[1, 3], &[1], &[], &[1, 2, 3, 4]] {
+            assert!(!current.admits(&stamp(seen), &scopes), "{seen:?}");
+        }
+        let whole = [bulk, Scope::Relation(database, relation)];
+        assert!(!current.admits(&stamp(&[1, 2]), &whole));
+        assert!(!stamp(&[1, 2]).admits(&current, &scopes));
+        assert!(stamp(&[1, 2]).admits(&stamp(&[1, 2]), &scopes));
     }
 
     #[test]

@@ -173,7 +173,7 @@ impl Flight {
             self.key = Some(question.key);
         }
         if let Some(Ending::Landed(landed)) = self.ending.take()
-            && let Some(entry) = landed.under(stamp, question.ttl)
+            && let Some(entry) = landed.under(stamp, &question.scopes, question.ttl)
         {
             return Then::Serve(entry.clone());
         }

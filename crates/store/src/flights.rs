@@ -77,10 +77,12 @@ pub struct Landed {
 }
 
 impl Landed {
-    /// The reply, if these are the versions it was asked under and it is young enough for a rule.
-    pub fn under(&self, stamp: &Stamp, ttl: Duration) -> Option<&Entry> {
+    /// The reply, if these are the versions it was asked under, of the epoch and these scopes, and it
+    /// is young enough for a rule.
+    pub fn under(&self, stamp: &Stamp, scopes: &[Scope], ttl: Duration) -> Option<&Entry> {
         let now = Instant::now();
-        (self.stamp == *stamp && now < self.expires && !ttl.is_zero()).then_some(&self.entry)
+        (stamp.admits(&self.stamp, scopes) && now < self.expires && !ttl.is_zero())
+            .then_some(&self.entry)
     }
 }
 

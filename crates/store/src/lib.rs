@@ -32,7 +32,8 @@ pub struct Question<'a> {
     pub database: DatabaseId,
     /// The epoch under which the asking session's catalog snapshot was read.
     pub epoch: Version,
-    /// What the reply depends on besides the epoch, sorted.
+    /// What the reply depends on besides the epoch, sorted. A reply that lacks no row may have been
+    /// recorded without a last `Insert`.
     pub scopes: &'a [Scope],
     /// How old the reply may be by the rules of today, whatever it was recorded under.
     pub ttl: Duration,
@@ -51,7 +52,8 @@ impl Question<'_> {
 pub enum Found {
     /// A reply that holds.
     Hit(Entry),
-    /// None; a reply to a query sent from now on may be recorded under this stamp.
+    /// None; a reply to a query sent from now on may be recorded under this stamp. While a last
+    /// `Insert` scope is being written, its version is not in it.
     Miss(Stamp),
     /// A scope is being written: ask the server, record nothing.
     InFlight,

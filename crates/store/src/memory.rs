@@ -49,7 +49,7 @@ struct Record {
 }
 
 /// Cells, and what each of them showed.
-type Cited = SmallVec<[(Arc<Cell>, Token); 2]>;
+type Cited = SmallVec<[(Arc<Cell>, Token); 4]>;
 
 impl Memory {
     /// An empty store.
@@ -103,7 +103,7 @@ impl Memory {
             && epoch.scope() == Scope::Epoch(question.database)
             && epoch.current() == Some(*seen)
             && self.tokens.version(*seen) == question.epoch
-            && cells.len() == question.scopes.len()
+            && cache::suffices(cells.len(), question.scopes)
             && cells
                 .iter()
                 .zip(question.scopes)
@@ -123,13 +123,13 @@ impl Memory {
         if epoch != question.epoch {
             return Found::Outdated;
         }
-        let versions = question.scopes.iter().map(|&scope| self.version(scope));
-        match std::iter::once(Some(epoch))
-            .chain(versions)
-            .collect::<Option<SmallVec<[_; 3]>>>()
-        {
-            Some(versions) => Found::Miss(Stamp::new(versions)),
-            None => Found::InFlight,
+        let mut versions: SmallVec<[_; 4]> = SmallVec::from_iter([epoch]);
+        let current = question.scopes.iter().map(|&scope| self.version(scope));
+        versions.extend(current.map_while(|version| version));
+        if cache::suffices(versions.len() - 1, question.scopes) {
+            Found::Miss(Stamp::new(versions))
+        } else {
+            Found::InFlight
         }
     }
 
@@ -170,7 +170,8 @@ impl Memory {
         } = fill;
         let bytes = entry.len() as u64;
         if bytes > self.limits.entry_bytes_max
-            || bytes + RECORD_BYTES > self.replies.shard_capacity()
+            || bytes + RECORD_BYTES + CELL_BYTES * rows(scopes.iter())
+                > self.replies.shard_capacity()
         {
             return self.troubles.add(Trouble::TooLarge);
         }
@@ -244,8 +245,16 @@ struct Bytes;
 
 impl Weighter<CacheKey, Arc<Record>> for Bytes {
     fn weight(&self, _: &CacheKey, record: &Arc<Record>) -> u64 {
-        record.entry.len() as u64 + RECORD_BYTES
+        let cells = record.stamp.iter().map(|(cell, _)| cell.scope());
+        record.entry.len() as u64 + RECORD_BYTES + CELL_BYTES * rows(cells)
     }
+}
+
+/// How many of these scopes are single rows, whose cells are as many as replies.
+fn rows(scopes: impl Iterator<Item = impl std::borrow::Borrow<Scope>>) -> u64 {
+    scopes
+        .filter(|scope| matches!(scope.borrow(), Scope::Row(..)))
+        .count() as u64
 }
 
 /// Counts what had to leave.
@@ -281,6 +290,10 @@ const SHARDS_PER_CORE: usize = 8;
 /// What an entry takes beside its frames: its key twice (map and slab), the record, its share of
 /// the hash table, and the allocations' own headers.
 const RECORD_BYTES: u64 = 256;
+
+/// What the cell of a row takes besides, and its place among the others, of which half may be
+/// unused.
+const CELL_BYTES: u64 = 384;
 
 /// A guess, from which the number of remembered evicted keys follows.
 const ENTRY_BYTES_TYPICAL: u64 = 2048;

@@ -192,7 +192,15 @@ impl Redis {
         if database.is_settling(reading.generation) {
             return Ok(Found::InFlight);
         }
-        let Some(stamp) = stamp(reading.generation, &reading.versions) else {
+        let current = match reading.versions.split_last() {
+            // A reply that lacks no row does not need it.
+            Some((Seen::Written, others)) if cache::is_optional(scopes.last()) => {
+                self.shared.suspect(scopes.last().copied().into_iter());
+                others
+            }
+            _ => &reading.versions,
+        };
+        let Some(stamp) = stamp(reading.generation, current) else {
             self.shared.suspect(database.scopes(scopes));
             return Ok(Found::InFlight);
         };
@@ -213,7 +221,7 @@ impl Redis {
         };
         // The age is Redis's affair. What was recorded under a longer rule may be too old for
         // today's; a clock to tell would have to be the same everywhere.
-        let holds = seen == stamp && ttl <= question.ttl;
+        let holds = stamp.admits(&seen, scopes) && ttl <= question.ttl;
         Ok(if holds {
             Found::Hit(entry)
         } else {

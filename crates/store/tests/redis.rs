@@ -17,7 +17,7 @@ use std::{
 };
 
 use cache::{CacheKey, DigestBuilder, Entry, Scope, Stamp};
-use catalog::{DatabaseId, RelationId, SystemId};
+use catalog::{DatabaseId, RelationId, RowClass, SystemId};
 use pgmemo_store::{
     Fill, Found, Limits, Mark, Question, RedisSettings, State, Store, StoreError, Trouble,
 };
@@ -60,6 +60,8 @@ async fn ready(server: &Server) -> Store {
     store
 }
 
+const RELATION: [Scope; 1] = [Scope::Relation(DATABASE, RelationId::from_oid(1))];
+
 fn scope(oid: u32) -> Scope {
     Scope::Relation(DATABASE, RelationId::from_oid(oid))
 }
@@ -94,7 +96,7 @@ async fn within(bound: Duration, happened: &mut impl AsyncFnMut() -> bool) {
 struct Reader<'a> {
     store: &'a Store,
     key: CacheKey,
-    scopes: [Scope; 1],
+    scopes: &'a [Scope],
 }
 
 impl<'a> Reader<'a> {
@@ -102,7 +104,7 @@ impl<'a> Reader<'a> {
         Self {
             store,
             key: key(n),
-            scopes: [scope(1)],
+            scopes: &RELATION,
         }
     }
 
@@ -110,7 +112,7 @@ impl<'a> Reader<'a> {
         let Some(epoch) = self.store.epoch(DATABASE).await else {
             return Found::Unavailable;
         };
-        let (key, scopes) = (&self.key, &self.scopes);
+        let (key, scopes) = (&self.key, self.scopes);
         let question = Question {
             key,
             database: DATABASE,
@@ -141,7 +143,7 @@ impl<'a> Reader<'a> {
         self.store.fill(Fill {
             key: self.key,
             database: DATABASE,
-            scopes: self.scopes.as_slice().into(),
+            scopes: self.scopes.into(),
             stamp,
             entry: entry(text),
             ttl: TTL,
@@ -232,7 +234,7 @@ async fn the_epoch_stands_for_everything() {
     assert_eq!(store.epoch(DATABASE).await, None);
     mark.bump().await;
     assert!(matches!(reader.look_up().await, Found::Miss(_)));
-    let (key, scopes) = (&reader.key, &reader.scopes);
+    let (key, scopes) = (&reader.key, reader.scopes);
     let question = Question {
         key,
         database: DATABASE,
@@ -393,13 +395,55 @@ async fn no_moment_of_a_restart_serves_anything_old() {
 }
 
 #[tokio::test]
+async fn rows_are_given_up_one_by_one() {
+    let server = Server::start(&[]);
+    let store = ready(&server).await;
+    let relation = RelationId::from_oid(1);
+    let (bulk, insert) = (
+        Scope::Bulk(DATABASE, relation),
+        Scope::Insert(DATABASE, relation),
+    );
+    let row = |n: u64| Scope::Row(DATABASE, relation, RowClass::from_digest(n << 44));
+    let (one, two) = ([bulk, row(1), insert], [bulk, row(2), insert]);
+    let reader = |n, scopes| Reader {
+        scopes,
+        ..Reader::new(&store, n)
+    };
+    let (first, second) = (reader(1, &one), reader(2, &two));
+    first.warm("first").await;
+
+    // A reply that lacks no row is recorded without the last scope.
+    let mut stamp = second.stamp().await;
+    stamp.truncate(2);
+    second.fill(stamp, "second");
+    eventually(async || second.text().await.as_deref() == Some("second")).await;
+
+    let mark = store.mark(&[scope(1), insert]).await;
+    assert_eq!(first.text().await, None);
+    assert_eq!(second.text().await.as_deref(), Some("second"));
+    let Found::Miss(stamp) = first.look_up().await else {
+        panic!("what comes may yet be recorded");
+    };
+    assert_eq!(stamp.versions().len(), 3);
+    mark.bump().await;
+    assert_eq!(second.text().await.as_deref(), Some("second"));
+    first.warm("again").await;
+
+    store.mark(&[scope(1), row(1)]).await.bump().await;
+    assert_eq!(first.text().await, None);
+    assert_eq!(second.text().await.as_deref(), Some("second"));
+    store.mark(&[scope(1), bulk]).await.bump().await;
+    assert_eq!(second.text().await, None);
+}
+
+#[tokio::test]
 async fn a_lost_version_gets_another() {
     let server = Server::start(&[]);
     let store = ready(&server).await;
     let reader = Reader::new(&store, 1);
     reader.warm("old").await;
     for lost in ["r:1", "e", "t"] {
-        let key = format!("test:1:{{0000000000000abc:5}}:{lost}");
+        let key = format!("test:2:{{0000000000000abc:5}}:{lost}");
         assert_eq!(server.cli(&["DEL", &key]).trim(), "1");
         reader.never_again("old", lost).await;
     }
@@ -436,7 +480,7 @@ async fn damaged_and_foreign_values_are_misses() {
         reader.warm("old").await;
     }
     for version in ["r:1", "e"] {
-        let key = format!("test:1:{{0000000000000abc:5}}:{version}");
+        let key = format!("test:2:{{0000000000000abc:5}}:{version}");
         for damage in [["SET", &key, "Cshort"], ["SADD", &key, "x"]] {
             server.cli(&["DEL", &key]);
             server.cli(&damage);
@@ -457,7 +501,7 @@ async fn nobody_waits_for_a_server_that_hangs() {
         key: &reader.key,
         database: DATABASE,
         epoch: store.epoch(DATABASE).await.unwrap(),
-        scopes: &reader.scopes,
+        scopes: reader.scopes,
         ttl: TTL,
     };
     server.cli(&["CLIENT", "PAUSE", "2500", "ALL"]);

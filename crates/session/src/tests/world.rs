@@ -1,11 +1,18 @@
 //! The shell in small: a store, what is known of the database, and clients whose bytes arrive in
 //! whatever pieces a test wants.
 
-use std::{cell::RefCell, collections::HashMap, rc::Rc, sync::Arc, time::Duration};
+use std::{
+    cell::RefCell,
+    collections::HashMap,
+    hash::{DefaultHasher, Hash, Hasher},
+    rc::Rc,
+    sync::Arc,
+    time::Duration,
+};
 
 use bytes::{Buf, BytesMut};
 use cache::{CacheKey, DigestBuilder, Entry, Policy, Scope, Stamp, Version};
-use catalog::{DatabaseId, Event, Snapshot, SystemId, fixture::Fixture};
+use catalog::{DatabaseId, Event, RelationId, Snapshot, SystemId, fixture::Fixture};
 use sql::{Reason, Writes};
 
 use super::{
@@ -60,12 +67,9 @@ impl Store {
     fn version(&self, scope: Scope) -> Version {
         let mut bytes = [0; 16];
         let changes = self.changes.get(&scope).copied().unwrap_or_default();
-        let (kind, oid) = match scope {
-            Scope::Epoch(_) => (0, 0),
-            Scope::Relation(_, id) => (1, id.oid()),
-        };
-        bytes[0] = kind;
-        bytes[4..8].copy_from_slice(&oid.to_be_bytes());
+        let mut hasher = DefaultHasher::new();
+        scope.hash(&mut hasher);
+        bytes[..8].copy_from_slice(&hasher.finish().to_be_bytes());
         bytes[8..].copy_from_slice(&changes.to_be_bytes());
         Version::from_bytes(bytes)
     }
@@ -126,14 +130,21 @@ impl World {
     fn name(&self, scope: Scope) -> String {
         match scope {
             Scope::Epoch(_) => "everything".to_owned(),
-            Scope::Relation(_, id) => {
-                let relation = self.snapshot.relation(id).expect("a known relation");
-                let schema = self.snapshot.schema(relation.schema).expect("its schema");
-                match &*schema.name {
-                    "public" => relation.name.to_string(),
-                    schema => format!("{schema}.{}", relation.name),
-                }
+            Scope::Relation(_, id) => self.relation_name(id),
+            Scope::Bulk(_, id) => format!("bulk of {}", self.relation_name(id)),
+            Scope::Row(_, id, class) => {
+                format!("row {:05x} of {}", class.number(), self.relation_name(id))
             }
+            Scope::Insert(_, id) => format!("inserts into {}", self.relation_name(id)),
+        }
+    }
+
+    fn relation_name(&self, id: RelationId) -> String {
+        let relation = self.snapshot.relation(id).expect("a known relation");
+        let schema = self.snapshot.schema(relation.schema).expect("its schema");
+        match &*schema.name {
+            "public" => relation.name.to_string(),
+            schema => format!("{schema}.{}", relation.name),
         }
     }
 
@@ -160,10 +171,10 @@ impl World {
     fn find(&mut self, question: &crate::Question, scopes: &[Scope]) -> Answer {
         let epoch = Scope::Epoch(DATABASE);
         let all = [epoch].into_iter().chain(scopes.iter().copied());
-        let current: Option<Vec<Version>> = all.map(|scope| self.store.current(scope)).collect();
-        let Some(current) = current else {
+        let current: Vec<Version> = all.map_while(|scope| self.store.current(scope)).collect();
+        if current.is_empty() || !cache::suffices(current.len() - 1, scopes) {
             return Answer::Nothing(Reason::BeingWritten);
-        };
+        }
         if question.knowledge.epoch != current[0] {
             self.refresh();
             return Answer::Nothing(Reason::NoCatalog);
@@ -171,7 +182,9 @@ impl World {
         let stamp = Stamp::new(current.iter().copied());
         let mut roll = || self.chaos.as_mut().map_or(1, |dice| dice.roll(4));
         match self.store.entries.get(&question.key) {
-            Some((known, entry)) if *known == stamp && roll() > 0 => Answer::Hit(entry.clone()),
+            Some((known, entry)) if stamp.admits(known, scopes) && roll() > 0 => {
+                Answer::Hit(entry.clone())
+            }
             _ if roll() > 0 => Answer::Miss(stamp),
             _ => Answer::Nothing(Reason::StoreUnavailable),
         }
@@ -214,9 +227,12 @@ fn snapshot() -> Arc<Snapshot> {
 fn describe() -> Snapshot {
     let mut db = Fixture::new();
     let columns = ["id", "v"];
-    let [t, _u, _log, _noisy, _copied] =
+    let [t, u, _log, noisy, _copied] =
         ["t", "u", "log", "noisy", "copied"].map(|name| db.table("public", name, &columns));
-    db.table("other", "t", &columns);
+    let other = db.table("other", "t", &columns);
+    for table in [t, u, noisy, other] {
+        db.key(table, &["id"]);
+    }
     let count = db.plpgsql(
         "keep_count",
         "begin update log set v = v + 1 where id = 1; return new; end",

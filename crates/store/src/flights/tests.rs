@@ -85,9 +85,13 @@ fn one_leads_the_others_follow_and_get_its_reply() {
         let Some(Ending::Landed(landed)) = ended(other) else {
             panic!("not landed");
         };
-        assert_eq!(landed.under(&stamp(1), TTL), Some(&entry(7)));
-        assert_eq!(landed.under(&stamp(2), TTL), None, "T19: other versions");
-        assert_eq!(landed.under(&stamp(1), Duration::ZERO), None);
+        assert_eq!(landed.under(&stamp(1), &[], TTL), Some(&entry(7)));
+        assert_eq!(
+            landed.under(&stamp(2), &[], TTL),
+            None,
+            "T19: other versions"
+        );
+        assert_eq!(landed.under(&stamp(1), &[], Duration::ZERO), None);
     }
     assert_eq!(flights.len(), 0);
 }
@@ -233,7 +237,7 @@ proptest! {
             match ended(follower) {
                 Some(Ending::Landed(landed)) => {
                     let told = u8::try_from(*n).unwrap() * 16 + version;
-                    prop_assert_eq!(landed.under(&stamp(*version), TTL), Some(&entry(told)));
+                    prop_assert_eq!(landed.under(&stamp(*version), &[], TTL), Some(&entry(told)));
                 }
                 Some(Ending::Over) => {}
                 Some(Ending::Late) | None => prop_assert!(false, "still waiting"),

@@ -4,6 +4,8 @@ use cache::Scopes;
 use catalog::{RelationId, SystemId};
 use proptest::prelude::*;
 
+mod rows;
+
 const DATABASE: DatabaseId = DatabaseId {
     system: SystemId(7),
     oid: 5,

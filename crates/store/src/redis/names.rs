@@ -9,12 +9,13 @@ use fred::types::Value;
 
 /// The keys of one database.
 ///
-/// `prefix:1:{system:database}:` and `t` for the term, `i` for the members, `e` for the epoch,
-/// `r:oid` for a relation. The braces put them all into one slot of a cluster, so that they are
-/// read and changed together. Replies, named `prefix:1:system:database:k:digest`, are spread, and so
+/// `prefix:2:{system:database}:` and `t` for the term, `i` for the members, `e` for the epoch,
+/// `r:oid` for a relation, `b:oid` for rows that were not named, `r:oid:class` for one class of
+/// rows, `n:oid` for new rows. The braces put them all into one slot of a cluster, so that they are
+/// read and changed together. Replies, named `prefix:2:system:database:k:digest`, are spread, and so
 /// are claims, with `f` in place of `k`.
 ///
-/// The 1 is the version of everything that is stored: another one shares nothing with it.
+/// The 2 is the version of everything that is stored: another one shares nothing with it.
 #[derive(Debug)]
 pub(super) struct Keys {
     versions: String,
@@ -26,9 +27,9 @@ impl Keys {
     pub(super) fn new(prefix: &str, database: DatabaseId) -> Self {
         let DatabaseId { system, oid } = database;
         Self {
-            versions: format!("{prefix}:1:{{{:016x}:{oid}}}:", system.0),
-            replies: format!("{prefix}:1:{:016x}:{oid}:k:", system.0),
-            claims: format!("{prefix}:1:{:016x}:{oid}:f:", system.0),
+            versions: format!("{prefix}:2:{{{:016x}:{oid}}}:", system.0),
+            replies: format!("{prefix}:2:{:016x}:{oid}:k:", system.0),
+            claims: format!("{prefix}:2:{:016x}:{oid}:f:", system.0),
         }
     }
 
@@ -44,6 +45,11 @@ impl Keys {
         match scope {
             Scope::Epoch(_) => self.version("e"),
             Scope::Relation(_, relation) => self.version(&format!("r:{relation}")),
+            Scope::Bulk(_, relation) => self.version(&format!("b:{relation}")),
+            Scope::Row(_, relation, class) => {
+                self.version(&format!("r:{relation}:{:05x}", class.number()))
+            }
+            Scope::Insert(_, relation) => self.version(&format!("n:{relation}")),
         }
     }
 

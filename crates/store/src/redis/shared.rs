@@ -157,7 +157,7 @@ impl Shared {
 
     /// A key of ours that is never set.
     pub(super) fn probe(&self) -> Value {
-        Value::from(format!("{}:1:probe", self.prefix))
+        Value::from(format!("{}:2:probe", self.prefix))
     }
 
     /// What is known of a database. One that was not known is claimed in the background.
