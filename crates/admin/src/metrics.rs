@@ -108,7 +108,8 @@ fn fills(page: &mut Page<'_>, telemetry: &Telemetry) -> fmt::Result {
         "pgmemo_invalidations",
         "Changes seen: of one table, or of everything in a database",
         [
-            (&[("kind", "table")][..], telemetry.table_bumps.value()),
+            (&[("kind", "row")][..], telemetry.row_bumps.value()),
+            (&[("kind", "table")], telemetry.table_bumps.value()),
             (&[("kind", "everything")], telemetry.epoch_bumps.value()),
         ],
     )

@@ -257,9 +257,15 @@ impl Place {
         let telemetry = self.telemetry();
         match writes {
             Writes::Nothing => None,
-            Writes::Relations(relations) => {
-                telemetry.table_bumps.add(relations.len() as u64);
+            Writes::Relations(_) | Writes::Rows(_) => {
                 let scopes = session::written(writes, identity);
+                for scope in &scopes {
+                    match scope {
+                        Scope::Bulk(..) => telemetry.table_bumps.inc(),
+                        Scope::Row(..) | Scope::Insert(..) => telemetry.row_bumps.inc(),
+                        Scope::Relation(..) | Scope::Epoch(_) => {}
+                    }
+                }
                 let mark = self.services.store.mark(&scopes).await;
                 self.services.flights.outdate(&scopes);
                 let told = Told {

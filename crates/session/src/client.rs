@@ -205,12 +205,12 @@ impl Session {
     /// A function call by OID may do anything.
     fn function_call(&mut self) -> Step {
         let prepared = Prepared::opaque(b"");
-        if let Some(step) = self.mark_for(&prepared.plan) {
+        if let Some(step) = self.mark_for(&prepared.plan, &prepared.plan.writes) {
             return step;
         }
         self.materialize_block();
         self.forwarded = false;
-        self.note(&prepared.plan, b"");
+        self.note(&prepared.plan, &prepared.plan.writes, b"");
         let boundary = self.end_segment();
         self.push_server(Expect::Function(boundary), None);
         Step::Forward
@@ -228,10 +228,10 @@ impl Session {
         match header.tag {
             tag::QUERY => {
                 let prepared = opaque();
-                if let Some(step) = self.mark_for(&prepared.plan) {
+                if let Some(step) = self.mark_for(&prepared.plan, &prepared.plan.writes) {
                     return step;
                 }
-                self.forward_query(&prepared, Execution::default())
+                self.forward_query(&prepared, &prepared.plan.writes, Execution::default())
             }
             tag::FUNCTION_CALL => self.function_call(),
             tag::PARSE => {
@@ -264,6 +264,7 @@ impl Session {
                                 recording: None,
                                 described: false,
                             },
+                            writes: None,
                             segment: self.segment.segment,
                             bind: Default::default(),
                         },

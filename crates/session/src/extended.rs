@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use sql::Reason;
+use sql::{Arguments, Reason};
 use wire::{
     backend,
     frontend::{self, Bind, Parse, Target},
@@ -192,7 +192,8 @@ impl Session {
                 return self.forward_bind(&bind, frame, Some(prepared), None);
             }
         }
-        match self.look_up(&prepared, Protocol::Extended, &types, bind.arguments) {
+        let values = values(&bind, &types);
+        match self.look_up(&prepared, Protocol::Extended, &values, bind.arguments) {
             Lookup::Ask(need) => Step::Ask(need),
             Lookup::Wait => Step::Wait,
             Lookup::Hit(entry) => {
@@ -226,6 +227,7 @@ impl Session {
             statement: Some(statement),
             types,
             source,
+            writes: None,
             segment: self.segment.segment,
             bind: frame.into(),
         };
@@ -255,6 +257,11 @@ impl Session {
         }
         // Only what may be looked up again needs its arguments.
         let kept = if recording.is_some() { frame } else { &[] };
+        let writes = prepared.as_ref().and_then(|prepared| {
+            let types = &self.registry.statement(bind.statement)?.types;
+            let narrow = prepared.plan.pinned.writes(&values(bind, types));
+            narrow.map(Box::new)
+        });
         let portal = Portal {
             statement: prepared,
             types,
@@ -262,6 +269,7 @@ impl Session {
                 recording,
                 described: false,
             },
+            writes,
             segment: self.segment.segment,
             bind: kept.into(),
         };
@@ -336,7 +344,10 @@ impl Session {
         if self.awaits_names(prepared) {
             return Step::Wait;
         }
-        if let Some(step) = self.mark_for(&prepared.plan) {
+        let narrow = self.registry.portal_mut(name);
+        let narrow = narrow.and_then(|portal| portal.writes.clone());
+        let writes = narrow.as_deref().unwrap_or(&prepared.plan.writes);
+        if let Some(step) = self.mark_for(&prepared.plan, writes) {
             return step;
         }
         self.materialize_block();
@@ -353,7 +364,7 @@ impl Session {
         if let Some(recording) = &mut execution.recording {
             recording.lead = self.take_lead(&recording.question.key);
         }
-        self.note(&prepared.plan, &prepared.text);
+        self.note(&prepared.plan, writes, &prepared.text);
         self.forwarded = true;
         self.push_server(Expect::Execute(execution), None);
         if self.segment.chains {
@@ -471,6 +482,15 @@ impl Session {
         if is_read {
             self.shared.telemetry.bypass(reason).inc();
         }
+    }
+}
+
+/// The values of a Bind, for a statement with these declared types.
+fn values<'a>(bind: &Bind<'a>, types: &'a [u8]) -> Arguments<'a> {
+    Arguments {
+        types,
+        formats: bind.formats(),
+        values: bind.encoded_values(),
     }
 }
 

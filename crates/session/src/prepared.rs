@@ -11,7 +11,7 @@ use std::{
 use bytes::Bytes;
 use cache::{Digest, DigestBuilder};
 use smallvec::SmallVec;
-use sql::{Effects, Plan, Reason, Writes};
+use sql::{Effects, Pinned, Plan, Reason, Writes};
 
 use crate::Knowledge;
 
@@ -112,6 +112,7 @@ impl Prepared {
                     tag_judges: true,
                     ..Effects::default()
                 },
+                pinned: Pinned::default(),
             },
             ttl: Err(Reason::Unreadable),
             candidate: false,
@@ -184,7 +185,7 @@ impl Prepared {
             Ok(relations) => relations.len(),
             Err(_) => 0,
         };
-        size_of::<Self>() + self.text.len() + relations * 4 + 256
+        size_of::<Self>() + self.text.len() + relations * 4 + self.plan.pinned.bytes() + 256
     }
 }
 

@@ -100,10 +100,17 @@ impl Recorder {
         )
         .map_err(|_| RefusedFill::TooLarge)?;
         let Recording {
-            question,
-            stamp,
+            mut question,
+            mut stamp,
             lead,
         } = *self.recording;
+        if question.complete == Some(self.rows) && cache::is_optional(question.scopes.last()) {
+            question.scopes.pop();
+            stamp.truncate(question.scopes.len());
+        }
+        if stamp.versions().len() != question.scopes.len() + 1 {
+            return Err(RefusedFill::Lacking);
+        }
         Ok(Record {
             question,
             stamp,

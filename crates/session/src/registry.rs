@@ -8,6 +8,7 @@ use std::{collections::HashMap, sync::Arc};
 use bytes::{Bytes, BytesMut};
 use cache::Entry;
 use smallvec::SmallVec;
+use sql::Writes;
 use wire::frontend;
 
 use crate::{
@@ -63,6 +64,8 @@ pub(crate) struct Portal {
     /// The declared types of that statement.
     pub(crate) types: Types,
     pub(crate) source: Source,
+    /// What its values say it writes, if that is less than its plan says.
+    pub(crate) writes: Option<Box<Writes>>,
     /// The segment in which it was bound.
     pub(crate) segment: u64,
     /// The names and values of its Bind, to make it on the server later.

@@ -52,6 +52,8 @@ pub struct Question {
     pub knowledge: Arc<Knowledge>,
     /// What the reply depends on besides the epoch, sorted.
     pub scopes: Scopes,
+    /// How many rows a reply has that lacks none, if that can be said.
+    pub(crate) complete: Option<u32>,
     /// How long a reply may be served.
     pub ttl: Duration,
     pub(crate) statement: Arc<Prepared>,

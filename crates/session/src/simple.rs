@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use cache::DigestBuilder;
-use sql::{Control, Isolation, Plan, Reason, SetScope, SettingsEffect, Writes};
+use sql::{Arguments, Control, Isolation, Plan, Reason, SetScope, SettingsEffect, Writes};
 use wire::{backend, frontend};
 
 use crate::{
@@ -41,7 +41,7 @@ impl Session {
         {
             return step;
         }
-        match self.look_up(&prepared, Protocol::Simple, &[], &[]) {
+        match self.look_up(&prepared, Protocol::Simple, &Arguments::default(), &[]) {
             Lookup::Ask(need) => Step::Ask(need),
             Lookup::Wait => Step::Wait,
             Lookup::Hit(entry) => {
@@ -57,7 +57,9 @@ impl Session {
             }
             Lookup::Forward(_) if self.awaits_names(&prepared) => Step::Wait,
             Lookup::Forward(recording) => {
-                if let Some(step) = self.mark_for(&prepared.plan) {
+                let narrow = prepared.plan.pinned.writes(&Arguments::default());
+                let writes = narrow.as_ref().unwrap_or(&prepared.plan.writes);
+                if let Some(step) = self.mark_for(&prepared.plan, writes) {
                     return step;
                 }
                 let execution = Execution {
@@ -65,12 +67,17 @@ impl Session {
                     description: Description::InReply,
                     deallocates: prepared.plan.effects.deallocates.clone(),
                 };
-                self.forward_query(&prepared, execution)
+                self.forward_query(&prepared, writes, execution)
             }
         }
     }
 
-    pub(crate) fn forward_query(&mut self, prepared: &Arc<Prepared>, execution: Execution) -> Step {
+    pub(crate) fn forward_query(
+        &mut self,
+        prepared: &Arc<Prepared>,
+        writes: &Writes,
+        execution: Execution,
+    ) -> Step {
         self.materialize_block();
         if prepared.plan.effects.names {
             self.materialize_names();
@@ -79,7 +86,7 @@ impl Session {
         // It ends what was begun without a Sync: none has to follow.
         self.forwarded = false;
         self.forget_unnamed(true);
-        self.note(&prepared.plan, &prepared.text);
+        self.note(&prepared.plan, writes, &prepared.text);
         let boundary = self.end_segment();
         self.push_server(Expect::Query(execution, boundary), None);
         Step::Forward
@@ -157,7 +164,7 @@ impl Session {
         &mut self,
         prepared: &Arc<Prepared>,
         protocol: Protocol,
-        types: &[u8],
+        values: &Arguments<'_>,
         arguments: &[u8],
     ) -> Lookup {
         if std::mem::take(&mut self.refused) {
@@ -196,7 +203,7 @@ impl Session {
             .digest(&prepared.digest)
             .number(protocol as u64);
         if matches!(protocol, Protocol::Extended) {
-            key.field(types).field(arguments);
+            key.field(values.types).field(arguments);
         }
         let known = identity.put(&mut key, &prepared.plan.settings);
         let (key, buffer) = key.into_key();
@@ -205,10 +212,12 @@ impl Session {
             self.shared.telemetry.bypass(Reason::SessionState).inc();
             return Lookup::Forward(None);
         }
+        let (scopes, complete) = scopes::read(&prepared.plan, knowledge.database, values);
         self.question = Some(Question {
             key,
             knowledge: Arc::clone(knowledge),
-            scopes: scopes::read(&prepared.plan, knowledge.database),
+            scopes,
+            complete,
             ttl,
             statement: Arc::clone(prepared),
         });
@@ -270,11 +279,12 @@ impl Session {
         }
     }
 
-    /// Sets a mark, if the statement needs one before it may leave.
+    /// Sets a mark, if the statement needs one before it may leave. `writes` is what its plan says or
+    /// less.
     ///
     /// Inside a block whose end is a statement of its own nothing becomes visible before that
     /// statement; it is the one that is marked, with all that the block has written.
-    pub(crate) fn mark_for(&mut self, plan: &Plan) -> Option<Step> {
+    pub(crate) fn mark_for(&mut self, plan: &Plan, writes: &Writes) -> Option<Step> {
         if std::mem::take(&mut self.granted) {
             self.answer = None;
             return None;
@@ -284,7 +294,7 @@ impl Session {
         let in_block = self.status() != backend::Status::Idle && !unsure;
         let mut scopes = Writes::Nothing;
         if !in_block || effects.commits || effects.tag_judges {
-            scopes.add(&plan.writes);
+            scopes.add(writes);
         }
         if matches!(effects.control, Some(Control::CommitPrepared(_))) {
             // Another session prepared it, perhaps through another instance.
@@ -309,7 +319,7 @@ impl Session {
     }
 
     /// Notes what a statement that is about to leave does to its segment.
-    pub(crate) fn note(&mut self, plan: &Plan, text: &[u8]) {
+    pub(crate) fn note(&mut self, plan: &Plan, writes: &Writes, text: &[u8]) {
         let effects = &plan.effects;
         let segment = &mut self.segment;
         if plan.writes.any() {
@@ -320,7 +330,7 @@ impl Session {
                 Judged::Guilty
             };
         }
-        segment.writes.add(&plan.writes);
+        segment.writes.add(writes);
         segment.commits |= effects.commits;
         segment.temporary |= effects.temporary;
         match &effects.control {

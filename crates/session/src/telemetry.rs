@@ -90,11 +90,19 @@ pub enum RefusedFill {
     Notice,
     /// It did not end with `CommandComplete`, or not as a read does.
     Incomplete,
+    /// It lacks a row while rows come to its table.
+    Lacking,
 }
 
 impl RefusedFill {
     /// Every kind, in order.
-    pub const ALL: [Self; 4] = [Self::TooLarge, Self::Error, Self::Notice, Self::Incomplete];
+    pub const ALL: [Self; 5] = [
+        Self::TooLarge,
+        Self::Error,
+        Self::Notice,
+        Self::Incomplete,
+        Self::Lacking,
+    ];
 
     /// The stable code.
     pub const fn code(self) -> &'static str {
@@ -103,6 +111,7 @@ impl RefusedFill {
             Self::Error => "error",
             Self::Notice => "notice",
             Self::Incomplete => "incomplete",
+            Self::Lacking => "lacking",
         }
     }
 }
@@ -143,6 +152,8 @@ pub struct Telemetry {
     refused: [Counter; RefusedFill::ALL.len()],
     /// Bumps of single tables (one per table).
     pub table_bumps: Counter,
+    /// Bumps of rows that were named (one per row), and of new rows (one per table).
+    pub row_bumps: Counter,
     /// Bumps of an epoch.
     pub epoch_bumps: Counter,
     /// Clients connected now.
@@ -167,6 +178,7 @@ impl Default for Telemetry {
             flights: FlightCounters::default(),
             refused: Default::default(),
             table_bumps: Counter::default(),
+            row_bumps: Counter::default(),
             epoch_bumps: Counter::default(),
             clients: Gauge::default(),
             servers: Gauge::default(),

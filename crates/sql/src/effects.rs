@@ -19,8 +19,8 @@ mod tokens;
 use std::sync::Arc;
 
 use catalog::{
-    Event, ForeignKeyAction, Function, FunctionId, FunctionKind, Language, Moment, Relation,
-    RelationId, RelationKind, Snapshot, Volatility,
+    Constraint, Event, ForeignKeyAction, Function, FunctionId, FunctionKind, Language, Moment,
+    Relation, RelationId, RelationKind, Snapshot, Volatility,
 };
 use foldhash::{HashMap, HashSet};
 
@@ -178,6 +178,48 @@ impl Effects {
         }
     }
 
+    /// What changes besides the rows of `table` that a statement names, when it changes those in
+    /// no other way than it says and gives values to no columns but `assigned`. `None` if its other
+    /// rows may change, or if something may change the values.
+    ///
+    /// Any trigger may alter the new row; a rule does something else instead; rows of relatives
+    /// have keys of their own.
+    pub(crate) fn beside(
+        &self,
+        table: &Relation,
+        event: Event,
+        assigned: &[Box<str>],
+    ) -> Option<Outcome> {
+        let snapshot = &*self.snapshot;
+        let id = table.id;
+        let plain = table.kind == RelationKind::Table
+            && !snapshot.is_system_schema(table.schema)
+            && table.parents.is_empty()
+            && snapshot.children(id).next().is_none()
+            && snapshot.rules(id).next().is_none()
+            && !snapshot.triggers(id).any(|it| it.events.contains(&event));
+        if !plain {
+            return None;
+        }
+        let touched = |key: &&Constraint| {
+            let keeps = event == Event::Update && !key.columns.is_empty();
+            !keeps || key.columns.iter().any(|name| assigned.contains(name))
+        };
+        let keys = snapshot.constraints(id).filter(touched);
+        let actions = keys.flat_map(|key| {
+            let events = actions(key, event).iter();
+            events.map(|&event| Node::Write(key.referencing, event))
+        });
+        let uses = snapshot.uses(id).map(|uses| Node::Call(uses.function));
+        let outcome = self.walk(actions.chain(uses).chain([Node::Read(id)]));
+        let apart = match &outcome.writes {
+            Writes::Nothing => true,
+            Writes::Relations(others) => !others.contains(&id),
+            Writes::Rows(_) | Writes::Everything => false,
+        };
+        apart.then_some(outcome)
+    }
+
     fn walk(&self, start: impl IntoIterator<Item = Node>) -> Outcome {
         let implicit = self
             .snapshot
@@ -286,16 +328,8 @@ impl Walk<'_> {
             }
         }
         for key in snapshot.constraints(table.id) {
-            let writes = ForeignKeyAction::Writes;
-            let (update, delete) = (key.on_update == writes, key.on_delete == writes);
-            let events: &[Event] = match event {
-                Event::Update if update => &[Event::Update],
-                Event::Delete if delete => &[Event::Update, Event::Delete],
-                Event::Truncate => &[Event::Truncate],
-                Event::Insert | Event::Update | Event::Delete => &[],
-            };
             self.open.extend(
-                events
+                actions(key, event)
                     .iter()
                     .map(|&event| Node::Write(key.referencing, event)),
             );
@@ -349,6 +383,18 @@ impl Walk<'_> {
         self.open.extend(nodes);
         self.sets |= sets;
         Ok(())
+    }
+}
+
+/// What a foreign key does to referencing rows when something happens to the referenced ones.
+fn actions(key: &Constraint, event: Event) -> &'static [Event] {
+    let writes = ForeignKeyAction::Writes;
+    let (update, delete) = (key.on_update == writes, key.on_delete == writes);
+    match event {
+        Event::Update if update => &[Event::Update],
+        Event::Delete if delete => &[Event::Update, Event::Delete],
+        Event::Truncate => &[Event::Truncate],
+        Event::Insert | Event::Update | Event::Delete => &[],
     }
 }
 

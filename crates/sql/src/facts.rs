@@ -2,6 +2,7 @@
 
 use catalog::Event;
 
+use crate::pin::outline::Outline;
 use crate::{Effects, Reason};
 
 /// A name as the server folds it.
@@ -26,6 +27,8 @@ pub(crate) struct Sentence {
     pub(crate) read: Result<Box<Read>, Reason>,
     /// What it may write, as far as the text says.
     pub(crate) writes: Bound,
+    /// Which rows it keeps to, as far as the text says.
+    pub(crate) outline: Option<Box<Outline>>,
     /// What it does to the session, as far as the text says.
     pub(crate) effects: Effects,
 }
@@ -36,6 +39,7 @@ impl Sentence {
         Self {
             read: Err(Reason::NotARead),
             writes: Bound::Nothing,
+            outline: None,
             effects,
         }
     }
@@ -55,7 +59,8 @@ impl Sentence {
             Bound::Nothing | Bound::Everything => 0,
             Bound::Lexical(lexical) => lexical.bytes(),
         };
-        size_of::<Self>() + read + writes
+        let outline = self.outline.as_ref().map_or(0, |outline| outline.bytes());
+        size_of::<Self>() + read + writes + outline
     }
 }
 

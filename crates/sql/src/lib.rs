@@ -20,6 +20,7 @@ mod effects;
 mod facts;
 mod hidden;
 mod lexical;
+mod pin;
 mod plain;
 mod plan;
 mod prepared;
@@ -40,9 +41,10 @@ mod walk;
 
 pub use analysis::{Analysis, analyze};
 pub use clock::names_clock;
+pub use pin::{Arguments, Pinned, Rows};
 pub use plan::{
-    Begin, Context, Control, Effects, FunctionRule, Isolation, Plan, SetScope, SetValue, Setting,
-    SettingsEffect, Writes,
+    Begin, Changes, Context, Control, Effects, FunctionRule, Isolation, Plan, SetScope, SetValue,
+    Setting, SettingsEffect, Writes,
 };
 pub use reason::Reason;
 pub use schema::{Schema, plan_without_catalog};

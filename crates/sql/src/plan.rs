@@ -1,8 +1,9 @@
 //! What may be done with a statement: the outcome of analysis and name resolution.
 
-use catalog::{RelationId, RoleId, SearchPath};
+use catalog::{RelationId, RoleId, RowClass, SearchPath};
 
 use crate::Reason;
+use crate::pin::{Pinned, WRITE_ROWS_MAX};
 
 /// What may be done with one statement string for one search path and role.
 #[derive(Clone, Debug)]
@@ -17,6 +18,8 @@ pub struct Plan {
     pub settings: Box<[Box<str>]>,
     /// What it may change, closed over foreign keys, triggers, rules, views, partitions.
     pub writes: Writes,
+    /// Which rows of these relations it keeps to.
+    pub pinned: Pinned,
     /// What it does to the session.
     pub effects: Effects,
 }
@@ -28,6 +31,8 @@ pub enum Writes {
     Nothing,
     /// At most these relations' rows; sorted, no relation twice.
     Relations(Box<[RelationId]>),
+    /// At most these rows. No plan says so: which they are is known when values are bound.
+    Rows(Box<Changes>),
     /// Anything: rows, definitions, privileges, settings.
     Everything,
 }
@@ -44,14 +49,64 @@ impl Writes {
             (Self::Everything, _) | (_, Self::Nothing) => {}
             (_, Self::Everything) => *self = Self::Everything,
             (Self::Nothing, Self::Relations(_)) => *self = other.clone(),
-            (Self::Relations(mine), Self::Relations(theirs)) => {
-                let mut all: Vec<_> = mine.iter().chain(theirs.iter()).copied().collect();
-                all.sort_unstable();
-                all.dedup();
-                *mine = all.into();
+            (Self::Nothing, Self::Rows(_)) => *self = other.clone(),
+            (Self::Relations(mine), Self::Relations(theirs)) => *mine = union(mine, theirs),
+            (mine @ (Self::Relations(_) | Self::Rows(_)), theirs) => {
+                let mut changes = Changes::of(mine);
+                changes.add(&Changes::of(theirs));
+                *mine = Self::Rows(Box::new(changes));
             }
         }
     }
+}
+
+/// Changes of rows, some of which are known.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Changes {
+    /// Any rows of these relations may change; sorted, no relation twice.
+    pub relations: Box<[RelationId]>,
+    /// Rows of these classes may change; sorted, none twice, none of `relations`.
+    pub rows: Box<[(RelationId, RowClass)]>,
+    /// Rows may come to these relations under keys that are not there; sorted, no relation twice,
+    /// none of `relations`.
+    pub inserts: Box<[RelationId]>,
+}
+
+impl Changes {
+    fn of(writes: &Writes) -> Self {
+        match writes {
+            Writes::Rows(changes) => Self::clone(changes),
+            Writes::Relations(relations) => Self {
+                relations: relations.clone(),
+                ..Self::default()
+            },
+            Writes::Nothing | Writes::Everything => Self::default(),
+        }
+    }
+
+    /// Grows to cover `other` as well. Beyond a number of rows, their relations are meant.
+    fn add(&mut self, other: &Self) {
+        self.relations = union(&self.relations, &other.relations);
+        let mut rows = union(&self.rows, &other.rows);
+        if rows.len() > WRITE_ROWS_MAX {
+            let mut whole: Vec<_> = rows.iter().map(|&(relation, _)| relation).collect();
+            whole.dedup();
+            self.relations = union(&self.relations, &whole);
+            rows = Box::default();
+        }
+        let known = |relation: &RelationId| self.relations.binary_search(relation).is_err();
+        let inserts = union(&self.inserts, &other.inserts);
+        self.rows = rows.into_iter().filter(|(it, _)| known(it)).collect();
+        self.inserts = inserts.into_iter().filter(known).collect();
+    }
+}
+
+/// Both of two lists, sorted, nothing twice.
+fn union<T: Copy + Ord>(one: &[T], other: &[T]) -> Box<[T]> {
+    let mut all: Vec<_> = one.iter().chain(other).copied().collect();
+    all.sort_unstable();
+    all.dedup();
+    all.into()
 }
 
 /// What a statement string does to session and transaction.

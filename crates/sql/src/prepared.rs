@@ -83,6 +83,7 @@ fn discard(tokens: &mut Tokens<'_>) -> Option<Sentence> {
     tokens.is_done().then(|| Sentence {
         read: Err(crate::Reason::NotARead),
         writes: Bound::Nothing,
+        outline: None,
         effects: Effects {
             settings,
             names: true,

@@ -1,5 +1,7 @@
 //! What may be done with an analysed statement in one database.
 
+mod pins;
+
 use std::sync::Arc;
 
 use catalog::{FunctionId, RelationId, SearchPath, Snapshot};
@@ -8,7 +10,9 @@ use crate::effects::{Effects as Outcomes, Outcome};
 use crate::facts::{Bound, Lexical, Read, Sentence};
 use crate::resolve::{Needs, Trust, Viewer};
 use crate::views::{Views, views};
-use crate::{Analysis, Context, Effects, FunctionRule, Plan, Reason, SettingsEffect, Writes};
+use crate::{
+    Analysis, Context, Effects, FunctionRule, Pinned, Plan, Reason, SettingsEffect, Writes,
+};
 
 /// A catalog snapshot with what was derived from it.
 #[derive(Debug)]
@@ -70,10 +74,12 @@ impl Schema {
                 (Err(refusal(read)), Writes::Everything)
             }
         };
+        let pinned = self.pinned(sentence, &read, &writes, context.path);
         Plan {
             read,
             settings,
             writes,
+            pinned,
             effects,
         }
     }
@@ -110,13 +116,7 @@ impl Schema {
                 None => writes = Writes::Everything,
             }
         }
-        for function in self.functions(lexical, path) {
-            run.add(&self.outcomes.of_function(function));
-        }
-        for relation in self.readings(lexical, path) {
-            run.add(&self.outcomes.of_read(relation));
-        }
-        run.add(&self.outcomes.of_any());
+        run.add(&self.runs(lexical, path));
         if run.sets {
             effects.settings = SettingsEffect::Unknown;
         }
@@ -132,6 +132,18 @@ impl Schema {
             .any(|call| LOCKS.contains(&&*call.name));
         writes.add(&run.writes);
         writes
+    }
+
+    /// What words may run, apart from their targets.
+    fn runs(&self, lexical: &Lexical, path: &SearchPath) -> Outcome {
+        let mut run = self.outcomes.of_any();
+        for function in self.functions(lexical, path) {
+            run.add(&self.outcomes.of_function(function));
+        }
+        for relation in self.readings(lexical, path) {
+            run.add(&self.outcomes.of_read(relation));
+        }
+        run
     }
 
     /// The functions that words may call and that may do more than return a value.
@@ -191,6 +203,7 @@ pub fn plan_without_catalog(analysis: &Analysis) -> Plan {
             Bound::Nothing => Writes::Nothing,
             Bound::Lexical(_) | Bound::Everything => Writes::Everything,
         },
+        pinned: Pinned::default(),
         effects: match &sentence.writes {
             Bound::Nothing | Bound::Everything => sentence.effects.clone(),
             // Any function may be called.
@@ -214,6 +227,7 @@ fn combine(analysis: &Analysis, plan: impl Fn(&Sentence) -> Plan) -> Plan {
             read: Err(Reason::NotARead),
             settings: Box::default(),
             writes: Writes::Nothing,
+            pinned: Pinned::default(),
             effects: Effects::default(),
         },
         [one] => plan(one),
@@ -222,6 +236,7 @@ fn combine(analysis: &Analysis, plan: impl Fn(&Sentence) -> Plan) -> Plan {
                 read: Err(Reason::SeveralStatements),
                 settings: Box::default(),
                 writes: Writes::Nothing,
+                pinned: Pinned::default(),
                 effects: Effects::default(),
             };
             for sentence in several {
@@ -229,6 +244,7 @@ fn combine(analysis: &Analysis, plan: impl Fn(&Sentence) -> Plan) -> Plan {
                     read: _,
                     settings: _,
                     writes,
+                    pinned: _,
                     effects,
                 } = plan(sentence);
                 all.writes.add(&writes);

@@ -4,6 +4,7 @@
 //! statement may write is never the parser's opinion.
 
 use crate::facts::{Bound, Read, Sentence};
+use crate::pin::outline::{Outline, outline};
 use crate::scan::{Kind, Lexeme};
 use crate::tokens::{Tokens, is_any, is_word};
 use crate::{
@@ -24,7 +25,9 @@ pub(crate) fn sentence(text: Option<&[u8]>, lexemes: &[Lexeme<'_>]) -> Sentence 
         return query(text, lexemes);
     }
     if tokens.any(&["insert", "update", "delete", "merge"]) {
-        return rows(Err(Reason::Writes), lexical::bound(lexemes));
+        // A long text has been cut.
+        let outline = text.and_then(|_| outline(lexemes));
+        return rows(Err(Reason::Writes), lexical::bound(lexemes), outline);
     }
     if tokens.any(&DEFINITION) {
         return definition(lexemes, runs_query(lexemes));
@@ -71,11 +74,12 @@ fn query(text: Option<&[u8]>, lexemes: &[Lexeme<'_>]) -> Sentence {
         (_, Some(text)) => read::read(text, lexemes),
         (_, None) => Err(Reason::TooLong),
     };
-    rows(read, writes)
+    let outline = read.as_ref().ok().and_then(|_| outline(lexemes));
+    rows(read, writes, outline)
 }
 
 /// A statement that reads or writes rows; without a bound it may call anything.
-fn rows(read: Result<Box<Read>, Reason>, writes: Bound) -> Sentence {
+fn rows(read: Result<Box<Read>, Reason>, writes: Bound, outline: Option<Box<Outline>>) -> Sentence {
     let bounded = matches!(writes, Bound::Lexical(_));
     let effects = match bounded {
         true => Effects::default(),
@@ -90,6 +94,7 @@ fn rows(read: Result<Box<Read>, Reason>, writes: Bound) -> Sentence {
     Sentence {
         read,
         writes,
+        outline,
         effects,
     }
 }

@@ -193,6 +193,18 @@ impl<'a> Bind<'a> {
         })
     }
 
+    /// The format codes of the parameters, two bytes each.
+    pub fn formats(&self) -> &'a [u8] {
+        let mut body = Body::over(self.arguments);
+        let count = usize::from(body.u16().unwrap_or(0));
+        body.take(2 * count).unwrap_or_default()
+    }
+
+    /// All values as they stand in the frame, each behind its length.
+    pub fn encoded_values(&self) -> &'a [u8] {
+        self.values.get(2..).unwrap_or_default()
+    }
+
     /// How many parameters it binds.
     pub fn parameters(&self) -> u16 {
         Body::over(self.values).u16().unwrap_or(0)

@@ -210,7 +210,12 @@ impl Shell {
         }
         let current = || scopes.iter().map(|&scope| self.version(scope));
         match self.entries.get(&key) {
-            Some((stamp, entry)) if stamp.holds(current().map(Some)) => Answer::Hit(entry.clone()),
+            Some((stamp, entry))
+                if cache::suffices(stamp.versions().len() - 1, &scopes[1..])
+                    && stamp.holds(current().map(Some).take(stamp.versions().len())) =>
+            {
+                Answer::Hit(entry.clone())
+            }
             _ => Answer::Miss(Stamp::new(current())),
         }
     }
@@ -223,8 +228,8 @@ impl Shell {
             }
             match mark.writes {
                 // It was told from definitions that are not those of now.
-                Writes::Relations(_) if mark.planned != Some(epoch) => self.redefine(),
-                Writes::Relations(_) => {
+                Writes::Relations(_) | Writes::Rows(_) if mark.planned != Some(epoch) => self.redefine(),
+                Writes::Relations(_) | Writes::Rows(_) => {
                     for scope in session::written(&mark.writes, DATABASE) {
                         self.bump(scope);
                     }
@@ -256,7 +261,7 @@ impl Mark {
     fn covers(&self, scopes: &[Scope]) -> bool {
         match &self.writes {
             Writes::Nothing => false,
-            Writes::Relations(_) => session::written(&self.writes, DATABASE)
+            Writes::Relations(_) | Writes::Rows(_) => session::written(&self.writes, DATABASE)
                 .iter()
                 .any(|scope| scopes.contains(scope)),
             Writes::Everything => true,

@@ -2,6 +2,7 @@
 
 mod clients;
 mod effects;
+mod pins;
 mod reads;
 mod writes;
 
@@ -9,7 +10,7 @@ use std::sync::Arc;
 
 use catalog::fixture::Fixture;
 use catalog::{
-    Event, ForeignKeyAction, FunctionKind, Language, RelationKind, RowSecurity, SearchPath,
+    Event, ForeignKeyAction, FunctionKind, Language, Moment, RelationKind, RowSecurity, SearchPath,
     Snapshot, Volatility,
 };
 
@@ -82,6 +83,7 @@ impl Database {
                 names.sort();
                 names
             }
+            Writes::Rows(changes) => panic!("a plan says {changes:?}"),
             Writes::Everything => vec!["*".into()],
         }
     }
