@@ -87,6 +87,18 @@ impl History {
         self.registers[register].acknowledged.load(Ordering::SeqCst)
     }
 
+    /// Judges a read that found nothing, where odd values stand for that.
+    pub fn judge_absent(&self, seen: &Seen, register: usize, floor: i64, how: &str) {
+        self.reads.fetch_add(1, Ordering::Relaxed);
+        let begun = self.registers[register].begun.load(Ordering::SeqCst);
+        // The last odd value that it can have had.
+        let last = (begun - 1) | 1;
+        if last < floor.max(seen.values[register]) {
+            let what = format!("found nothing, acknowledged was {floor}, begun {begun}");
+            self.violate(seen, register, how, &what);
+        }
+    }
+
     /// Judges what a read saw.
     pub fn judge(&self, seen: &mut Seen, register: usize, floor: i64, value: i64, how: &str) {
         self.reads.fetch_add(1, Ordering::Relaxed);
@@ -207,6 +219,15 @@ mod tests {
     fn a_value_that_nobody_committed_is_found() {
         let (history, mut seen) = history_of_two_writes();
         history.judge(&mut seen, 0, 0, 3, "test");
+        assert!(history.verdict().is_err());
+    }
+
+    #[test]
+    fn a_row_that_is_missing_is_found() {
+        let (history, seen) = history_of_two_writes();
+        history.judge_absent(&seen, 0, 1, "test");
+        assert!(history.verdict().is_ok());
+        history.judge_absent(&seen, 0, history.floor(0), "test");
         assert!(history.verdict().is_err());
     }
 

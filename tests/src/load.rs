@@ -1,6 +1,7 @@
 //! Writers and readers that together make a [`History`].
 
 mod read;
+mod slot;
 mod write;
 
 use std::{
@@ -22,13 +23,22 @@ use crate::{
 pub const COUNTERS: usize = 8;
 /// Pairs of rows of `pair`; each is one register after those of the counters.
 pub const PAIRS: usize = 4;
+/// Keys of `slot`; each is one register after those of the pairs.
+pub const SLOTS: usize = 8;
 /// All registers.
-pub const REGISTERS: usize = COUNTERS + PAIRS;
+pub const REGISTERS: usize = COUNTERS + PAIRS + SLOTS;
+
+/// The register of a slot.
+const fn slot_register(slot: usize) -> usize {
+    COUNTERS + PAIRS + slot
+}
 
 /// Tables of the load.
 const SCHEMA: &str = "
 CREATE TABLE counter (k int PRIMARY KEY, n bigint NOT NULL);
 CREATE TABLE pair (id int, side int, n bigint NOT NULL, PRIMARY KEY (id, side));
+CREATE TABLE slot (k int PRIMARY KEY, n bigint NOT NULL);
+INSERT INTO slot SELECT k, 0 FROM generate_series(0, 7) k;
 INSERT INTO counter SELECT k, 0 FROM generate_series(0, 7) k;
 INSERT INTO pair SELECT id, side, 0 FROM generate_series(0, 3) id, generate_series(0, 1) side;
 ";
@@ -101,6 +111,8 @@ impl Load {
             random: Random::new(self.seed ^ ((number as u64) << 32)),
             seen: Seen::new(name, REGISTERS),
             history,
+            number,
+            writers: self.writers,
         };
         session.prepare()?;
         while !history.stopped() {
@@ -122,6 +134,8 @@ struct Session<'a> {
     random: Random,
     seen: Seen,
     history: &'a History,
+    number: usize,
+    writers: usize,
 }
 
 /// The numbers of one answer, row by row; an error is a failure of the whole run.

@@ -12,6 +12,7 @@
 //! `d` lines before it are its world. Flags:
 //!
 //! - `hot`: repeat until pgmemo answers from its store, and fail if it never does;
+//! - `still`: run once, and fail if pgmemo does not answer from its store;
 //! - `warm`: run three times, whatever answers;
 //! - `cold`: run three times, and fail if pgmemo ever answers from its store;
 //! - `ext`, `simple`: by this protocol, whatever the run prefers;

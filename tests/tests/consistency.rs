@@ -99,6 +99,8 @@ fn an_instance_killed_amid_writes_leaves_nothing_stale_behind() -> Result<()> {
         let mut reset = Conn::connect(survivor.address(), &Login::to(database.name()))?;
         reset.run("UPDATE counter SET n = 0")?;
         reset.run("UPDATE pair SET n = 0")?;
+        reset.run("DELETE FROM slot")?;
+        reset.run("INSERT INTO slot SELECT k, 0 FROM generate_series(0, 7) k")?;
         let mut victim = Pgmemo::start(postgres, Store::Redis(&redis), &[])?;
         for _ in 0..3 {
             totals(survivor.address(), &database)?;
@@ -151,5 +153,11 @@ fn totals(address: SocketAddr, database: &Database) -> Result<Vec<Vec<Option<Str
         conn.run("SELECT id, side, n FROM pair ORDER BY id, side")?
             .rows(),
     );
+    for slot in 0..load::SLOTS {
+        rows.extend(
+            conn.run(&format!("SELECT k, n FROM slot WHERE k = {slot}"))?
+                .rows(),
+        );
+    }
     Ok(rows)
 }

@@ -10,7 +10,7 @@ const ONE: &str = "SELECT n FROM counter WHERE k = $1";
 impl Session<'_> {
     /// One read in one of the ways.
     pub(super) fn read(&mut self) -> Result<()> {
-        match self.random.below(8) {
+        match self.random.below(12) {
             0 | 1 => self.one("simple query", |s, k| {
                 s.conn
                     .query(&format!("SELECT n FROM counter WHERE k = {k}"))
@@ -22,7 +22,8 @@ impl Session<'_> {
             4 => self.one("transaction", Self::in_transaction),
             5 => self.all(),
             6 => self.pair(),
-            _ => self.joined(),
+            7 => self.joined(),
+            _ => self.read_slots(),
         }
     }
 

@@ -23,7 +23,7 @@ impl Session<'_> {
 
     /// One write in one of the ways.
     pub(super) fn write(&mut self) -> Result<()> {
-        match self.random.below(9) {
+        match self.random.below(13) {
             0 => self.increment(|s, k| s.conn.query(&increment(k))),
             1 => self.increment(|s, k| s.conn.extended(INCREMENT, &[&k.to_string()])),
             2 => self.increment(Self::increment_in_transaction),
@@ -32,7 +32,8 @@ impl Session<'_> {
             5 => self.increment(Self::increment_in_pipeline),
             6 => self.increment(Self::increment_under_savepoint),
             7 => self.roll_back(),
-            _ => self.write_pair(),
+            8 => self.write_pair(),
+            _ => self.write_slot(),
         }
     }
 

@@ -18,6 +18,8 @@ pub enum Heat {
     Once,
     /// Until it is a hit.
     Hot,
+    /// Once, and it is a hit.
+    Still,
     /// Three times.
     Warm,
     /// Three times, never a hit.
@@ -101,6 +103,7 @@ fn parse_line(text: &str) -> Result<Line> {
     for word in words {
         match word {
             "hot" => line.act = Act::Run(Heat::Hot),
+            "still" => line.act = Act::Run(Heat::Still),
             "warm" => line.act = Act::Run(Heat::Warm),
             "cold" => line.act = Act::Run(Heat::Cold),
             "ext" => line.mode = Some(Mode::Extended),

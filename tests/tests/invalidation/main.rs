@@ -10,6 +10,7 @@ mod identity;
 mod instances;
 mod reads;
 mod relations;
+mod rows;
 mod schema;
 mod security;
 mod transactions;
