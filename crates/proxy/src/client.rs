@@ -32,6 +32,10 @@ const PENDING_MAX: usize = 256 * 1024;
 /// connection is closed.
 const LINGER_MAX: Duration = Duration::from_secs(60);
 
+/// How long the server may go without a word while its client is served from the store: settings
+/// and firewalls end connections that seem to be idle.
+const SILENCE_MAX: Duration = Duration::from_secs(1);
+
 /// How long a goodbye may take.
 const GOODBYE_MAX: Duration = Duration::from_secs(2);
 
@@ -52,6 +56,8 @@ pub(crate) struct Timing {
     arrived: Option<Instant>,
     hit: bool,
     missed: Option<Instant>,
+    /// Since when the server has not said a word, as far as hits have looked.
+    silent: Option<Instant>,
 }
 
 /// Why a client's task ends.
@@ -308,6 +314,10 @@ impl Client {
                 .telemetry()
                 .hit_latency
                 .record_us(micros(arrived));
+            self.keep_alive(arrived);
+            if !self.session.to_server.is_empty() {
+                cx.waker().wake_by_ref();
+            }
         }
         let blocked = self.session.to_client.len() >= PENDING_MAX;
         if blocked {
@@ -318,6 +328,7 @@ impl Client {
             && !blocked
             && let Poll::Ready(read) = self.server.poll_fill(cx)
         {
+            self.timing.silent = None;
             return Poll::Ready(match read {
                 Ok(0) => Ok(Event::ServerEnded),
                 Ok(_) => Ok(Event::Progress),
@@ -347,6 +358,15 @@ impl Client {
         self.client.shrink();
         self.server.shrink();
         Poll::Pending
+    }
+
+    /// After a hit: lets the server know that the client is at work, if it has not heard for a while.
+    fn keep_alive(&mut self, now: Instant) {
+        let silent = self.timing.silent.get_or_insert(now);
+        if now.duration_since(*silent) >= SILENCE_MAX {
+            *silent = now;
+            self.session.keep_alive();
+        }
     }
 
     /// A client that vanishes in the middle leaves work behind: what it has sent is carried out, as

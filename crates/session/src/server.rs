@@ -500,9 +500,10 @@ impl Session {
         self.copying = false;
         match awaited.route {
             Route::Probe => self.learn_state(),
-            Route::Swallow | Route::Repeat | Route::Refusal => {
-                self.transaction.end(status, &boundary)
-            }
+            // A sign of life: the client may be in a block of which the server knows nothing.
+            Route::Repeat => {}
+            Route::Swallow | Route::Refusal => self.transaction.end(status, &boundary),
+
             Route::Relay => {
                 self.end_boundary(status, boundary);
                 self.to_client.put(frame);

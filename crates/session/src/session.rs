@@ -261,6 +261,21 @@ impl Session {
         self.queue.is_empty() && !self.forwarded && !self.transaction.is_open()
     }
 
+    /// Asks the server for a sign of life, for which the client hears nothing: to the server a client
+    /// that lives on hits is idle. Does nothing unless it stands between commands.
+    pub fn keep_alive(&mut self) {
+        if !self.server_is_quiet() || self.transaction.is_open() || self.raw || self.ended {
+            return;
+        }
+        self.to_server.put(wire::frontend::SYNC);
+        let boundary = Boundary::new(self.segment.segment.saturating_sub(1));
+        self.queue.push(Slot::Server(Awaited {
+            expect: Expect::Sync(boundary),
+            route: Route::Repeat,
+            undo: None,
+        }));
+    }
+
     /// Whether replies of the server are owed.
     pub fn is_owed(&self) -> bool {
         !self.queue.is_empty()

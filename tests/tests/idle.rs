@@ -1,0 +1,103 @@
+//! Sessions whose server has nothing to do, because its client is served from the store or sleeps.
+
+#![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
+
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+use pgmemo_tests::{
+    Pgmemo, Postgres, Store, Version,
+    net::{SOON, eventually},
+    postgres::Database,
+    wire::{Conn, Login},
+};
+
+const READ: &str = "SELECT id, v FROM t ORDER BY id";
+
+struct Scene {
+    database: Database,
+    pgmemo: Pgmemo,
+}
+
+fn scene() -> Result<Scene> {
+    let postgres = Postgres::shared(Version::System);
+    let database = postgres.database()?;
+    database
+        .connect()?
+        .run("CREATE TABLE t (id int PRIMARY KEY, v text); INSERT INTO t VALUES (1, 'a')")?;
+    let pgmemo = Pgmemo::start(postgres, Store::Memory, &[])?;
+    Ok(Scene { database, pgmemo })
+}
+
+impl Scene {
+    fn connect(&self, login: &Login) -> Result<Conn> {
+        let mut conn = Conn::connect(self.pgmemo.address(), login)?;
+        if self.pgmemo.is_real() {
+            let before = self.pgmemo.hits()?;
+            eventually("reads are hits", SOON, || {
+                conn.run(READ).ok()?;
+                (self.pgmemo.hits().ok()? > before).then_some(())
+            })?;
+        }
+        Ok(conn)
+    }
+
+    fn login(&self) -> Login {
+        Login::to(self.database.name())
+    }
+}
+
+/// The server counts a session as idle until a message comes, and a hit sends none.
+#[test]
+fn a_client_that_is_served_from_the_store_is_not_idle() {
+    let scene = scene().unwrap();
+    let login = scene.login().with("idle_session_timeout", "4s");
+    let mut conn = scene.connect(&login).unwrap();
+    let mut other = scene.connect(&login).unwrap();
+    // So is one in a block of which the server has not heard.
+    other.run("BEGIN").unwrap();
+    let end = Instant::now() + Duration::from_secs(10);
+    while Instant::now() < end {
+        for (conn, status) in [(&mut conn, b"I"), (&mut other, b"T")] {
+            let answer = conn.query(READ).unwrap();
+            let last = answer.0.last().unwrap();
+            assert_eq!((last.tag, &last.body[..]), (b'Z', &status[..]));
+        }
+        std::thread::sleep(Duration::from_millis(300));
+    }
+    // And then it is.
+    let last = conn.read().unwrap();
+    assert_eq!((last.tag, &*last.sqlstate()), (b'E', "57P05"));
+    assert!(conn.try_read().unwrap().is_none());
+}
+
+#[test]
+fn a_terminated_server_is_told_to_a_client_that_only_hits() {
+    let scene = scene().unwrap();
+    let mut conn = scene.connect(&scene.login()).unwrap();
+    let (pid, _) = conn.cancel_key().unwrap();
+    let mut control = scene.database.connect().unwrap();
+    control
+        .run(&format!("SELECT pg_terminate_backend({pid})"))
+        .unwrap();
+    let last = conn.read().unwrap();
+    assert_eq!((last.tag, &*last.sqlstate()), (b'E', "57P01"));
+    assert!(conn.try_read().unwrap().is_none());
+}
+
+#[test]
+fn notifications_come_while_reads_are_hits() {
+    let scene = scene().unwrap();
+    let mut conn = scene.connect(&scene.login()).unwrap();
+    conn.run("LISTEN l").unwrap();
+    for number in 0..20 {
+        let mut other = scene.database.connect().unwrap();
+        other.run(&format!("NOTIFY l, '{number}'")).unwrap();
+        let heard = eventually("the notification comes", SOON, || {
+            let answer = conn.query(READ).ok()?;
+            let heard = answer.0.iter().find(|message| message.tag == b'A');
+            heard.and_then(pgmemo_tests::wire::Message::shown)
+        });
+        assert_eq!(heard.unwrap(), format!("notification l '{number}'"));
+    }
+}
