@@ -28,6 +28,10 @@ pub(crate) enum Step {
 /// How many replies may be owed to one client before its messages wait.
 const OWED_MAX: usize = 65_536;
 
+/// How many bytes of messages may be handled while replies are owed, before the next ones wait: what
+/// undoes them is kept until then.
+const UNDER_WAY_MAX: usize = 4 * 1024 * 1024;
+
 impl Session {
     /// Handles what the client has sent, consuming from `input` whatever is dealt with.
     ///
@@ -60,7 +64,10 @@ impl Session {
             if self.client_rest > 0 || self.ended || (self.stalled && !self.queue.is_empty()) {
                 return Ok(Need::Input);
             }
-            if self.queue.len() >= OWED_MAX {
+            if self.queue.is_empty() {
+                self.under_way = 0;
+            }
+            if self.queue.len() >= OWED_MAX || self.under_way > UNDER_WAY_MAX {
                 self.stall();
                 return Ok(Need::Input);
             }
@@ -81,6 +88,9 @@ impl Session {
             } else {
                 self.message(header.tag, frame)
             };
+            if matches!(step, Step::Done | Step::Forward) {
+                self.under_way += wanted;
+            }
             match step {
                 Step::Done => bytes::Buf::advance(input, wanted),
                 Step::Forward => {
@@ -267,6 +277,7 @@ impl Session {
                             writes: None,
                             segment: self.segment.segment,
                             bind: Default::default(),
+                            weight: 0,
                         },
                     );
                     self.forwarded = true;

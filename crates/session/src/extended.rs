@@ -70,11 +70,16 @@ impl Session {
             segment: self.segment.segment,
             described: false,
             stale: None,
+            weight: 0,
         };
-        let undo = self.registry.put_statement(name, statement);
-        if virtually {
-            self.push_local_undoable(backend::PARSE_COMPLETE, undo);
-            return Step::Done;
+        let mut undo = None;
+        if self.may_keep(name, taken) {
+            let put = self.registry.put_statement(name, statement);
+            if virtually {
+                self.push_local_undoable(backend::PARSE_COMPLETE, put);
+                return Step::Done;
+            }
+            undo = Some(put);
         }
         self.materialize_block();
         if prepared.plan.effects.names {
@@ -84,8 +89,14 @@ impl Session {
         self.doubt(name);
         self.forwarded = true;
         let learn = prepared.plan.read.is_ok().then_some(prepared);
-        self.push_server(Expect::Parse(learn), Some(undo));
+        self.push_server(Expect::Parse(learn), undo);
         Step::Forward
+    }
+
+    /// Whether there is room to keep something under a name; what takes the place of something, or
+    /// has no name, always finds it. What is not kept is the server's alone.
+    pub(crate) fn may_keep(&self, name: &[u8], taken: bool) -> bool {
+        taken || name.is_empty() || !self.registry.is_full()
     }
 
     /// Whether a message about this statement has to wait: one that was sent before may yet turn
@@ -177,7 +188,7 @@ impl Session {
             let refusal = if !proven {
                 // The server proves it by accepting this Bind.
                 Some(Reason::NoCatalog)
-            } else if frame.len() > ARGUMENTS_MAX {
+            } else if frame.len() > ARGUMENTS_MAX || !self.may_keep(bind.portal, false) {
                 Some(Reason::LargeParameters)
             } else {
                 bind.values()
@@ -230,6 +241,7 @@ impl Session {
             writes: None,
             segment: self.segment.segment,
             bind: frame.into(),
+            weight: 0,
         };
         let undo = self.registry.put_portal(bind.portal, portal);
         self.push_local_undoable(backend::BIND_COMPLETE, undo);
@@ -272,10 +284,14 @@ impl Session {
             writes,
             segment: self.segment.segment,
             bind: kept.into(),
+            weight: 0,
         };
-        let undo = self.registry.put_portal(bind.portal, portal);
+        let taken = self.registry.portal_mut(bind.portal).is_some();
+        let undo = self
+            .may_keep(bind.portal, taken)
+            .then(|| self.registry.put_portal(bind.portal, portal));
         self.forwarded = true;
-        self.push_server(expect, Some(undo));
+        self.push_server(expect, undo);
         Step::Forward
     }
 

@@ -92,6 +92,7 @@ impl Session {
             segment: self.segment.segment,
             described: false,
             stale: None,
+            weight: 0,
         };
         let out = self.to_server.tail();
         statement.put_parse(out, STAND_IN);

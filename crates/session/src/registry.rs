@@ -35,6 +35,8 @@ pub(crate) struct Statement {
     pub(crate) described: bool,
     /// The server parsed it when its columns were others than those of `row`.
     pub(crate) stale: Option<Stale>,
+    /// Bytes that it counts for, set when it is put down.
+    pub(crate) weight: usize,
 }
 
 /// What is known of a statement that the server has, but not as the client prepared it.
@@ -70,6 +72,8 @@ pub(crate) struct Portal {
     pub(crate) segment: u64,
     /// The names and values of its Bind, to make it on the server later.
     pub(crate) bind: SmallVec<[u8; 96]>,
+    /// Bytes that it counts for, set when it is put down.
+    pub(crate) weight: usize,
 }
 
 /// Where a portal's rows come from.
@@ -112,7 +116,16 @@ pub(crate) struct Registry {
     prepared_by_sql: bool,
     /// The server has an unnamed statement, whatever the client believes.
     pub(crate) server_unnamed: bool,
+    /// Bytes that all of them count for.
+    held: usize,
 }
+
+/// Bytes that the statements and portals of one client may count for. Those that come then are the
+/// server's alone: they work as without us, and nothing is looked up for them.
+const HELD_MAX: usize = 8 * 1024 * 1024;
+
+/// Bytes counted for a name with what is kept of it, beside its text and values.
+const OVERHEAD: usize = 512;
 
 impl Registry {
     pub(crate) fn statement(&self, name: &[u8]) -> Option<&Statement> {
@@ -151,42 +164,71 @@ impl Registry {
         }
     }
 
-    pub(crate) fn put_statement(&mut self, name: &[u8], statement: Statement) -> Undo {
+    /// Whether nothing more may be kept, but what takes the place of something.
+    pub(crate) const fn is_full(&self) -> bool {
+        self.held > HELD_MAX
+    }
+
+    pub(crate) fn put_statement(&mut self, name: &[u8], mut statement: Statement) -> Undo {
         let name = Name::from_slice(name);
         if name.is_empty() && statement.on_server {
             self.server_unnamed = true;
         }
-        let previous = self.statements.insert(name.clone(), statement);
+        statement.weight = OVERHEAD + statement.prepared.text.len();
+        let previous = self.insert_statement(name.clone(), statement);
         Undo::Statement(name, previous)
     }
 
-    pub(crate) fn put_portal(&mut self, name: &[u8], portal: Portal) -> Undo {
+    pub(crate) fn put_portal(&mut self, name: &[u8], mut portal: Portal) -> Undo {
         let name = Name::from_slice(name);
-        let previous = self.portals.insert(name.clone(), portal);
+        let entry = match &portal.source {
+            Source::Entry { entry, .. } => entry.frames().len(),
+            Source::Server { .. } | Source::Control { .. } => 0,
+        };
+        portal.weight = OVERHEAD + portal.bind.len() + entry;
+        let previous = self.insert_portal(name.clone(), portal);
         Undo::Portal(name, previous)
     }
 
     pub(crate) fn remove_statement(&mut self, name: &[u8]) -> Option<Statement> {
-        self.statements.remove(name)
+        let statement = self.statements.remove(name)?;
+        self.held -= statement.weight;
+        Some(statement)
     }
 
     pub(crate) fn remove_portal(&mut self, name: &[u8]) -> Option<Portal> {
-        self.portals.remove(name)
+        let portal = self.portals.remove(name)?;
+        self.held -= portal.weight;
+        Some(portal)
+    }
+
+    fn insert_statement(&mut self, name: Name, statement: Statement) -> Option<Statement> {
+        self.held += statement.weight;
+        let previous = self.statements.insert(name, statement)?;
+        self.held -= previous.weight;
+        Some(previous)
+    }
+
+    fn insert_portal(&mut self, name: Name, portal: Portal) -> Option<Portal> {
+        self.held += portal.weight;
+        let previous = self.portals.insert(name, portal)?;
+        self.held -= previous.weight;
+        Some(previous)
     }
 
     pub(crate) fn undo(&mut self, undo: Undo) {
         match undo {
             Undo::Statement(name, Some(statement)) => {
-                self.statements.insert(name, statement);
+                self.insert_statement(name, statement);
             }
             Undo::Statement(name, None) => {
-                self.statements.remove(&name);
+                self.remove_statement(&name);
             }
             Undo::Portal(name, Some(portal)) => {
-                self.portals.insert(name, portal);
+                self.insert_portal(name, portal);
             }
             Undo::Portal(name, None) => {
-                self.portals.remove(&name);
+                self.remove_portal(&name);
             }
             Undo::Absent(name) => {
                 if let Some(statement) = self.statements.get_mut(&name) {
@@ -243,13 +285,23 @@ impl Registry {
     /// A transaction has ended: portals bound in `segment` or earlier are gone.
     pub(crate) fn end_portals(&mut self, segment: u64) {
         if !self.portals.is_empty() {
-            self.portals.retain(|_, portal| portal.segment > segment);
+            let held = &mut self.held;
+            self.portals.retain(|_, portal| {
+                let stays = portal.segment > segment;
+                *held -= if stays { 0 } else { portal.weight };
+                stays
+            });
         }
     }
 
     /// DEALLOCATE ALL, DISCARD ALL: no named statement is left on the server.
     pub(crate) fn clear_statements(&mut self) {
-        self.statements.retain(|name, _| name.is_empty());
+        let held = &mut self.held;
+        self.statements.retain(|name, statement| {
+            let stays = name.is_empty();
+            *held -= if stays { 0 } else { statement.weight };
+            stays
+        });
         self.prepared_by_sql = false;
     }
 

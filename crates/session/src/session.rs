@@ -139,6 +139,8 @@ pub struct Session {
     /// It was decided, and counted, that the message at hand is not looked up.
     pub(crate) refused: bool,
     pub(crate) next_ticket: u64,
+    /// Bytes of messages that were handled while replies were owed.
+    pub(crate) under_way: usize,
     /// Bytes of a client message, too large to be held, that still go straight to the server.
     pub(crate) client_rest: usize,
     /// Bytes of a server message that still go the way of its beginning.
@@ -185,6 +187,7 @@ impl Session {
             granted: false,
             refused: false,
             next_ticket: 1,
+            under_way: 0,
             client_rest: 0,
             server_rest: 0,
             recorder: None,

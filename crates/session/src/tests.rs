@@ -5,6 +5,7 @@
     reason = "a model says what it does, not what it leaves out"
 )]
 
+mod bounds;
 mod golden;
 mod hostile;
 mod judge;
