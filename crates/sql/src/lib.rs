@@ -20,6 +20,7 @@ mod effects;
 mod facts;
 mod hidden;
 mod lexical;
+mod needs;
 mod pin;
 mod plain;
 mod plan;

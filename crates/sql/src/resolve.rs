@@ -6,11 +6,11 @@ use catalog::{
     Function, FunctionId, FunctionKind, Language, Relation, RelationId, RelationKind, RoleId,
     RowSecurity, SearchPath, Snapshot, Volatility,
 };
-use foldhash::{HashMap, HashSet};
-use std::collections::BTreeSet;
+use foldhash::HashMap;
 
 use self::text::Texts;
 use crate::facts::{Call, Lexical, Name, Read};
+use crate::needs::{Found, Needs};
 use crate::views::Views;
 use crate::walk::CURRENT_SETTING;
 use crate::{FunctionRule, Reason, classes};
@@ -127,38 +127,6 @@ pub(crate) struct Viewer<'a> {
     pub(crate) role: Option<RoleId>,
     /// The relation whose policy is looked at.
     pub(crate) within: Option<RelationId>,
-}
-
-/// What a reply depends on.
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub(crate) struct Needs {
-    /// Relations, sorted.
-    pub(crate) relations: Box<[RelationId]>,
-    /// Settings of the application, sorted.
-    pub(crate) settings: Box<[Box<str>]>,
-}
-
-/// The same while it is being collected.
-#[derive(Debug, Default)]
-pub(crate) struct Found {
-    relations: HashSet<RelationId>,
-    settings: BTreeSet<Box<str>>,
-}
-
-impl Found {
-    pub(crate) fn add(&mut self, needs: &Needs) {
-        self.relations.extend(&needs.relations);
-        self.settings.extend(needs.settings.iter().cloned());
-    }
-
-    pub(crate) fn needs(self) -> Needs {
-        let mut relations: Vec<RelationId> = self.relations.into_iter().collect();
-        relations.sort_unstable();
-        Needs {
-            relations: relations.into(),
-            settings: self.settings.into_iter().collect(),
-        }
-    }
 }
 
 impl Viewer<'_> {

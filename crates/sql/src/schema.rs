@@ -8,7 +8,8 @@ use catalog::{FunctionId, RelationId, SearchPath, Snapshot};
 
 use crate::effects::{Effects as Outcomes, Outcome};
 use crate::facts::{Bound, Lexical, Read, Sentence};
-use crate::resolve::{Needs, Trust, Viewer};
+use crate::needs::Needs;
+use crate::resolve::{Trust, Viewer};
 use crate::views::{Views, views};
 use crate::{
     Analysis, Context, Effects, FunctionRule, Pinned, Plan, Reason, SettingsEffect, Writes,

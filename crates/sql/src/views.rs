@@ -6,7 +6,8 @@ use foldhash::{HashMap, HashSet};
 use crate::Reason;
 use crate::analysis::analyze;
 use crate::facts::Bound;
-use crate::resolve::{Found, Needs, Trust, Viewer};
+use crate::needs::{Found, Needs};
+use crate::resolve::{Trust, Viewer};
 
 /// What is read behind the relations of a database.
 #[derive(Debug, Default)]
