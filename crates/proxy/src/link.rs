@@ -8,7 +8,12 @@ use std::{
 
 use bytes::BytesMut;
 use session::Output;
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::TcpStream,
+};
+
+use crate::upstream::ServerStream;
 
 /// Bytes of room made for a read.
 const ROOM: usize = 8 * 1024;
@@ -30,7 +35,30 @@ pub(crate) struct Link<S> {
     busy: bool,
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
+/// A socket that can be asked whether there is anything to read.
+pub(crate) trait Readable {
+    /// Whether a read may find something; the task is woken when it may.
+    fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
+}
+
+impl Readable for TcpStream {
+    fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.poll_read_ready(cx)
+    }
+}
+
+impl Readable for ServerStream {
+    fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self {
+            Self::Tcp(stream) => stream.poll_read_ready(cx),
+            Self::Unix(stream) => stream.poll_read_ready(cx),
+            // What has been decrypted waits in the stream, of which the socket knows nothing.
+            Self::Tls(_) => Poll::Ready(Ok(())),
+        }
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Readable + Unpin> Link<S> {
     /// `input` is what was read from the stream before.
     pub(crate) const fn new(stream: S, input: BytesMut) -> Self {
         Self {
@@ -43,6 +71,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
 
     /// Reads what is there; zero bytes mean the end.
     pub(crate) fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        // An idle peer holds no room for what it may send.
+        ready!(self.stream.poll_readable(cx))?;
         let room = if self.busy { ROOM_BUSY } else { ROOM };
         if self.input.capacity() - self.input.len() < room / 2 {
             self.input.reserve(room);
@@ -80,9 +110,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
         Pin::new(&mut self.stream).poll_flush(cx)
     }
 
-    /// Gives back the room of a buffer that holds nothing.
+    /// Gives back the room of a buffer that holds nothing. To be called before a wait.
     pub(crate) fn shrink(&mut self) {
-        if self.input.is_empty() && self.input.capacity() > ROOM {
+        if self.input.is_empty() {
             self.input = BytesMut::new();
             self.busy = false;
         }

@@ -41,7 +41,7 @@ impl Marks {
             everything |= committed && matches!(held, Held::Everything(_));
             match held {
                 Held::Relations(mark, told) if committed => {
-                    everything |= told.verify().await;
+                    everything |= Box::pin(told.verify()).await;
                     mark.bump().await;
                 }
                 Held::Everything(mark) if committed => mark.bump().await,

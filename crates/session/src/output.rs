@@ -11,6 +11,9 @@ pub(crate) const COPY_BELOW: usize = 4096;
 /// Capacity in bytes above which an emptied buffer is given back.
 const KEEP: usize = 64 * 1024;
 
+/// The same while nothing is going on.
+const KEEP_IDLE: usize = 1024;
+
 /// What is to be written to one peer.
 #[derive(Debug, Default)]
 pub struct Output {
@@ -103,6 +106,13 @@ impl Output {
             } else {
                 self.tail.clear()
             }
+        }
+    }
+
+    /// Gives back room that is not used.
+    pub(crate) fn shrink(&mut self) {
+        if self.is_empty() && self.tail.capacity() > KEEP_IDLE {
+            *self = Self::default();
         }
     }
 

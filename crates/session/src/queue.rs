@@ -17,6 +17,9 @@ use crate::{
     registry::{Name, Undo},
 };
 
+/// How many slots an empty queue keeps room for: what one statement takes, prepared before.
+const SLOTS_IDLE: usize = 4;
+
 /// One reply that is owed.
 #[derive(Debug)]
 pub(crate) enum Slot {
@@ -288,6 +291,13 @@ impl Queue {
         self.controls -= usize::from(controls(&slot));
         self.ends -= usize::from(ends(&slot));
         Some(slot)
+    }
+
+    /// Gives back room that is not used.
+    pub(crate) fn shrink(&mut self) {
+        if self.slots.is_empty() && self.slots.capacity() > SLOTS_IDLE {
+            self.slots = VecDeque::new();
+        }
     }
 
     /// All boundaries that are awaited.

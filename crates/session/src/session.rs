@@ -279,6 +279,13 @@ impl Session {
         }));
     }
 
+    /// Gives back room that is not used. To be called before a wait.
+    pub fn rest(&mut self) {
+        self.to_client.shrink();
+        self.to_server.shrink();
+        self.queue.shrink();
+    }
+
     /// Whether replies of the server are owed.
     pub fn is_owed(&self) -> bool {
         !self.queue.is_empty()

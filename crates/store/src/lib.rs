@@ -81,6 +81,9 @@ pub struct Fill {
 }
 
 /// One residence of replies and versions. Clones share it.
+///
+/// What waits for Redis takes kilobytes, and is an allocation of its own: otherwise it would be part
+/// of every client's task, idle ones included.
 #[derive(Clone, Debug)]
 pub enum Store {
     /// In this process.
@@ -110,7 +113,7 @@ impl Store {
     pub async fn look_up(&self, question: &Question<'_>) -> Found {
         match self {
             Self::Memory(memory) => memory.look_up(question),
-            Self::Redis(redis) => redis.look_up(question).await,
+            Self::Redis(redis) => Box::pin(redis.look_up(question)).await,
         }
     }
 
@@ -119,7 +122,7 @@ impl Store {
     pub async fn epoch(&self, database: DatabaseId) -> Option<Version> {
         match self {
             Self::Memory(memory) => memory.epoch(database),
-            Self::Redis(redis) => redis.epoch(database).await,
+            Self::Redis(redis) => Box::pin(redis.epoch(database)).await,
         }
     }
 
@@ -131,7 +134,7 @@ impl Store {
     pub async fn mark(&self, scopes: &[Scope]) -> Mark {
         match self {
             Self::Memory(memory) => Mark(Held::Memory(memory.mark(scopes))),
-            Self::Redis(redis) => Mark(Held::Redis(redis.mark(scopes).await)),
+            Self::Redis(redis) => Mark(Held::Redis(Box::pin(redis.mark(scopes)).await)),
         }
     }
 
@@ -230,7 +233,7 @@ impl Mark {
     pub async fn bump(self) {
         match self.0 {
             Held::Memory(hold) => drop(hold),
-            Held::Redis(hold) => hold.bump().await,
+            Held::Redis(hold) => Box::pin(hold.bump()).await,
         }
     }
 
@@ -240,7 +243,7 @@ impl Mark {
     pub async fn clear(self) {
         match self.0 {
             Held::Memory(hold) => hold.clear(),
-            Held::Redis(hold) => hold.clear().await,
+            Held::Redis(hold) => Box::pin(hold.clear()).await,
         }
     }
 }
