@@ -277,6 +277,15 @@ impl Database {
         self.knowledge.load_full()
     }
 
+    /// Whether that is what is known now. Touches no count that other threads touch.
+    pub fn is_known(&self, knowledge: Option<&Arc<Knowledge>>) -> bool {
+        match (&*self.knowledge.load(), knowledge) {
+            (Some(now), Some(knowledge)) => Arc::ptr_eq(now, knowledge),
+            (None, None) => true,
+            (Some(_), None) | (None, Some(_)) => false,
+        }
+    }
+
     /// How it is doing.
     pub fn state(&self) -> State {
         self.progress.borrow().state.clone()

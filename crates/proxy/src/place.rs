@@ -160,23 +160,19 @@ impl Place {
         let Some(database) = self.database.as_ref().filter(|_| !self.simple) else {
             return;
         };
-        let known = database.knowledge();
-        let unchanged = match (session.knowledge(), &known) {
-            (None, None) => true,
-            (Some(old), Some(new)) => Arc::ptr_eq(old, new),
-            (None, Some(_)) | (Some(_), None) => false,
-        };
-        if !unchanged {
-            if let Some(known) = &known {
-                let mut identity = self
-                    .ledger
-                    .identity
-                    .lock()
-                    .unwrap_or_else(PoisonError::into_inner);
-                *identity = Some(known.database);
-            }
-            session.know(known);
+        if database.is_known(session.knowledge()) {
+            return;
         }
+        let known = database.knowledge();
+        if let Some(known) = &known {
+            let mut identity = self
+                .ledger
+                .identity
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
+            *identity = Some(known.database);
+        }
+        session.know(known);
     }
 
     /// The catalog is, or may be, another one.
