@@ -231,7 +231,7 @@ pub const SETTINGS: &[Setting] = &[
         flag: Some("threads"),
         default: DefaultValue::Derived("one per core"),
         reloads: false,
-        help: "Worker threads.",
+        help: "Threads that serve clients. A client stays on the one where it was seated.",
         form: Form::Integer(1, 1024, |draft, count| {
             draft.limits.threads = Some(count as usize)
         }),

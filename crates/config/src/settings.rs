@@ -102,7 +102,7 @@ pub struct Limits {
     pub login_timeout: Duration,
     /// How long SIGTERM waits for transactions to end. Default 30 s.
     pub drain_timeout: Duration,
-    /// Worker threads; default one per core.
+    /// Threads that serve clients; default one per core.
     pub threads: Option<usize>,
     /// Accept clients from other hosts to whom the server asked no challenge. Default false.
     pub allow_trust_relay: bool,

@@ -5,7 +5,8 @@
 use std::{
     future::poll_fn,
     io,
-    task::Poll,
+    pin::pin,
+    task::{Context, Poll},
     time::{Duration, Instant},
 };
 
@@ -14,10 +15,10 @@ use session::{Answer, Need, Outcome, Session, SessionError};
 use sql::{Reason, Writes};
 use store::{Fill, Found, Lead};
 use tokio::{io::AsyncWriteExt, net::TcpStream, time::timeout};
-use tokio_util::sync::CancellationToken;
 
 use crate::{
     flight::{Allowed, Flight, Then},
+    leave::Leave,
     link::Link,
     login::refusal,
     marks::Marks,
@@ -93,8 +94,8 @@ enum Event {
 
 impl Client {
     /// Serves the client until either side leaves.
-    pub(crate) async fn run(mut self, stop: &CancellationToken) -> End {
-        let end = match self.serve(stop).await {
+    pub(crate) async fn run(&mut self, leave: &Leave) -> End {
+        let end = match self.serve(leave).await {
             Ok(end) | Err(end) => end,
         };
         match end {
@@ -111,24 +112,34 @@ impl Client {
         end
     }
 
-    async fn serve(&mut self, stop: &CancellationToken) -> Result<End, End> {
-        let mut stopping = false;
+    async fn serve(&mut self, leave: &Leave) -> Result<End, End> {
+        let word = pin!(leave.wait());
+        let mut word = Some(word);
+        // Once it has been polled, it wakes this task by itself.
+        let mut listens = false;
         loop {
             self.pump().await?;
-            if stopping && self.session.is_idle() {
+            if word.is_none() && self.session.is_idle() {
                 return Ok(End::Shutdown);
             }
             if self.server.ended && self.session.to_client.is_empty() {
                 return Ok(End::Server);
             }
-            let event = {
-                let stopped = stop.cancelled();
-                tokio::pin!(stopped);
-                let mut stopped = (!stopping).then_some(stopped);
-                poll_fn(|cx| self.poll(cx, stopped.as_mut().map(|stopped| stopped.as_mut())))
-                    .await?
-            };
-            match event {
+            let event = poll_fn(|cx| {
+                if let Poll::Ready(event) = self.poll(cx) {
+                    return Poll::Ready(event);
+                }
+                let heard = word.as_mut().is_some_and(|word| {
+                    let asks = !listens || leave.is_given();
+                    listens = true;
+                    asks && word.as_mut().poll(cx).is_ready()
+                });
+                if heard {
+                    return Poll::Ready(Ok(Event::Shutdown));
+                }
+                Poll::Pending
+            });
+            match event.await? {
                 Event::Progress => {}
                 // Its statement goes to the server, then its goodbye.
                 Event::ClientEnded if self.flight.is_waiting() => self.flight.stop_waiting(),
@@ -138,7 +149,7 @@ impl Client {
                 Event::ServerEnded => self.server.ended = true,
                 Event::Shutdown => {
                     self.flight.never_wait();
-                    stopping = true;
+                    word = None;
                 }
             }
         }
@@ -284,11 +295,7 @@ impl Client {
     }
 
     /// Writes what waits and reads what comes.
-    fn poll(
-        &mut self,
-        cx: &mut std::task::Context<'_>,
-        stopped: Option<std::pin::Pin<&mut impl Future<Output = ()>>>,
-    ) -> Poll<Result<Event, End>> {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Event, End>> {
         if !self.session.to_server.is_empty()
             && let Poll::Ready(written) = self.server.poll_drain(cx, &mut self.session.to_server)
         {
@@ -350,13 +357,9 @@ impl Client {
                 Err(error) => Err(End::ClientSocket(error)),
             });
         }
-        if let Some(stopped) = stopped
-            && stopped.poll(cx).is_ready()
-        {
-            return Poll::Ready(Ok(Event::Shutdown));
-        }
         self.client.shrink();
         self.server.shrink();
+        self.session.rest();
         Poll::Pending
     }
 

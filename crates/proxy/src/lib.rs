@@ -9,6 +9,7 @@ pub mod control;
 pub mod database;
 mod flight;
 pub mod greeting;
+mod leave;
 mod link;
 pub mod login;
 mod marks;
@@ -18,5 +19,6 @@ mod place;
 mod server;
 mod tls;
 pub mod upstream;
+mod workers;
 
 pub use server::{BindError, Server};

@@ -1,7 +1,5 @@
 //! What the admin port shows of the proxy.
 
-use std::sync::atomic::Ordering;
-
 use admin::{Observed, Part, Readiness};
 use session::Telemetry;
 
@@ -17,7 +15,7 @@ impl Observed for Front {
     }
 
     fn readiness(&self) -> Readiness {
-        let draining = self.draining.load(Ordering::Relaxed);
+        let draining = self.leave.is_given();
         let listener = if draining {
             Part::unready("listener", "shutting down")
         } else {

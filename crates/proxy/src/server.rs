@@ -3,10 +3,7 @@
 use std::{
     io,
     net::SocketAddr,
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
@@ -29,11 +26,13 @@ use crate::{
     database::Databases,
     flight::Flight,
     greeting::{Greeting, StartupPacket, greet},
+    leave::Leave,
     link::Link,
     login::{Login, LoginError, LoginRules, refusal, relay_login},
     marks::Marks,
     place::{Place, Services},
     upstream::{ServerStream, Upstream, UpstreamError},
+    workers::Workers,
 };
 
 /// Connections that wait to be accepted.
@@ -58,6 +57,9 @@ pub enum BindError {
         /// What the system said.
         source: io::Error,
     },
+    /// The system gives no threads.
+    #[error("cannot start threads: {0}")]
+    Threads(#[source] io::Error),
     /// What is configured for the upstream cannot be used.
     #[error(transparent)]
     Upstream(#[from] UpstreamError),
@@ -70,6 +72,7 @@ pub struct Server {
     listener: Mutex<Option<TcpListener>>,
     address: SocketAddr,
     shared: Arc<Front>,
+    workers: Workers,
 }
 
 /// What accepting and observing have in common.
@@ -78,7 +81,7 @@ pub(crate) struct Front {
     pub(crate) config: ArcSwap<Config>,
     pub(crate) upstream: Arc<Upstream>,
     pub(crate) services: Arc<Services>,
-    pub(crate) draining: AtomicBool,
+    pub(crate) leave: Leave,
 }
 
 impl Server {
@@ -114,17 +117,19 @@ impl Server {
         let forget = config.testing_forget;
         let services = Services::new(store, databases, sessions, flights, forget);
         let services = Arc::new(services);
-        let draining = AtomicBool::new(false);
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let workers = Workers::start(config.limits.threads.unwrap_or(cores));
         let shared = Front {
             config: ArcSwap::new(config),
             upstream,
             services,
-            draining,
+            leave: Leave::default(),
         };
         Ok(Self {
             listener: Mutex::new(Some(listener)),
             address,
             shared: Arc::new(shared),
+            workers: workers.map_err(BindError::Threads)?,
         })
     }
 
@@ -164,7 +169,7 @@ impl Server {
                 accepted = listener.accept() => accepted,
             };
             match accepted {
-                Ok((stream, peer)) => self.welcome(stream, peer, &clients, &stop),
+                Ok((stream, peer)) => self.welcome(stream, peer, &clients),
                 Err(error) => {
                     // Out of file descriptors, mostly: wait for some to be given back.
                     tracing::warn!(%error, "cannot accept a connection");
@@ -172,7 +177,7 @@ impl Server {
                 }
             }
         }
-        self.shared.draining.store(true, Ordering::Relaxed);
+        self.shared.leave.give();
         drop(listener);
         clients.close();
         let patience = self.shared.config.load().limits.drain_timeout;
@@ -188,53 +193,64 @@ impl Server {
         self.shared.services.store.shutdown().await;
     }
 
-    fn welcome(
-        &self,
-        stream: TcpStream,
-        peer: SocketAddr,
-        clients: &TaskTracker,
-        stop: &CancellationToken,
-    ) {
+    fn welcome(&self, stream: TcpStream, peer: SocketAddr, clients: &TaskTracker) {
         let telemetry = Arc::clone(&self.shared.services.sessions.telemetry);
         telemetry.connections.inc();
-        let (front, stop) = (Arc::clone(&self.shared), stop.clone());
+        let front = Arc::clone(&self.shared);
+        // It was accepted on another thread, which is not to be woken by it.
+        let stream = stream.into_std();
+        let seat = self.workers.seat();
+        let runtime = seat.runtime().clone();
         let span = tracing::debug_span!("client", %peer);
-        clients.spawn(
-            async move {
-                telemetry.clients.add(1);
-                front.serve(stream, peer, &stop).await;
-                telemetry.clients.add(-1);
+        let client = async move {
+            telemetry.clients.add(1);
+            match stream.and_then(TcpStream::from_std) {
+                Ok(stream) => front.serve(stream, peer).await,
+                Err(error) => tracing::warn!(%error, "cannot wait for a client's socket"),
             }
-            .instrument(span),
-        );
+            telemetry.clients.add(-1);
+            drop(seat);
+        };
+        clients.spawn_on(client.instrument(span), &runtime);
     }
 }
 
 impl Front {
-    async fn serve(&self, mut stream: TcpStream, peer: SocketAddr, stop: &CancellationToken) {
+    async fn serve(&self, mut stream: TcpStream, peer: SocketAddr) {
         let config = self.config.load_full();
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "cannot disable Nagle's algorithm");
         }
         let deadline = Instant::now() + config.limits.login_timeout;
-        match greet(&mut stream, deadline).await {
+        // Each phase is an allocation of its own: what a login takes is given back when the session
+        // begins, and of that there is but one copy.
+        match Box::pin(greet(&mut stream, deadline)).await {
             Ok(Greeting::Startup(packet, ahead)) => {
-                self.log_in(stream, peer, *packet, ahead, stop).await;
+                let login = Box::pin(self.log_in(stream, peer, *packet, ahead));
+                if let Some(mut client) = login.await {
+                    let end = Box::pin(client.run(&self.leave)).await;
+                    tracing::debug!(%end, "session ended");
+                    self.services.sessions.telemetry.servers.add(-1);
+                }
             }
             Ok(Greeting::Cancel(packet)) => {
-                let freed = self.services.cancels.free(&packet).await;
-                self.deliver(&packet).await;
-                drop(stream);
-                let mut attempt = 0;
-                while let Some(freed) = &freed
-                    && freed.is_running(attempt).await
-                {
-                    self.deliver(&packet).await;
-                    attempt += 1;
-                }
+                Box::pin(self.cancel(&packet, stream)).await;
             }
             Ok(Greeting::Gone) => {}
             Err(error) => tracing::debug!(%error, "no startup"),
+        }
+    }
+
+    async fn cancel(&self, packet: &[u8], stream: TcpStream) {
+        let freed = self.services.cancels.free(packet).await;
+        self.deliver(packet).await;
+        drop(stream);
+        let mut attempt = 0;
+        while let Some(freed) = &freed
+            && freed.is_running(attempt).await
+        {
+            self.deliver(packet).await;
+            attempt += 1;
         }
     }
 
@@ -244,33 +260,30 @@ impl Front {
         }
     }
 
+    /// Brings a client to its session. With that comes a server connection, which is counted.
     async fn log_in(
         &self,
         mut client: TcpStream,
         peer: SocketAddr,
         packet: StartupPacket,
         ahead: BytesMut,
-        stop: &CancellationToken,
-    ) {
+    ) -> Option<Box<Client>> {
         let config = self.config.load_full();
         let telemetry = &self.services.sessions.telemetry;
         let full = telemetry.clients.value() > i64::from(config.limits.clients_max);
         if full {
             let hint = Some("raise limits.clients_max");
-            return refuse(
-                &mut client,
-                "53300",
-                "sorry, too many clients already",
-                hint,
-            )
-            .await;
+            let text = "sorry, too many clients already";
+            refuse(&mut client, "53300", text, hint).await;
+            return None;
         }
         let mut server = match self.upstream.connect().await {
             Ok(server) => server,
             Err(error) => {
                 tracing::warn!(%error, "cannot reach the server");
                 let text = "pgmemo cannot reach the PostgreSQL server";
-                return refuse(&mut client, "08006", text, None).await;
+                refuse(&mut client, "08006", text, None).await;
+                return None;
             }
         };
         telemetry.servers.add(1);
@@ -285,8 +298,8 @@ impl Front {
             Ok(login) if is_physical(&packet) => pipe(client, server, login).await,
             Ok(login) => {
                 let state = state(&packet, &login, generation);
-                self.session(client, server, &packet, (login, state), stop)
-                    .await;
+                let session = self.session(client, server, &packet, (login, state));
+                return Some(session.await);
             }
             Err(error @ (LoginError::Refused { .. } | LoginError::ClientGone)) => {
                 tracing::debug!(%error, "login failed");
@@ -294,6 +307,7 @@ impl Front {
             Err(error) => tracing::info!(%error, "login failed"),
         }
         telemetry.servers.add(-1);
+        None
     }
 
     async fn session(
@@ -302,8 +316,7 @@ impl Front {
         server: ServerStream,
         packet: &StartupPacket,
         (login, state): (Login, session::Login),
-        stop: &CancellationToken,
-    ) {
+    ) -> Box<Client> {
         let place = Place::new(
             Arc::clone(&self.services),
             &packet.database,
@@ -312,7 +325,7 @@ impl Front {
         );
         place.wait(FIRST_SNAPSHOT_MAX).await;
         let session = Session::new(Arc::clone(&self.services.sessions), &state);
-        let client = Client {
+        Box::new(Client {
             place,
             session,
             client: Link::new(client, login.leftover_client),
@@ -320,9 +333,7 @@ impl Front {
             marks: Marks::default(),
             timing: Timing::default(),
             flight: Flight::default(),
-        };
-        let end = client.run(stop).await;
-        tracing::debug!(%end, "session ended");
+        })
     }
 }
 
