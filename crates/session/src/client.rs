@@ -164,8 +164,15 @@ impl Session {
             tag::COPY_DONE | tag::COPY_FAIL => self.copying = false,
             // The server ignores both while it takes copy data.
             tag::SYNC | tag::FLUSH => {}
-            // Anything else makes it fail the copy.
-            _ => self.copying = false,
+            // Anything else makes it fail the copy, or is carried out if the copy has failed already.
+            _ => {
+                let prepared = Prepared::opaque(b"");
+                if let Some(step) = self.mark_for(&prepared.plan, &prepared.plan.writes) {
+                    return step;
+                }
+                self.note(&prepared.plan, &prepared.plan.writes, b"");
+                self.copying = false;
+            }
         }
         Step::Forward
     }
