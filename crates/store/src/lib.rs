@@ -7,6 +7,8 @@
 //! or a bump that is owed and fences the store until it is delivered.
 
 mod flights;
+#[cfg(test)]
+mod lease;
 mod limits;
 mod memory;
 mod redis;
