@@ -72,7 +72,7 @@ fn refused(error: BindError) -> Failure {
     match error {
         BindError::Listen { address, source } => Failure::bind(address, "listen", source),
         BindError::Upstream(error) => Failure::setting("upstream", &error),
-        error => Failure::Other(error.into()),
+        error @ (BindError::Threads(_) | _) => Failure::Other(error.into()),
     }
 }
 
