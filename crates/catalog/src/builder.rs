@@ -36,8 +36,8 @@ pub struct Builder {
     pub rules: Vec<Rule>,
     /// All functions, builtin ones included.
     pub functions: Vec<Function>,
-    /// Support functions of aggregates.
-    pub aggregates: Vec<(FunctionId, Box<[FunctionId]>)>,
+    /// What functions call beside their bodies.
+    pub support: Vec<(FunctionId, Box<[FunctionId]>)>,
     /// Operators outside `pg_catalog`.
     pub operators: Vec<Operator>,
     /// Casts through functions outside `pg_catalog`.
@@ -77,7 +77,7 @@ impl Builder {
             }
         }
         self.functions.sort_unstable_by_key(|function| function.id);
-        for (id, support) in std::mem::take(&mut self.aggregates) {
+        for (id, support) in std::mem::take(&mut self.support) {
             let index = self
                 .functions
                 .binary_search_by_key(&id, |function| function.id);

@@ -266,7 +266,8 @@ pub struct Function {
     /// Its body for SQL and PL/pgSQL functions (`prosrc`, or `pg_get_function_sqlbody`);
     /// `None` for builtins, which are known by name.
     pub body: Option<Box<str>>,
-    /// The transition, final and further functions of an aggregate outside `pg_catalog`.
+    /// Outside `pg_catalog`: the transition, final and further functions of an aggregate, and what
+    /// any other function depends on, as the defaults of its arguments may call it.
     pub support: Box<[FunctionId]>,
     /// Settings attached with `SET` (`proconfig`): `name=value`.
     pub settings: Box<[Box<str>]>,

@@ -44,8 +44,8 @@ pub enum Kind {
     /// separated by spaces, type of the result, volatility, language, body, settings separated by
     /// U+001F, extension.
     Functions,
-    /// Aggregate, support functions separated by spaces.
-    Aggregates,
+    /// Function, functions it calls beside its body, separated by spaces.
+    Support,
     /// Symbol, function, types of the operands.
     Operators,
     /// Source type, target type, function.
@@ -162,8 +162,8 @@ pub const QUERIES: &[Query] = &[
         text: FUNCTIONS,
     },
     Query {
-        kind: Kind::Aggregates,
-        text: AGGREGATES,
+        kind: Kind::Support,
+        text: SUPPORT,
     },
     Query {
         kind: Kind::Operators,
@@ -311,11 +311,20 @@ JOIN pg_language l ON l.oid = p.prolang
 LEFT JOIN pg_depend d ON d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e'
 LEFT JOIN pg_extension e ON e.oid = d.refobjid";
 
-const AGGREGATES: &str = "\
+// The parts of aggregates, and what functions depend on: defaults of their arguments are run by
+// whoever calls them. The planner's support functions are not.
+const SUPPORT: &str = "\
 SELECT aggfnoid::oid, concat_ws(' ', aggtransfn::oid, aggfinalfn::oid, aggcombinefn::oid,
     aggserialfn::oid, aggdeserialfn::oid, aggmtransfn::oid, aggminvtransfn::oid, aggmfinalfn::oid)
 FROM pg_aggregate
-WHERE aggfnoid::oid >= 16384";
+WHERE aggfnoid::oid >= 16384
+UNION ALL
+SELECT p.oid, string_agg(d.refobjid::text, ' ')
+FROM pg_proc p JOIN pg_depend d ON d.objid = p.oid
+WHERE d.classid = 'pg_proc'::regclass AND d.refclassid = 'pg_proc'::regclass
+    AND p.oid >= 16384 AND p.prokind <> 'a'
+    AND d.refobjid >= 16384 AND d.refobjid <> p.prosupport::oid
+GROUP BY p.oid";
 
 const OPERATORS: &str = "\
 SELECT oprname, oprcode::oid, oprleft, oprright

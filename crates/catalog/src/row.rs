@@ -124,10 +124,10 @@ impl Builder {
                 });
             }
             Kind::Functions => self.functions.push(function(&mut row)?),
-            Kind::Aggregates => {
-                let (aggregate, support) = (row.function()?, row.list(FunctionId::from_oid)?);
+            Kind::Support => {
+                let (function, support) = (row.function()?, row.list(FunctionId::from_oid)?);
                 let present = support.into_iter().filter(|function| function.oid() != 0);
-                self.aggregates.push((aggregate, present.collect()));
+                self.support.push((function, present.collect()));
             }
             Kind::Operators => {
                 self.operators.push(Operator {

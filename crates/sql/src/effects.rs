@@ -35,6 +35,9 @@ pub(crate) struct Outcome {
     pub(crate) writes: Writes,
     /// Whether settings of the session may change, as by `set_config` in a function.
     pub(crate) sets: bool,
+    /// Whether code outside the server's own languages runs. It may do what it does through a
+    /// connection of its own, as `dblink` does: committed at once, whatever becomes of the block.
+    pub(crate) foreign: bool,
 }
 
 impl Outcome {
@@ -42,18 +45,21 @@ impl Outcome {
     pub(crate) const NOTHING: Self = Self {
         writes: Writes::Nothing,
         sets: false,
+        foreign: false,
     };
 
     /// Anything may change.
     pub(crate) const EVERYTHING: Self = Self {
         writes: Writes::Everything,
         sets: true,
+        foreign: false,
     };
 
     /// Grows to cover `other` as well.
     pub(crate) fn add(&mut self, other: &Self) {
         self.writes.add(&other.writes);
         self.sets |= other.sets;
+        self.foreign |= other.foreign;
     }
 }
 
@@ -233,11 +239,18 @@ impl Effects {
             seen: HashSet::default(),
             touched: HashSet::default(),
             sets: false,
+            foreign: false,
         };
+        let mut anything = false;
         while let Some(node) = walk.open.pop() {
-            if walk.seen.insert(node) && walk.visit(node).is_err() {
-                return Outcome::EVERYTHING;
-            }
+            // To the end, even so: what is foreign counts for more.
+            anything |= walk.seen.insert(node) && walk.visit(node).is_err();
+        }
+        if anything {
+            return Outcome {
+                foreign: walk.foreign,
+                ..Outcome::EVERYTHING
+            };
         }
         let mut touched: Vec<_> = walk.touched.into_iter().collect();
         touched.sort_unstable();
@@ -249,6 +262,7 @@ impl Effects {
         Outcome {
             writes,
             sets: walk.sets,
+            foreign: false,
         }
     }
 }
@@ -260,6 +274,7 @@ struct Walk<'a> {
     seen: HashSet<Node>,
     touched: HashSet<RelationId>,
     sets: bool,
+    foreign: bool,
 }
 
 impl Walk<'_> {
@@ -364,9 +379,9 @@ impl Walk<'_> {
                 Builtin::Anything => Err(Anything),
             };
         }
+        self.open
+            .extend(function.support.iter().copied().map(Node::Call));
         if function.kind == FunctionKind::Aggregate {
-            self.open
-                .extend(function.support.iter().copied().map(Node::Call));
             return Ok(());
         }
         match function.language {
@@ -374,7 +389,10 @@ impl Walk<'_> {
                 self.follow(self.effects.bodies.get(&id).and_then(Option::as_ref))
             }
             Language::C | Language::Internal if is_pure(function) => Ok(()),
-            Language::C | Language::Internal | Language::Foreign => Err(Anything),
+            Language::C | Language::Internal | Language::Foreign => {
+                self.foreign = true;
+                Err(Anything)
+            }
         }
     }
 

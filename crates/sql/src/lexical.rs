@@ -85,11 +85,11 @@ impl Reader {
             self.merged.push(name);
         } else if is_word(lexeme, "update") {
             // `FOR UPDATE` locks, `DO UPDATE SET` and `THEN UPDATE SET` belong to what is noted
-            // already.
+            // already. `UPDATE SET SET` changes a table of that name.
             if follows(&["do"]) {
                 self.upsert = true;
             }
-            let clause = follows(&["for", "key"]) || next.sees("set");
+            let clause = follows(&["for", "key"]) || (follows(&["do", "then"]) && next.sees("set"));
             if !clause && begins_name(&next) {
                 self.target(&mut next, Event::Update)?;
             }
@@ -175,6 +175,7 @@ impl Reader {
             attributes: self.attributes.into_iter().collect(),
             symbols: self.symbols.into_iter().collect(),
             words: self.words.into_iter().collect(),
+            fires: false,
         }))
     }
 }

@@ -106,6 +106,9 @@ impl Schema {
     fn lexical(&self, lexical: &Lexical, path: &SearchPath, effects: &mut Effects) -> Writes {
         let mut writes = Writes::Nothing;
         let mut run = Outcome::NOTHING;
+        if lexical.fires && !self.snapshot.event_triggers().is_empty() {
+            run = Outcome::EVERYTHING;
+        }
         for target in &lexical.targets {
             let schema = target.name.schema.as_deref();
             match self
@@ -127,6 +130,7 @@ impl Schema {
             effects.names = true;
             effects.pins = true;
         }
+        effects.commits |= run.foreign;
         effects.pins |= lexical
             .calls
             .iter()

@@ -25,6 +25,8 @@ pub(crate) fn utility(mut tokens: Tokens<'_>) -> Option<Sentence> {
         truncate(&mut tokens)
     } else if tokens.words(&["refresh", "materialized", "view"]) {
         refresh(&mut tokens)
+    } else if tokens.word("reindex") {
+        Some(fires(Lexical::default()))
     } else if tokens.word("explain") {
         explain(&mut tokens)
     } else {
@@ -88,9 +90,10 @@ fn copy(tokens: &mut Tokens<'_>) -> Option<Sentence> {
             ..Sentence::control(Effects::default())
         });
     }
-    // Reading a view may run functions that write.
+    // The policies of a table may run functions that write.
     tokens.word("to").then(|| Sentence {
         writes: Bound::Lexical(Box::new(Lexical {
+            attributes: name.schema.iter().map(|_| name.name.clone()).collect(),
             words: vec![name.name],
             ..Lexical::default()
         })),
@@ -123,12 +126,24 @@ fn truncate(tokens: &mut Tokens<'_>) -> Option<Sentence> {
 fn refresh(tokens: &mut Tokens<'_>) -> Option<Sentence> {
     tokens.word("concurrently");
     let name = tokens.name()?;
-    let mut sentence = targets(vec![target(name.clone(), Event::Insert)]);
-    if let Bound::Lexical(lexical) = &mut sentence.writes {
+    Some(fires(Lexical {
+        targets: vec![target(name.clone(), Event::Insert)],
         // Its query runs as well.
-        lexical.words.push(name.name);
+        words: vec![name.name],
+        ..Lexical::default()
+    }))
+}
+
+/// A command on which event triggers fire although it changes no definition.
+fn fires(lexical: Lexical) -> Sentence {
+    let lexical = Lexical {
+        fires: true,
+        ..lexical
+    };
+    Sentence {
+        writes: Bound::Lexical(Box::new(lexical)),
+        ..Sentence::control(Effects::default())
     }
-    Some(sentence)
 }
 
 /// `EXPLAIN` plans; with ANALYZE it runs what it plans.
@@ -188,6 +203,8 @@ fn analyzes(options: &[Lexeme<'_>]) -> bool {
     options
         .split(|lexeme| lexeme.kind == Kind::Mark(b','))
         .any(|option| match option {
+            // In quotes it is the same option.
+            [name, ..] if name.kind != Kind::Word => true,
             [name, value @ ..] => {
                 is_any(name, &["analyze", "analyse"])
                     && !value.first().is_some_and(|value| {
@@ -200,15 +217,14 @@ fn analyzes(options: &[Lexeme<'_>]) -> bool {
 
 /// Commands that change no row that a query can see, and no definition.
 ///
-/// CLUSTER, REINDEX and VACUUM move rows; ANALYZE counts them; SHOW and LOCK look at them.
-const HARMLESS: [&str; 9] = [
+/// CLUSTER and VACUUM move rows; ANALYZE counts them; SHOW and LOCK look at them.
+const HARMLESS: [&str; 8] = [
     "analyse",
     "analyze",
     "checkpoint",
     "cluster",
     "lock",
     "notify",
-    "reindex",
     "show",
     "vacuum",
 ];

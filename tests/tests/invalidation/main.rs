@@ -7,6 +7,7 @@
 
 mod databases;
 mod identity;
+mod indirect;
 mod instances;
 mod reads;
 mod relations;

@@ -105,7 +105,7 @@ fn a_function_says_how_many_arguments_it_takes() {
             Kind::Functions,
             "17884|2200|h|a|1|0|f|2276|20|i|internal|||hstore",
         ),
-        (Kind::Aggregates, "17884|17883 0 17882 0 0 0 0 0"),
+        (Kind::Support, "17884|17883 0 17882 0 0 0 0 0"),
     ]);
     let first = &builder.functions[0];
     assert_eq!(

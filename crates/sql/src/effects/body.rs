@@ -254,7 +254,8 @@ impl<'a> Scanner<'a> {
         match self.word_before(at, 1) {
             Some("key") => true,
             Some("for") => next.is_some_and(|next| AFTER_LOCK.contains(&next)),
-            Some("do" | "then") => next == Some("set"),
+            // `UPDATE SET SET` changes a table of that name.
+            Some("do" | "then") => next == Some("set") && self.word(at + 2) != Some("set"),
             _ => false,
         }
     }

@@ -270,7 +270,8 @@ fn a_trigger_that_only_sets_a_column_writes_nothing_more() {
         outcome,
         Outcome {
             writes: relations(&[city]),
-            sets: false
+            sets: false,
+            foreign: false,
         }
     );
 }

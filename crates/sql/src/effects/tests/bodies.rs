@@ -212,21 +212,24 @@ fn settings_are_told_apart_from_rows() {
         of(call),
         Outcome {
             writes: Writes::Nothing,
-            sets: true
+            sets: true,
+            foreign: false,
         }
     );
     assert_eq!(
         of(set),
         Outcome {
             writes: Writes::Nothing,
-            sets: true
+            sets: true,
+            foreign: false,
         }
     );
     assert_eq!(
         of(update),
         Outcome {
             writes: relations(&[city]),
-            sets: false
+            sets: false,
+            foreign: false,
         }
     );
     assert!(effects.of_write(city, Event::Insert).sets);
@@ -310,8 +313,31 @@ fn builtins_write_nothing_unless_they_run_text() {
         of("set_config"),
         Outcome {
             writes: Writes::Nothing,
-            sets: true
+            sets: true,
+            foreign: false,
         }
     );
     assert_eq!(of("query_to_xml"), Outcome::EVERYTHING);
+}
+
+#[test]
+fn a_function_does_what_the_defaults_of_its_arguments_do() {
+    let (mut db, [city, ..]) = db();
+    let default = db.plpgsql("fallback", "BEGIN DELETE FROM city; RETURN 1; END");
+    let function = db.plpgsql("f", "BEGIN RETURN $1; END");
+    db.last_function().unwrap().support = [default].into();
+    assert_eq!(effects(db).of_function(function).writes, relations(&[city]));
+}
+
+#[test]
+fn code_that_may_have_a_connection_of_its_own_is_foreign() {
+    let (mut db, _) = db();
+    let c = db.function("public", "c", Language::C, Volatility::Volatile, "");
+    let caller = db.plpgsql("f", "BEGIN EXECUTE 'SELECT 1'; PERFORM c(); END");
+    let dynamic = db.plpgsql("g", "BEGIN EXECUTE 'SELECT 1'; END");
+    let effects = effects(db);
+    assert!(effects.of_function(c).foreign);
+    assert!(!effects.of_function(dynamic).foreign);
+    // The text that is run hides what it calls.
+    assert!(!effects.of_function(caller).foreign);
 }

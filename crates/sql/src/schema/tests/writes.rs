@@ -61,6 +61,7 @@ fn writes_inside_other_statements_count() {
     writes("explain (analyze false) delete from u", &[]);
     writes("explain delete from u", &[]);
     writes("explain (analyze) select 1", &[]);
+    writes("explain (\"analyze\") delete from u", &["u"]);
     writes("copy (delete from u returning *) to stdout", &["u"]);
     writes("declare c cursor for select add_row()", &["log"]);
     writes("select 1; update u set w = 'm'", &["u"]);
