@@ -350,7 +350,10 @@ impl Session {
                 self.execute_on_server(name, &prepared, limit)
             }
             Source::Server { .. } => {
-                let prepared = statement.unwrap_or_else(|| Arc::new(Prepared::opaque(b"")));
+                let prepared = match statement {
+                    Some(statement) => self.bound(statement),
+                    None => Arc::new(Prepared::opaque(b"")),
+                };
                 self.execute_on_server(name, &prepared, limit)
             }
         }

@@ -123,6 +123,17 @@ impl Prepared {
         }
     }
 
+    /// The same statement when it is not known any more what it does: the catalog, the path or the
+    /// role is another than it was planned for.
+    pub(crate) fn outdated(&self) -> Self {
+        let mut plan = self.plan.clone();
+        plan.writes.add(&Writes::Everything);
+        Self {
+            plan,
+            ..Self::opaque(&self.text)
+        }
+    }
+
     /// The refusal that counts, if it could have been a read.
     pub(crate) fn refusal(&self) -> Option<Reason> {
         match &self.plan.read {

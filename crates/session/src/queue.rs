@@ -202,6 +202,13 @@ impl Boundary {
         }
     }
 
+    /// Something in it wrote, for all that is known.
+    pub(crate) fn convict(&mut self) {
+        if self.judged != Judged::No {
+            self.judged = Judged::Guilty;
+        }
+    }
+
     /// Adds what an earlier segment amounts to, whose Sync the server ignored.
     pub(crate) fn absorb(&mut self, earlier: Self) {
         self.ticket = self.ticket.max(earlier.ticket);

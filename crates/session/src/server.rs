@@ -242,6 +242,9 @@ impl Session {
             }
             (Expect::Execute(_), tag::EMPTY_QUERY | tag::PORTAL_SUSPENDED) => {
                 self.refuse_recording(RefusedFill::Incomplete);
+                // No tag will say what it did, and another's must not speak for it.
+                let boundary = self.queue.boundary_mut().unwrap_or(&mut self.segment);
+                boundary.convict();
                 true
             }
             (Expect::Execute(_) | Expect::Query(..), tag::COMMAND_COMPLETE) => {

@@ -381,6 +381,16 @@ impl Session {
         }
     }
 
+    /// A statement that is bound already, in a context that may have passed: its names mean what
+    /// they meant, but what hangs on them may be new.
+    pub(crate) fn bound(&self, prepared: Arc<Prepared>) -> Arc<Prepared> {
+        if prepared.plan.read.is_ok() || prepared.context == self.context() {
+            prepared
+        } else {
+            Arc::new(prepared.outdated())
+        }
+    }
+
     /// Makes sure that the server is in the transaction block which the client believes to be in.
     pub(crate) fn materialize_block(&mut self) {
         if let Block::Virtual {

@@ -290,7 +290,7 @@ impl Session {
             return None;
         }
         let effects = &plan.effects;
-        let unsure = self.queue.has_control() || self.segment.control;
+        let unsure = self.queue.has_control() || self.segment.control || self.transaction.commits;
         let in_block = self.status() != backend::Status::Idle && !unsure;
         let mut scopes = Writes::Nothing;
         if !in_block || effects.commits || effects.tag_judges {

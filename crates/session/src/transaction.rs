@@ -37,6 +37,8 @@ pub(crate) struct Transaction {
     pub(crate) writes: Writes,
     /// Settings were changed inside the block: what holds after it only the server can tell.
     pub(crate) settings: bool,
+    /// Code ran inside the block that may commit by itself; what follows may be more of it.
+    pub(crate) commits: bool,
 }
 
 impl Default for Transaction {
@@ -45,6 +47,7 @@ impl Default for Transaction {
             block: Block::Idle,
             writes: Writes::Nothing,
             settings: false,
+            commits: false,
         }
     }
 }
@@ -94,6 +97,7 @@ impl Transaction {
             (Block::Open { read_committed }, None) => *read_committed && !boundary.control,
             (Block::Idle | Block::Virtual { .. } | Block::Failed, None) => false,
         };
+        self.commits |= boundary.commits;
         match status {
             Status::Idle => *self = Self::default(),
             Status::Transaction => {

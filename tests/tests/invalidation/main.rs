@@ -9,6 +9,7 @@ mod databases;
 mod identity;
 mod indirect;
 mod instances;
+mod portals;
 mod reads;
 mod relations;
 mod rows;

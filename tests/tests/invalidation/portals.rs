@@ -1,0 +1,105 @@
+//! C: writes of portals that live longer than a message.
+
+use anyhow::Result;
+use pgmemo_tests::{
+    Pgmemo, Postgres, Store, Version,
+    net::{SOON, eventually},
+    wire::{Conn, Frontend},
+};
+
+use super::FIXTURE;
+
+/// A database with the fixture, an instance, and two sessions.
+fn with_sessions(test: impl FnOnce(&Pgmemo, &mut Conn, &mut Conn) -> Result<()>) -> Result<()> {
+    let postgres = Postgres::shared(Version::System);
+    let database = postgres.database()?;
+    database.connect()?.run(FIXTURE)?;
+    let pgmemo = Pgmemo::start(postgres, Store::Memory, &[])?;
+    let connect = || pgmemo.connect(database.name());
+    let (mut reader, mut writer) = (connect()?, connect()?);
+    test(&pgmemo, &mut reader, &mut writer)
+}
+
+/// Runs a read until it is a hit.
+fn warm(pgmemo: &Pgmemo, conn: &mut Conn, read: &str) -> Result<String> {
+    let mut hits = pgmemo.hits()?;
+    eventually("a hit", SOON, || {
+        let value = conn.value(read).ok()?;
+        let before = std::mem::replace(&mut hits, pgmemo.hits().ok()?);
+        (hits > before || !pgmemo.is_real()).then_some(value)
+    })
+}
+
+/// The trigger may be made while the statement is bound: the lock is on another table.
+#[test]
+fn a_trigger_made_between_bind_and_execute_is_counted() -> Result<()> {
+    with_sessions(|pgmemo, reader, writer| {
+        let make = "CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS $$ \
+             BEGIN INSERT INTO log VALUES (1, 'fired'); RETURN NULL; END $$; \
+             CREATE TRIGGER note AFTER DELETE ON u FOR EACH ROW EXECUTE FUNCTION note()";
+        let bind = Frontend::new()
+            .parse("", "DELETE FROM t WHERE id = 1", &[])
+            .bind("", "", &[])
+            .flush();
+        writer.send(bind.bytes())?;
+        writer.read_until(b'2')?;
+        reader.run(make)?;
+        let read = "SELECT count(*) FROM log";
+        assert_eq!(warm(pgmemo, reader, read)?, "0");
+        let execute = Frontend::new().execute("", 0).sync();
+        writer.send(execute.bytes())?;
+        writer.read_until(b'Z')?;
+        assert_eq!(reader.value(read)?, "1");
+        Ok(())
+    })
+}
+
+#[test]
+fn a_suspended_execute_is_not_cleared_by_the_tag_of_the_next() -> Result<()> {
+    with_sessions(|pgmemo, reader, writer| {
+        let prepare = "PREPARE w AS UPDATE t SET v = 'suspended' RETURNING id";
+        writer.run(prepare)?;
+        let read = "SELECT v FROM t WHERE id = 1";
+        assert_eq!(warm(pgmemo, reader, read)?, "a");
+        let batch = Frontend::new()
+            .parse("", "EXECUTE w", &[])
+            .bind("p", "", &[])
+            .execute("p", 1)
+            .parse("", "SHOW server_version", &[])
+            .bind("", "", &[])
+            .execute("", 0)
+            .sync();
+        writer.send(batch.bytes())?;
+        let answer = writer.read_until(b'Z')?;
+        assert!(answer.0.iter().any(|message| message.tag == b's'));
+        assert_eq!(reader.value(read)?, "suspended");
+        Ok(())
+    })
+}
+
+/// What a portal writes after a pause, in a block, is counted at the end of the block.
+#[test]
+fn a_portal_that_goes_on_in_a_block_is_counted_to_its_end() -> Result<()> {
+    with_sessions(|pgmemo, reader, writer| {
+        writer.run(
+            "CREATE FUNCTION put(int) RETURNS int LANGUAGE sql AS \
+                 $$ INSERT INTO log VALUES ($1, 'portal') RETURNING n $$",
+        )?;
+        let read = "SELECT count(*) FROM log";
+        writer.run("BEGIN")?;
+        let first = Frontend::new()
+            .parse("", "SELECT put(id) FROM t ORDER BY id", &[])
+            .bind("p", "", &[])
+            .execute("p", 1)
+            .sync();
+        writer.send(first.bytes())?;
+        writer.read_until(b'Z')?;
+        assert_eq!(warm(pgmemo, reader, read)?, "0");
+        let rest = Frontend::new().execute("p", 0).sync();
+        writer.send(rest.bytes())?;
+        writer.read_until(b'Z')?;
+        writer.run("COMMIT")?;
+        assert_eq!(reader.value(read)?, "2");
+        Ok(())
+    })
+}
