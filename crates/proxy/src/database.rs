@@ -9,13 +9,14 @@
 //! Invariant: knowledge is published only while the control connection stands, and only with an
 //! epoch that was read before its snapshot. Without knowledge nothing is looked up.
 
+mod ledger;
 mod presence;
 mod watcher;
 
 use std::{
     collections::HashMap,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, PoisonError, Weak,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
@@ -33,6 +34,7 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{Instrument, info_span, warn};
 
+pub(crate) use self::ledger::Ledger;
 pub use self::presence::Visit;
 use self::{presence::Presence, watcher::Watcher};
 use crate::{
@@ -47,7 +49,28 @@ pub struct Databases {
     tasks: TaskTracker,
     /// Ends every task.
     stop: CancellationToken,
-    known: Mutex<HashMap<Box<str>, Arc<Database>>>,
+    known: Mutex<Known>,
+}
+
+/// Databases by name.
+#[derive(Debug, Default)]
+struct Known {
+    /// Those that are watched.
+    watched: HashMap<Box<str>, Arc<Database>>,
+    /// Also of those that are not watched any more, as long as a client remembers them.
+    ledgers: HashMap<Box<str>, Weak<Ledger>>,
+}
+
+impl Known {
+    fn ledger(&mut self, name: &str) -> Arc<Ledger> {
+        if let Some(ledger) = self.ledgers.get(name).and_then(Weak::upgrade) {
+            return ledger;
+        }
+        self.ledgers.retain(|_, ledger| ledger.strong_count() > 0);
+        let ledger = Arc::new(Ledger::default());
+        self.ledgers.insert(name.into(), Arc::downgrade(&ledger));
+        ledger
+    }
 }
 
 /// What the watchers of all databases share.
@@ -115,13 +138,15 @@ impl Databases {
     pub fn of(&self, name: &[u8]) -> Option<Visit> {
         let name = str::from_utf8(name).ok()?;
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(database) = known.get(name) {
+        if let Some(database) = known.watched.get(name) {
             return Some(Visit::new(Arc::clone(database)));
         }
-        if known.len() >= DATABASES_MAX {
-            known.retain(|_, database| !database.retire_if_useless());
+        if known.watched.len() >= DATABASES_MAX {
+            known
+                .watched
+                .retain(|_, database| !database.retire_if_useless());
         }
-        if known.len() >= DATABASES_MAX {
+        if known.watched.len() >= DATABASES_MAX {
             warn!(
                 database = name,
                 limit = DATABASES_MAX,
@@ -129,8 +154,9 @@ impl Databases {
             );
             return None;
         }
-        let database = self.start(name, false);
-        known.insert(name.into(), Arc::clone(&database));
+        let ledger = known.ledger(name);
+        let database = self.start(name, ledger, false);
+        known.watched.insert(name.into(), Arc::clone(&database));
         Some(Visit::new(database))
     }
 
@@ -138,12 +164,14 @@ impl Databases {
     /// called before the first client comes.
     pub fn stand_in(&self, name: &str) {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        known.insert(name.into(), self.start(name, true));
+        let ledger = known.ledger(name);
+        let database = self.start(name, ledger, true);
+        known.watched.insert(name.into(), database);
     }
 
-    fn start(&self, name: &str, standing: bool) -> Arc<Database> {
+    fn start(&self, name: &str, ledger: Arc<Ledger>, standing: bool) -> Arc<Database> {
         let presence = Presence::new(standing);
-        let (database, probes) = Database::new(name, presence, self.stop.child_token());
+        let (database, probes) = Database::new(name, presence, ledger, self.stop.child_token());
         let database = Arc::new(database);
         let watcher = Watcher::new(Arc::clone(&self.common), Arc::clone(&database), probes);
         self.tasks
@@ -155,7 +183,7 @@ impl Databases {
     /// renamed, moved or copied.
     pub fn leave_vacant(&self) {
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        for database in known.values() {
+        for database in known.watched.values() {
             database.presence.leave_if_vacant();
         }
     }
@@ -164,7 +192,7 @@ impl Databases {
     pub(crate) fn generation(&self, name: &[u8]) -> Option<u64> {
         let name = str::from_utf8(name).ok()?;
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        let knowledge = known.get(name)?.knowledge()?;
+        let knowledge = known.watched.get(name)?.knowledge()?;
         Some(knowledge.generation)
     }
 
@@ -172,7 +200,7 @@ impl Databases {
     pub fn set_rules(&self, config: &Config) {
         self.common.rules.store(Arc::new(Rules::of(config)));
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        for database in known.values() {
+        for database in known.watched.values() {
             database.republish.notify_one();
         }
     }
@@ -181,6 +209,7 @@ impl Databases {
     pub fn states(&self) -> Vec<(Box<str>, State)> {
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         let mut states: Vec<_> = known
+            .watched
             .iter()
             .map(|(name, database)| (name.clone(), database.state()))
             .collect();
@@ -200,6 +229,7 @@ impl Databases {
 #[derive(Debug)]
 pub struct Database {
     name: Box<str>,
+    ledger: Arc<Ledger>,
     knowledge: ArcSwapOption<Knowledge>,
     progress: watch::Sender<Progress>,
     /// How many refreshes were asked for.
@@ -247,11 +277,13 @@ impl Database {
     fn new(
         name: &str,
         presence: Presence,
+        ledger: Arc<Ledger>,
         stop: CancellationToken,
     ) -> (Self, mpsc::Receiver<Probe>) {
         let (probes, receiver) = mpsc::channel(PROBES_MAX);
         let database = Self {
             name: name.into(),
+            ledger,
             knowledge: ArcSwapOption::empty(),
             progress: watch::Sender::new(Progress {
                 state: State::Starting,
@@ -284,6 +316,11 @@ impl Database {
             (None, None) => true,
             (Some(_), None) | (None, Some(_)) => false,
         }
+    }
+
+    /// What is known of it without its catalog.
+    pub(crate) fn ledger(&self) -> &Ledger {
+        &self.ledger
     }
 
     /// How it is doing.

@@ -1,15 +1,13 @@
 //! Where a client's session stands: its database, what is known of it, and the store.
 
 use std::{
-    collections::HashMap,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc,
         atomic::{AtomicUsize, Ordering},
     },
     time::Duration,
 };
 
-use bytes::Bytes;
 use cache::{Scope, Stamp, Version};
 use catalog::DatabaseId;
 use session::{Question, Session, Telemetry};
@@ -40,24 +38,8 @@ pub(crate) struct Services {
     pub(crate) sessions: Arc<session::Shared>,
     /// Tasks that outlive their client.
     pub(crate) tasks: TaskTracker,
-    ledgers: Mutex<HashMap<Bytes, Arc<Ledger>>>,
     /// See [`config::Config::testing_forget`].
     forget: Option<u64>,
-}
-
-/// What is written in a database while it is not known.
-#[derive(Debug, Default)]
-struct Ledger {
-    /// Writes in flight of which the store knows nothing.
-    blind: AtomicUsize,
-    /// The database's identity when it was last known.
-    identity: Mutex<Option<DatabaseId>>,
-}
-
-impl Ledger {
-    fn identity(&self) -> Option<DatabaseId> {
-        *self.identity.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 impl Services {
@@ -76,14 +58,8 @@ impl Services {
             cancels: Cancels::default(),
             sessions,
             tasks,
-            ledgers: Mutex::default(),
             forget,
         }
-    }
-
-    fn ledger(&self, database: &[u8]) -> Arc<Ledger> {
-        let mut ledgers = self.ledgers.lock().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(ledgers.entry(Bytes::copy_from_slice(database)).or_default())
     }
 }
 
@@ -92,7 +68,6 @@ impl Services {
 pub(crate) struct Place {
     services: Arc<Services>,
     database: Option<Visit>,
-    ledger: Arc<Ledger>,
     process: Option<i32>,
     /// The session is not to be looked up: it does not speak the extended protocol.
     simple: bool,
@@ -106,7 +81,6 @@ pub(crate) struct Place {
 pub(crate) struct Blind {
     services: Arc<Services>,
     database: Visit,
-    ledger: Arc<Ledger>,
 }
 
 impl Place {
@@ -118,16 +92,10 @@ impl Place {
         process: Option<i32>,
         simple: bool,
     ) -> Self {
-        let known = services.databases.of(database);
-        let ledger = if known.is_some() {
-            services.ledger(database)
-        } else {
-            Arc::default()
-        };
+        let database = services.databases.of(database);
         Self {
             services,
-            database: known,
-            ledger,
+            database,
             process,
             simple,
             asked: AtomicUsize::new(0),
@@ -164,14 +132,6 @@ impl Place {
             return;
         }
         let known = database.knowledge();
-        if let Some(known) = &known {
-            let mut identity = self
-                .ledger
-                .identity
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner);
-            *identity = Some(known.database);
-        }
         session.know(known);
     }
 
@@ -184,16 +144,17 @@ impl Place {
 
     pub(crate) async fn look_up(&self, question: &Question) -> Found {
         let found = self.services.store.look_up(&asked(question)).await;
-        if self.ledger.blind.load(Ordering::SeqCst) > 0 {
-            Found::InFlight
-        } else if let Some(seed) = self.services.forget
+        let blind = |database: &Visit| database.ledger().is_blind();
+        if self.database.as_ref().is_some_and(blind) {
+            return Found::InFlight;
+        }
+        if let Some(seed) = self.services.forget
             && matches!(found, Found::Hit(_))
             && self.forgets(seed, question)
         {
-            Found::Unavailable
-        } else {
-            found
+            return Found::Unavailable;
         }
+        found
     }
 
     pub(crate) fn flights(&self) -> &Flights {
@@ -239,12 +200,12 @@ impl Place {
         if matches!(writes, Writes::Everything) {
             self.services.databases.leave_vacant();
         }
-        let identity = match self.identity(database) {
+        let identity = match database.ledger().identity() {
             Some(identity) => identity,
             None => {
-                let blind = Blind::new(&self.services, database, &self.ledger);
+                let blind = Blind::new(&self.services, database);
                 // Whoever sees what is known from now on sees the count as well.
-                match self.identity(database) {
+                match database.ledger().identity() {
                     Some(identity) => identity,
                     None => return Some(Held::Blind(blind)),
                 }
@@ -280,11 +241,6 @@ impl Place {
                 Some(Held::Everything(mark))
             }
         }
-    }
-
-    fn identity(&self, database: &Database) -> Option<DatabaseId> {
-        let known = database.knowledge().map(|known| known.database);
-        known.or_else(|| self.ledger.identity())
     }
 
     /// Ends the marks of a client that is gone. If the server's process may still be at work, they
@@ -340,12 +296,13 @@ impl Told {
     /// Another epoch does not yet mean other definitions; the catalog tells. While the epoch is
     /// being written nothing is served, and what is recorded later is recorded under another.
     pub(crate) async fn verify(self) -> bool {
-        let Some(current) = self.store.epoch(self.identity).await else {
-            return false;
-        };
-        let Some((epoch, generation)) = self.planned else {
-            return self.give_up().await;
-        };
+        let (current, (epoch, generation)) =
+            match (self.store.epoch(self.identity).await, self.planned) {
+                (Ok(None), _) => return false,
+                (Ok(Some(current)), Some(planned)) => (current, planned),
+                // Whether definitions have changed, nobody can tell.
+                (Err(_), _) | (Ok(Some(_)), None) => return self.give_up().await,
+            };
         if current == epoch {
             return false;
         }
@@ -365,21 +322,21 @@ impl Told {
 }
 
 impl Blind {
-    fn new(services: &Arc<Services>, database: &Visit, ledger: &Arc<Ledger>) -> Self {
-        ledger.blind.fetch_add(1, Ordering::SeqCst);
+    fn new(services: &Arc<Services>, database: &Visit) -> Self {
+        database.ledger().begin_blind();
         Self {
             services: Arc::clone(services),
             database: database.clone(),
-            ledger: Arc::clone(ledger),
         }
     }
 
-    /// The write has ended. If the database is known by now, everything recorded of it is dropped.
+    /// The write has ended. If the database is known by now, everything recorded of it is dropped;
+    /// otherwise that is the first thing its watcher does when it knows.
     pub(crate) async fn end(self) {
-        if let Some(known) = self.database.knowledge() {
+        if let Some(identity) = self.database.ledger().identity() {
             self.services
                 .store
-                .mark(&[Scope::Epoch(known.database)])
+                .mark(&[Scope::Epoch(identity)])
                 .await
                 .bump()
                 .await;
@@ -390,6 +347,6 @@ impl Blind {
 
 impl Drop for Blind {
     fn drop(&mut self) {
-        self.ledger.blind.fetch_sub(1, Ordering::SeqCst);
+        self.database.ledger().end_blind();
     }
 }

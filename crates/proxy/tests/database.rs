@@ -94,7 +94,11 @@ impl Watched {
     }
 
     async fn epoch(&self) -> Version {
-        self.store.epoch(self.knowledge().database).await.unwrap()
+        self.store
+            .epoch(self.knowledge().database)
+            .await
+            .unwrap()
+            .unwrap()
     }
 
     /// Waits until something that is published satisfies `wanted`.

@@ -105,7 +105,7 @@ const fn question(key: &CacheKey, epoch: Version) -> Question<'_> {
 /// Fills all keys; returns the epoch.
 async fn warm(store: &Store, bytes: usize) -> Version {
     let epoch = loop {
-        if let Some(epoch) = store.epoch(DATABASE).await {
+        if let Ok(Some(epoch)) = store.epoch(DATABASE).await {
             break epoch;
         }
         tokio::time::sleep(Duration::from_millis(10)).await;

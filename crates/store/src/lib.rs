@@ -119,11 +119,15 @@ impl Store {
         }
     }
 
-    /// The epoch of a database, created if it is unknown; `None` while it is being written, or the
-    /// store is unavailable. Cancel safe.
-    pub async fn epoch(&self, database: DatabaseId) -> Option<Version> {
+    /// The epoch of a database, created if it is unknown; `None` while it is being written.
+    /// Cancel safe.
+    ///
+    /// # Errors
+    ///
+    /// When the store cannot tell.
+    pub async fn epoch(&self, database: DatabaseId) -> Result<Option<Version>, Trouble> {
         match self {
-            Self::Memory(memory) => memory.epoch(database),
+            Self::Memory(memory) => Ok(memory.epoch(database)),
             Self::Redis(redis) => Box::pin(redis.epoch(database)).await,
         }
     }

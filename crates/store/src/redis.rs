@@ -229,7 +229,7 @@ impl Redis {
         })
     }
 
-    pub(crate) async fn epoch(&self, id: DatabaseId) -> Option<Version> {
+    pub(crate) async fn epoch(&self, id: DatabaseId) -> Result<Option<Version>, Trouble> {
         let shared = &self.shared;
         let read = async {
             let (line, trust) = shared.line().ok_or(Trouble::Disconnected)?;
@@ -248,17 +248,15 @@ impl Redis {
             Ok(reading)
         };
         if shared.debts.any() {
-            return None;
+            // Nothing that is read while a bump is owed means anything.
+            return Err(Trouble::Disconnected);
         }
-        let reading = read
-            .await
-            .inspect_err(|&trouble| shared.note(trouble))
-            .ok()?;
+        let reading = read.await.inspect_err(|&trouble| shared.note(trouble))?;
         let Some(stamp) = stamp(reading.generation, &reading.versions) else {
             shared.suspect(std::iter::once(Scope::Epoch(id)));
-            return None;
+            return Ok(None);
         };
-        stamp.versions().first().copied()
+        Ok(stamp.versions().first().copied())
     }
 
     pub(crate) async fn mark(&self, scopes: &[Scope]) -> Hold {

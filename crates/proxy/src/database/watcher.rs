@@ -208,6 +208,8 @@ impl Watcher {
         for _ in 0..READINGS_MAX {
             let identity = control.identity().await?;
             let id = identity.database_id().ok_or_else(ControlError::anonymous)?;
+            // Reading the catalog may have to wait for a lock; what is written meanwhile is marked.
+            self.database.ledger.identify(id);
             let known = self.seen.as_ref().filter(|seen| seen.identity == identity);
             if known.is_none() && bumped != Some(identity) {
                 self.bump(id, "this server was not watched until now").await;
@@ -218,6 +220,8 @@ impl Watcher {
                 .store
                 .epoch(id)
                 .await
+                .ok()
+                .flatten()
                 .ok_or(ControlError::NoEpoch)?;
             if let Some(seen) = &mut self.seen
                 && seen.identity == identity
@@ -235,7 +239,7 @@ impl Watcher {
                 .map(|seen| seen.untold(&reading.fingerprint));
             if let Some(why) = untold {
                 // Unless it was told in between.
-                if self.common.store.epoch(id).await == Some(epoch) {
+                if self.common.store.epoch(id).await == Ok(Some(epoch)) {
                     self.bump(id, &why).await;
                 }
                 continue;
@@ -267,7 +271,7 @@ impl Watcher {
             ));
         }
         let fingerprint = control.fingerprint().await?;
-        if self.common.store.epoch(seen.id).await != Some(seen.epoch) {
+        if self.common.store.epoch(seen.id).await != Ok(Some(seen.epoch)) {
             return Ok(false);
         }
         if fingerprint == seen.fingerprint {
