@@ -103,3 +103,60 @@ fn a_portal_that_goes_on_in_a_block_is_counted_to_its_end() -> Result<()> {
         Ok(())
     })
 }
+
+#[test]
+fn rows_copied_in_are_seen_by_both_protocols() -> Result<()> {
+    with_sessions(|pgmemo, reader, writer| {
+        let read = "SELECT count(*) FROM log";
+        let copy = "COPY log FROM STDIN";
+        assert_eq!(warm(pgmemo, reader, read)?, "0");
+        writer.send(Frontend::new().query(copy).bytes())?;
+        writer.read_until(b'G')?;
+        let rows = Frontend::new().copy_data(b"1\tsimple\n").copy_done();
+        writer.send(rows.bytes())?;
+        writer.read_until(b'Z')?;
+        assert_eq!(reader.value(read)?, "1");
+        assert_eq!(warm(pgmemo, reader, read)?, "1");
+        let begin = Frontend::new()
+            .parse("", copy, &[])
+            .bind("", "", &[])
+            .execute("", 0)
+            .flush();
+        writer.send(begin.bytes())?;
+        writer.read_until(b'G')?;
+        let rows = Frontend::new()
+            .copy_data(b"2\textended\n")
+            .copy_done()
+            .sync();
+        writer.send(rows.bytes())?;
+        writer.read_until(b'Z')?;
+        assert_eq!(reader.value(read)?, "2");
+        assert_eq!(warm(pgmemo, reader, read)?, "2");
+        writer.send(Frontend::new().query(copy).bytes())?;
+        writer.read_until(b'G')?;
+        let rows = Frontend::new().copy_data(b"3\tlost\n").copy_fail("no");
+        writer.send(rows.bytes())?;
+        writer.read_until(b'Z')?;
+        assert_eq!(reader.value(read)?, "2");
+        Ok(())
+    })
+}
+
+#[test]
+fn functions_called_by_the_fast_path_are_seen() -> Result<()> {
+    with_sessions(|pgmemo, reader, writer| {
+        writer.run(
+            "CREATE FUNCTION put() RETURNS int LANGUAGE sql AS \
+             $$ INSERT INTO log VALUES (1, 'fast') RETURNING n $$",
+        )?;
+        let oid: u32 = writer
+            .value("SELECT 'put()'::regprocedure::oid::int8")?
+            .parse()?;
+        let read = "SELECT count(*) FROM log";
+        assert_eq!(warm(pgmemo, reader, read)?, "0");
+        writer.send(Frontend::new().function_call(oid, &[]).bytes())?;
+        writer.read_until(b'Z')?;
+        assert_eq!(reader.value(read)?, "1");
+        Ok(())
+    })
+}
