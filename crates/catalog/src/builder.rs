@@ -51,6 +51,8 @@ pub struct Builder {
     pub implicit: Vec<FunctionId>,
     /// Names of event triggers that are enabled; any makes DDL write everything anyway.
     pub event_triggers: Vec<Box<str>>,
+    /// OIDs of all databases of the cluster.
+    pub databases: Vec<u32>,
     /// `server_version_num`.
     pub server_version: u32,
 }

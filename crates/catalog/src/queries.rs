@@ -58,6 +58,8 @@ pub enum Kind {
     Implicit,
     /// Name.
     EventTriggers,
+    /// OID.
+    Databases,
 }
 
 /// One statement, and what its rows describe.
@@ -188,6 +190,10 @@ pub const QUERIES: &[Query] = &[
     Query {
         kind: Kind::EventTriggers,
         text: EVENT_TRIGGERS,
+    },
+    Query {
+        kind: Kind::Databases,
+        text: "SELECT oid FROM pg_database",
     },
 ];
 

@@ -150,6 +150,7 @@ impl Builder {
             Kind::Uses => self.uses.push(uses(&mut row)?),
             Kind::Implicit => self.implicit.push(row.function()?),
             Kind::EventTriggers => self.event_triggers.push(row.boxed()?),
+            Kind::Databases => self.databases.push(row.number()?),
         }
         Ok(())
     }

@@ -248,6 +248,11 @@ impl Snapshot {
     pub fn event_triggers(&self) -> &[Box<str>] {
         &self.parts.event_triggers
     }
+
+    /// The OIDs of all databases of the cluster.
+    pub fn databases(&self) -> &[u32] {
+        &self.parts.databases
+    }
 }
 
 /// What `next` leads to from `start` in any number of steps, without `start` itself. Circles end.

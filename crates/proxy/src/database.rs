@@ -24,6 +24,7 @@ use std::{
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use cache::Policy;
+use catalog::DatabaseId;
 use config::Config;
 use session::Knowledge;
 use store::Store;
@@ -215,6 +216,15 @@ impl Databases {
             .collect();
         states.sort_unstable_by(|a, b| a.0.cmp(&b.0));
         states
+    }
+
+    /// Which databases they are, as far as anybody was told.
+    pub(crate) fn identities(&self) -> Vec<DatabaseId> {
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let watched = known.watched.values();
+        watched
+            .filter_map(|database| database.ledger.identity())
+            .collect()
     }
 
     /// Ends all tasks and closes their connections. Cancel safe.

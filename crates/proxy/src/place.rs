@@ -197,7 +197,7 @@ impl Place {
         planned: Option<(Version, u64)>,
     ) -> Option<Held> {
         let database = self.database.as_ref()?;
-        if matches!(writes, Writes::Everything) {
+        if writes.is_unbounded() {
             self.services.databases.leave_vacant();
         }
         let identity = match database.ledger().identity() {
@@ -240,7 +240,29 @@ impl Place {
                 self.services.flights.outdate(&[scope]);
                 Some(Held::Everything(mark))
             }
+            Writes::Cluster => {
+                telemetry.epoch_bumps.inc();
+                let scopes = self.cluster(database, identity);
+                let mark = self.services.store.mark(&scopes).await;
+                self.services.flights.outdate(&scopes);
+                Some(Held::Everything(mark))
+            }
         }
+    }
+
+    /// The epochs of all databases of a cluster: those that the catalog lists, and those that were
+    /// made since and are known here.
+    fn cluster(&self, database: &Database, identity: DatabaseId) -> Vec<Scope> {
+        let mut all = self.services.databases.identities();
+        all.push(identity);
+        if let Some(known) = database.knowledge() {
+            let listed = known.schema.snapshot().databases();
+            all.extend(listed.iter().map(|&oid| DatabaseId { oid, ..identity }));
+        }
+        all.retain(|id| id.system == identity.system);
+        all.sort_unstable();
+        all.dedup();
+        all.into_iter().map(Scope::Epoch).collect()
     }
 
     /// Ends the marks of a client that is gone. If the server's process may still be at work, they

@@ -198,7 +198,7 @@ impl Boundary {
     /// What it writes may have more effects than were known.
     pub(crate) fn distrust(&mut self) {
         if self.writes.any() {
-            self.writes = Writes::Everything;
+            self.writes.add(&Writes::Everything);
         }
     }
 

@@ -60,6 +60,6 @@ pub fn written(writes: &Writes, database: DatabaseId) -> Vec<Scope> {
             scopes.dedup();
             scopes
         }
-        Writes::Everything => vec![Scope::Epoch(database)],
+        Writes::Everything | Writes::Cluster => vec![Scope::Epoch(database)],
     }
 }

@@ -533,7 +533,7 @@ impl Session {
         let in_block = status != Status::Idle;
         let chained = boundary.chains && !boundary.failed;
         let settings = self.transaction.settings;
-        let dropped = boundary.writes == Writes::Everything
+        let dropped = boundary.writes.is_unbounded()
             && self
                 .mirror
                 .identity()
@@ -572,7 +572,7 @@ fn judge(boundary: &mut Boundary, command: &[u8]) {
 fn outcome(boundary: &Boundary, status: Status) -> Outcome {
     // What commits by itself, or begins with a commit, may have got that far. Definitions may
     // change in several transactions of one command.
-    let commits = boundary.commits || boundary.control || boundary.writes == Writes::Everything;
+    let commits = boundary.commits || boundary.control || boundary.writes.is_unbounded();
     let undone = boundary.failed && !commits && status == Status::Idle;
     if undone || boundary.judged == Judged::Cleared {
         Outcome::RolledBack

@@ -41,7 +41,7 @@ impl Session {
     /// has no temporary objects, has changed no definitions that others do not see yet, and nobody
     /// else has changed any since the catalog was read.
     pub(crate) fn sees_known_definitions(&self) -> bool {
-        let own = |writes: &Writes, temporary: bool| temporary || *writes == Writes::Everything;
+        let own = |writes: &Writes, temporary: bool| temporary || writes.is_unbounded();
         let changed = own(&self.transaction.writes, false)
             || own(&self.segment.writes, self.segment.temporary)
             || self

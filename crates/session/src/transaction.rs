@@ -86,7 +86,7 @@ impl Transaction {
     /// What it has written so far may have had more effects than were known.
     pub(crate) fn distrust(&mut self) {
         if self.writes.any() {
-            self.writes = Writes::Everything;
+            self.writes.add(&Writes::Everything);
         }
     }
 

@@ -221,7 +221,7 @@ impl Effects {
         let apart = match &outcome.writes {
             Writes::Nothing => true,
             Writes::Relations(others) => !others.contains(&id),
-            Writes::Rows(_) | Writes::Everything => false,
+            Writes::Rows(_) | Writes::Everything | Writes::Cluster => false,
         };
         apart.then_some(outcome)
     }

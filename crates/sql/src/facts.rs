@@ -56,7 +56,7 @@ impl Sentence {
     pub(crate) fn bytes(&self) -> usize {
         let read = self.read.as_ref().map_or(0, |read| read.bytes());
         let writes = match &self.writes {
-            Bound::Nothing | Bound::Everything => 0,
+            Bound::Nothing | Bound::Everything | Bound::Cluster => 0,
             Bound::Lexical(lexical) => lexical.bytes(),
         };
         let outline = self.outline.as_ref().map_or(0, |outline| outline.bytes());
@@ -73,6 +73,8 @@ pub(crate) enum Bound {
     Lexical(Box<Lexical>),
     /// Anything.
     Everything,
+    /// Anything, in all databases.
+    Cluster,
 }
 
 /// The words of a statement that bear on what it writes. An upper bound: some of them may mean

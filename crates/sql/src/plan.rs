@@ -35,6 +35,8 @@ pub enum Writes {
     Rows(Box<Changes>),
     /// Anything: rows, definitions, privileges, settings.
     Everything,
+    /// Anything, and what all databases of the cluster share: roles, their memberships and settings.
+    Cluster,
 }
 
 impl Writes {
@@ -43,10 +45,17 @@ impl Writes {
         !matches!(self, Self::Nothing)
     }
 
+    /// Whether anything in the database may change.
+    pub const fn is_unbounded(&self) -> bool {
+        matches!(self, Self::Everything | Self::Cluster)
+    }
+
     /// Grows to cover `other` as well.
     pub fn add(&mut self, other: &Self) {
         match (&mut *self, other) {
-            (Self::Everything, _) | (_, Self::Nothing) => {}
+            (Self::Cluster, _) | (_, Self::Nothing) => {}
+            (_, Self::Cluster) => *self = Self::Cluster,
+            (Self::Everything, _) => {}
             (_, Self::Everything) => *self = Self::Everything,
             (Self::Nothing, Self::Relations(_)) => *self = other.clone(),
             (Self::Nothing, Self::Rows(_)) => *self = other.clone(),
@@ -80,7 +89,7 @@ impl Changes {
                 relations: relations.clone(),
                 ..Self::default()
             },
-            Writes::Nothing | Writes::Everything => Self::default(),
+            Writes::Nothing | Writes::Everything | Writes::Cluster => Self::default(),
         }
     }
 

@@ -67,12 +67,16 @@ impl Schema {
                 (read, writes)
             }
             (read, Bound::Nothing) => (Err(refusal(read)), Writes::Nothing),
-            (read, Bound::Everything) => {
+            (read, bound @ (Bound::Everything | Bound::Cluster)) => {
                 if !self.snapshot.event_triggers().is_empty() {
                     // Definitions run their functions.
                     effects.settings = SettingsEffect::Unknown;
                 }
-                (Err(refusal(read)), Writes::Everything)
+                let writes = match bound {
+                    Bound::Cluster => Writes::Cluster,
+                    Bound::Nothing | Bound::Lexical(_) | Bound::Everything => Writes::Everything,
+                };
+                (Err(refusal(read)), writes)
             }
         };
         let pinned = self.pinned(sentence, &read, &writes, context.path);
@@ -207,10 +211,11 @@ pub fn plan_without_catalog(analysis: &Analysis) -> Plan {
         writes: match &sentence.writes {
             Bound::Nothing => Writes::Nothing,
             Bound::Lexical(_) | Bound::Everything => Writes::Everything,
+            Bound::Cluster => Writes::Cluster,
         },
         pinned: Pinned::default(),
         effects: match &sentence.writes {
-            Bound::Nothing | Bound::Everything => sentence.effects.clone(),
+            Bound::Nothing | Bound::Everything | Bound::Cluster => sentence.effects.clone(),
             // Any function may be called.
             Bound::Lexical(_) => Effects {
                 settings: SettingsEffect::Unknown,

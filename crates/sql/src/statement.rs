@@ -116,7 +116,7 @@ fn definition(lexemes: &[Lexeme<'_>], runs: bool) -> Sentence {
             lexeme.bytes.windows(7).any(starts)
         })
     };
-    Sentence::everything(Effects {
+    let effects = Effects {
         settings: match runs {
             true => SettingsEffect::Unknown,
             false => SettingsEffect::Untouched,
@@ -126,7 +126,31 @@ fn definition(lexemes: &[Lexeme<'_>], runs: bool) -> Sentence {
         // What follows a body of SQL was not told apart from it.
         commits: has("atomic"),
         ..Effects::default()
-    })
+    };
+    Sentence {
+        writes: if is_shared(lexemes) {
+            Bound::Cluster
+        } else {
+            Bound::Everything
+        },
+        ..Sentence::control(effects)
+    }
+}
+
+/// Whether a definition changes what all databases share. GRANT and REVOKE without ON are about
+/// memberships.
+fn is_shared(lexemes: &[Lexeme<'_>]) -> bool {
+    let mut tokens = Tokens::new(lexemes);
+    let on = lexemes.iter().any(|lexeme| is_word(lexeme, "on"));
+    if tokens.any(&["grant", "revoke"]) {
+        !on
+    } else if tokens.word("alter") {
+        tokens.any(&["role", "user", "group", "database", "system"])
+    } else if tokens.any(&["create", "drop", "reassign"]) {
+        tokens.any(&["role", "user", "group", "owned"])
+    } else {
+        false
+    }
 }
 
 /// Whether a definition is CREATE TABLE AS or CREATE MATERIALIZED VIEW.

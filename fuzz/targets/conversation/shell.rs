@@ -234,7 +234,7 @@ impl Shell {
                         self.bump(scope);
                     }
                 }
-                Writes::Everything => self.redefine(),
+                Writes::Everything | Writes::Cluster => self.redefine(),
                 Writes::Nothing => {}
             }
         }
@@ -264,7 +264,7 @@ impl Mark {
             Writes::Relations(_) | Writes::Rows(_) => session::written(&self.writes, DATABASE)
                 .iter()
                 .any(|scope| scopes.contains(scope)),
-            Writes::Everything => true,
+            Writes::Everything | Writes::Cluster => true,
         }
     }
 }

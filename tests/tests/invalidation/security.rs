@@ -78,6 +78,23 @@ fn privileges_are_the_servers() {
             ",
         ),
         (
+            "S03 what databases share, changed in another",
+            "
+            d: REVOKE ALL ON t FROM PUBLIC; GRANT SELECT ON t TO {bob}; GRANT {bob} TO {alice}
+            d: CREATE SCHEMA far; CREATE TABLE far.t AS SELECT 5 AS id, 'far' AS v; GRANT USAGE ON SCHEMA far TO PUBLIC; GRANT SELECT ON far.t TO PUBLIC
+            s2/{db2}: SELECT 1
+            s1@{alice} hot: SELECT * FROM t ORDER BY id
+            s2: REVOKE {bob} FROM {alice}
+            s1 fails: SELECT * FROM t ORDER BY id
+            s2: GRANT {bob} TO {alice}
+            s1 hot: SELECT * FROM t ORDER BY id
+            s2: BEGIN
+            s2: ALTER ROLE {alice} SET search_path = far
+            s2: COMMIT
+            s3@{alice}: SELECT * FROM t ORDER BY id
+            ",
+        ),
+        (
             "S04 row-level security",
             "
             d: ALTER TABLE t ENABLE ROW LEVEL SECURITY; CREATE POLICY own ON t USING (v = current_user); INSERT INTO t VALUES (3, '{alice}'), (4, '{bob}')

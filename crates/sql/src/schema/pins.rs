@@ -174,7 +174,7 @@ impl Schema {
         match run.writes {
             Writes::Nothing => Some([].into()),
             Writes::Relations(others) if !others.contains(&target.id) => Some(others),
-            Writes::Relations(_) | Writes::Rows(_) | Writes::Everything => None,
+            Writes::Relations(_) | Writes::Rows(_) | Writes::Everything | Writes::Cluster => None,
         }
     }
 

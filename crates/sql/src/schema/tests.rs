@@ -85,6 +85,7 @@ impl Database {
             }
             Writes::Rows(changes) => panic!("a plan says {changes:?}"),
             Writes::Everything => vec!["*".into()],
+            Writes::Cluster => vec!["**".into()],
         }
     }
 }

@@ -137,7 +137,7 @@ impl Database {
         };
         let mut all = match narrow.as_ref().unwrap_or(&plan.writes) {
             Writes::Nothing => Vec::new(),
-            Writes::Everything => vec!["everything".into()],
+            Writes::Everything | Writes::Cluster => vec!["everything".into()],
             Writes::Relations(relations) => whole(relations),
             Writes::Rows(changes) => {
                 let Changes {

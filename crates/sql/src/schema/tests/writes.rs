@@ -168,3 +168,29 @@ fn without_a_catalog_only_what_the_text_proves_is_harmless() {
     let plan = plan_without_catalog(&analyze(b"select * from t"));
     assert_eq!(plan.read, Err(Reason::NoCatalog));
 }
+
+#[test]
+fn what_databases_share_is_written_in_all_of_them() {
+    for text in [
+        "create role bob",
+        "alter user bob set search_path = x",
+        "alter role bob nosuperuser",
+        "drop group bob",
+        "grant staff to bob",
+        "revoke admin option for staff from bob",
+        "drop owned by bob",
+        "reassign owned by bob to alice",
+        "alter database x set timezone = 'UTC'",
+        "alter system set timezone = 'UTC'",
+        "select 1; revoke staff from bob; create table x ()",
+    ] {
+        writes(text, &["**"]);
+    }
+    for text in [
+        "grant select on t to bob",
+        "create database x",
+        "alter table t owner to bob",
+    ] {
+        writes(text, &["*"]);
+    }
+}
