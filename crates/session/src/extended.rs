@@ -364,7 +364,10 @@ impl Session {
             return Step::Wait;
         }
         let narrow = self.registry.portal_mut(name);
-        let narrow = narrow.and_then(|portal| portal.writes.clone());
+        // Rows are told apart only as long as the plan holds.
+        let narrow = narrow
+            .filter(|_| !prepared.plan.writes.is_unbounded())
+            .and_then(|portal| portal.writes.clone());
         let writes = narrow.as_deref().unwrap_or(&prepared.plan.writes);
         if let Some(step) = self.mark_for(&prepared.plan, writes) {
             return step;

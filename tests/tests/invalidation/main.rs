@@ -6,6 +6,7 @@
 #![allow(clippy::panic, reason = "helpers of tests fail as tests do")]
 
 mod databases;
+mod hits;
 mod identity;
 mod indirect;
 mod instances;

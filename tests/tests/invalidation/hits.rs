@@ -1,0 +1,95 @@
+//! Writes of an ordinary application empty no more than they must.
+
+use pgmemo_tests::{Pgmemo, Postgres, Store, Version};
+
+/// A shop whose tables say when a row was touched, and by an audit who did what.
+const SHOP: &str = "
+CREATE EXTENSION moddatetime;
+CREATE TABLE customer (id int PRIMARY KEY, name text, updated_at timestamptz DEFAULT now());
+CREATE TABLE product (id int PRIMARY KEY, name text, price numeric, updated_at timestamptz DEFAULT now());
+CREATE TABLE orders (
+    id int PRIMARY KEY,
+    customer_id int REFERENCES customer ON DELETE CASCADE,
+    total numeric,
+    updated_at timestamptz DEFAULT now()
+);
+CREATE TABLE audit (
+    id bigserial PRIMARY KEY, relation text, action text, old jsonb, new jsonb, who text, at timestamptz
+);
+CREATE FUNCTION touch() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF NEW IS DISTINCT FROM OLD THEN
+        NEW.updated_at = now();
+    END IF;
+    RETURN NEW;
+END $$;
+CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE
+    before jsonb := CASE WHEN TG_OP = 'INSERT' THEN NULL ELSE to_jsonb(OLD) END;
+BEGIN
+    IF TG_OP = 'DELETE' THEN
+        INSERT INTO audit (relation, action, old, who, at)
+        VALUES (TG_TABLE_NAME, TG_OP, before, current_user, clock_timestamp());
+        RETURN OLD;
+    END IF;
+    INSERT INTO audit (relation, action, old, new, who, at)
+    VALUES (TG_TABLE_SCHEMA || '.' || TG_TABLE_NAME, TG_OP, before, to_jsonb(NEW), current_user, now());
+    RETURN NEW;
+EXCEPTION WHEN unique_violation THEN
+    RAISE NOTICE 'twice';
+    RETURN NULL;
+END $$;
+CREATE TRIGGER touch BEFORE UPDATE ON orders FOR EACH ROW EXECUTE FUNCTION touch();
+CREATE TRIGGER touch BEFORE UPDATE ON customer FOR EACH ROW EXECUTE FUNCTION moddatetime(updated_at);
+CREATE TRIGGER note AFTER INSERT OR UPDATE OR DELETE ON orders FOR EACH ROW EXECUTE FUNCTION note();
+CREATE TRIGGER note AFTER INSERT OR UPDATE OR DELETE ON product FOR EACH ROW EXECUTE FUNCTION note();
+INSERT INTO customer SELECT n, 'customer ' || n FROM generate_series(1, 20) n;
+INSERT INTO product SELECT n, 'product ' || n, n FROM generate_series(1, 20) n;
+TRUNCATE audit;
+";
+
+/// What other parts of the application read all the time.
+const UNTOUCHED: [&str; 3] = [
+    "SELECT name FROM product WHERE id = 7",
+    "SELECT count(*) FROM product WHERE price > 10",
+    "SELECT c.name FROM customer c JOIN product p ON p.id = c.id WHERE p.name = 'product 3'",
+];
+
+#[test]
+fn triggers_that_touch_and_audit_leave_other_tables_alone() {
+    let postgres = Postgres::shared(Version::System);
+    let database = postgres.database().unwrap();
+    database.connect().unwrap().run(SHOP).unwrap();
+    let pgmemo = Pgmemo::start(postgres, Store::Memory, &[]).unwrap();
+    let mut client = pgmemo.connect(database.name()).unwrap();
+    for read in UNTOUCHED {
+        client.run(read).unwrap();
+    }
+    let before = pgmemo.metrics().unwrap();
+    let (rounds, mut changes) = (10, 1);
+    for round in 0..rounds {
+        let (id, customer) = (round + 1, round % 20 + 1);
+        for write in [
+            format!("INSERT INTO orders (id, customer_id, total) VALUES ({id}, {customer}, 5)"),
+            format!("UPDATE orders SET total = total + 1 WHERE id = {id}"),
+            format!("DELETE FROM orders WHERE id = {id}"),
+        ] {
+            client.run(&write).unwrap();
+            for read in UNTOUCHED {
+                client.run(read).unwrap();
+            }
+            // What the trigger wrote is seen at once.
+            let audited = client.value("SELECT count(*) FROM audit").unwrap();
+            assert_eq!(audited, changes.to_string());
+            changes += 1;
+        }
+        client.run("BEGIN").unwrap();
+        client
+            .run(&format!("INSERT INTO orders (id) VALUES ({})", id + 1000))
+            .unwrap();
+        client.run("COMMIT").unwrap();
+        changes += 1;
+    }
+    let reads = f64::from(rounds * 3) * 3.0;
+    pgmemo.expect_hits_since(&before, reads).unwrap();
+}
