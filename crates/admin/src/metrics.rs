@@ -10,7 +10,7 @@ use prometheus_client::{
     metrics::{MetricType, exemplar::Exemplar},
     registry::Registry,
 };
-use session::{Histogram, RefusedFill, Telemetry};
+use session::{Histogram, RefusedFill, Renewal, Telemetry};
 use sql::Reason;
 use store::{State, Trouble};
 
@@ -46,6 +46,7 @@ impl Collector for Figures {
         lookups(&mut page, telemetry)?;
         fills(&mut page, telemetry)?;
         flights(&mut page, telemetry)?;
+        renewals(&mut page, telemetry)?;
         connections(&mut page, telemetry)?;
         store(&mut page, self.observed.store())?;
         let ready = self.observed.readiness().is_ready();
@@ -139,6 +140,22 @@ fn flights(page: &mut Page<'_>, telemetry: &Telemetry) -> fmt::Result {
             (&[("holder", "self")][..], flights.claims.value()),
             (&[("holder", "other")], flights.claimed.value()),
         ],
+    )
+}
+
+fn renewals(page: &mut Page<'_>, telemetry: &Telemetry) -> fmt::Result {
+    let renewals = Renewal::ALL.map(|it| ([("result", it.code())], telemetry.renewal(it)));
+    page.counter(
+        "pgmemo_refreshes",
+        "Replies that were to be read again in the background, by what became of it",
+        renewals
+            .iter()
+            .map(|(labels, count)| (&labels[..], count.value())),
+    )?;
+    page.counter(
+        "pgmemo_stale_served",
+        "Replies served after the end of their TTL while they were being renewed",
+        alone(telemetry.stale.value()),
     )
 }
 

@@ -7,6 +7,30 @@ use std::time::Duration;
 pub struct Rule {
     /// How long an entry that reads the relation lives; `None`: it is not cached.
     pub ttl: Option<Duration>,
+    /// How entries that read the relation are renewed.
+    pub refresh: Refresh,
+}
+
+/// How entries are renewed in the background. The default is not at all.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Refresh {
+    /// How long beyond its TTL an entry may be served while it is being renewed.
+    pub stale: Duration,
+    /// An entry that is asked for near the end of its TTL is renewed before it ends.
+    pub prefetch: bool,
+}
+
+impl Refresh {
+    /// Whether anything is to be renewed.
+    pub fn is_on(&self) -> bool {
+        *self != Self::default()
+    }
+
+    /// From which age on an entry with this TTL is to be renewed, and up to which it may be served.
+    pub fn ages(&self, ttl: Duration) -> (Duration, Duration) {
+        let due = if self.prefetch { ttl * 4 / 5 } else { ttl };
+        (due, ttl.saturating_add(self.stale))
+    }
 }
 
 /// All rules. The most specific one decides: an exact name beats a pattern, and among patterns the
@@ -30,7 +54,13 @@ impl Policy {
             .enumerate()
             .filter(|(_, (pattern, _))| pattern.matches(schema, name))
             .max_by_key(|(index, (pattern, _))| (pattern.is_exact(), *index))
-            .map_or(Rule { ttl: self.default }, |(_, (_, rule))| *rule)
+            .map_or_else(
+                || Rule {
+                    ttl: self.default,
+                    refresh: Refresh::default(),
+                },
+                |(_, (_, rule))| *rule,
+            )
     }
 
     /// The time to live of a reply that reads these relations: the smallest of theirs, or `None`
@@ -43,6 +73,18 @@ impl Policy {
             .into_iter()
             .map(|(schema, name)| self.of(schema, name).ttl)
             .try_fold(Duration::MAX, |least, ttl| ttl.map(|ttl| least.min(ttl)))
+    }
+
+    /// How a reply that reads these relations is renewed: as all of them allow.
+    pub fn refresh<'a>(&self, relations: impl IntoIterator<Item = (&'a str, &'a str)>) -> Refresh {
+        relations
+            .into_iter()
+            .map(|(schema, name)| self.of(schema, name).refresh)
+            .reduce(|all, one| Refresh {
+                stale: all.stale.min(one.stale),
+                prefetch: all.prefetch && one.prefetch,
+            })
+            .unwrap_or_default()
     }
 
     /// The patterns, in file order.
@@ -135,6 +177,7 @@ mod tests {
                 Pattern::parse(text).unwrap(),
                 Rule {
                     ttl: secs.map(Duration::from_secs),
+                    refresh: Refresh::default(),
                 },
             )
         };
@@ -167,6 +210,26 @@ mod tests {
             Some(Duration::from_secs(10))
         );
         assert_eq!(ttl(&[("public", "city"), ("x", "y_log")]), None);
+    }
+
+    #[test]
+    fn a_reply_is_renewed_as_all_of_its_tables_allow() {
+        let rule = |text: &str, stale, prefetch| {
+            let refresh = Refresh {
+                stale: Duration::from_secs(stale),
+                prefetch,
+            };
+            let ttl = Some(Duration::from_secs(10));
+            (Pattern::parse(text).unwrap(), Rule { ttl, refresh })
+        };
+        let policy = Policy::new(None, vec![rule("a", 5, true), rule("b", 3, false)]);
+        let both = policy.refresh([("s", "a"), ("s", "b")]);
+        assert_eq!((both.stale.as_secs(), both.prefetch), (3, false));
+        assert!(!policy.refresh([("s", "a"), ("s", "c")]).is_on());
+        let (due, most) = policy.refresh([("s", "a")]).ages(Duration::from_secs(10));
+        assert_eq!((due.as_secs(), most.as_secs()), (8, 15));
+        let (due, most) = Refresh::default().ages(Duration::from_secs(10));
+        assert_eq!(due, most, "what is not renewed is never due before it ends");
     }
 
     #[test]

@@ -101,6 +101,16 @@ cache = false
 - `cache = true` without a `ttl` takes `cache.default_ttl`. `cache = false` wins over a `ttl`.
 - A reply that reads several tables lives as long as the shortest of their TTLs, and is not cached
   if one of them is not.
+- `stale_while_revalidate` is a duration from 1ms to 30d, or `0` or `"off"` (the default). A reply
+  whose TTL has ended, but not longer ago than this, is served once more while it is read again in
+  the background. Age only: after a write it is never served. A reply that reads several tables has
+  the shortest of theirs, none if one has none. With Redis as the store it has no effect.
+- `prefetch = true` reads a reply again in the background when it is asked for in the last fifth of
+  its TTL, so that it does not end. All tables of a reply must say so. With Redis as the store it
+  has no effect.
+- What is read in the background is read through connections of pgmemo's own, as the user of
+  `upstream`; so only replies to clients that log in as that user are renewed. `pgmemo_refreshes_total`
+  counts what was renewed and why others were not.
 - A rule that is changed or removed by a reload also holds for what is already cached.
 
 ## `[functions."schema.name"]`

@@ -66,9 +66,15 @@ fn table(
         });
     }
     let body = body(&subject, value, source, problems)?;
-    let Said { ttl, cache } = said(&subject, body, source, problems);
+    let Said {
+        ttl,
+        cache,
+        refresh,
+    } = said(&subject, body, source, problems);
     let problem = match (ttl, cache) {
-        (None, None) => Some(("says nothing", "write ttl = \"5m\" or cache = false")),
+        (None, None) if !refresh.is_on() => {
+            Some(("says nothing", "write ttl = \"5m\" or cache = false"))
+        }
         (Some(None), Some(true)) => Some((
             "has cache = true without a ttl",
             "write ttl = \"5m\", or cache = false",
@@ -88,6 +94,7 @@ fn table(
         pattern: pattern.to_owned(),
         ttl: ttl.flatten(),
         cache,
+        refresh,
         place,
     })
 }
@@ -98,6 +105,7 @@ struct Said {
     /// `Some(None)` is "off".
     ttl: Option<Option<Duration>>,
     cache: Option<bool>,
+    refresh: cache::Refresh,
 }
 
 fn said(
@@ -112,10 +120,14 @@ fn said(
         let written = written(value.get_ref());
         let read = match name {
             "ttl" => rule_ttl(&written).map(|ttl| said.ttl = Some(ttl)),
-            "cache" => rule_cache(&written).map(|cache| said.cache = Some(cache)),
+            "cache" => truth(&written).map(|cache| said.cache = Some(cache)),
+            "stale_while_revalidate" => {
+                rule_ttl(&written).map(|stale| said.refresh.stale = stale.unwrap_or_default())
+            }
+            "prefetch" => truth(&written).map(|prefetch| said.refresh.prefetch = prefetch),
             _ => {
                 let place = source.of(key);
-                problems.push(unknown(subject, name, value, place, &["ttl", "cache"]));
+                problems.push(unknown(subject, name, value, place, &TABLE_KEYS));
                 continue;
             }
         };
@@ -127,7 +139,10 @@ fn said(
     said
 }
 
-fn rule_cache(written: &Written<'_>) -> Result<bool, Refusal> {
+/// What a rule for tables may say.
+const TABLE_KEYS: [&str; 4] = ["ttl", "cache", "stale_while_revalidate", "prefetch"];
+
+fn truth(written: &Written<'_>) -> Result<bool, Refusal> {
     match written {
         Written::Boolean(cache) => Ok(*cache),
         Written::Untyped(_) | Written::Text(_) | Written::Number(_) | Written::Other(_) => Err(

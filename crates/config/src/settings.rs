@@ -117,6 +117,8 @@ pub struct TableRule {
     pub ttl: Option<Duration>,
     /// `cache = false`, or a TTL of `0` or `"off"`, refuses.
     pub cache: bool,
+    /// How its entries are renewed in the background.
+    pub refresh: cache::Refresh,
     /// Where the rule stands, for messages about it.
     pub place: Place,
 }
@@ -142,7 +144,8 @@ impl Config {
             // Patterns were checked when the file was read, so none is left out here.
             let pattern = cache::Pattern::parse(&rule.pattern).ok()?;
             let ttl = rule.ttl.or(self.cache.default_ttl).filter(|_| rule.cache);
-            Some((pattern, cache::Rule { ttl }))
+            let refresh = rule.refresh;
+            Some((pattern, cache::Rule { ttl, refresh }))
         });
         cache::Policy::new(self.cache.default_ttl, rules.collect())
     }

@@ -128,7 +128,12 @@ impl Credentials {
         })
     }
 
-    fn config(&self, database: &str) -> tokio_postgres::Config {
+    /// The user's name.
+    pub(crate) fn user(&self) -> &str {
+        &self.user
+    }
+
+    pub(crate) fn config(&self, database: &str) -> tokio_postgres::Config {
         let mut config = tokio_postgres::Config::new();
         config
             .user(&self.user)

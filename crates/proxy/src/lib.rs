@@ -16,6 +16,7 @@ mod marks;
 mod observed;
 pub mod options;
 mod place;
+mod refresh;
 mod server;
 mod tls;
 pub mod upstream;

@@ -10,9 +10,9 @@ use std::{
 
 use cache::{Scope, Stamp, Version};
 use catalog::DatabaseId;
-use session::{Question, Session, Telemetry};
+use session::{Question, Recipe, Session, Telemetry};
 use sql::Writes;
-use store::{Claimed, Flights, Found, Role, Store};
+use store::{Age, Claimed, Flights, Found, Role, Store};
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
@@ -20,6 +20,7 @@ use crate::{
     cancels::{Cancels, Listed},
     database::{Database, Databases, State, Visit},
     marks::{Held, Marks},
+    refresh::Refresher,
 };
 
 /// How long a lost connection's backend may go on working before its tables are released.
@@ -35,6 +36,7 @@ pub(crate) struct Services {
     pub(crate) databases: Databases,
     pub(crate) flights: Arc<Flights>,
     pub(crate) cancels: Cancels,
+    pub(crate) refresher: Refresher,
     pub(crate) sessions: Arc<session::Shared>,
     /// Tasks that outlive their client.
     pub(crate) tasks: TaskTracker,
@@ -47,15 +49,17 @@ impl Services {
         store: Store,
         databases: Databases,
         sessions: Arc<session::Shared>,
-        flights: Flights,
+        flights: Arc<Flights>,
+        refresher: Refresher,
         forget: Option<u64>,
     ) -> Self {
         let tasks = TaskTracker::new();
         Self {
             store,
             databases,
-            flights: Arc::new(flights),
+            flights,
             cancels: Cancels::default(),
+            refresher,
             sessions,
             tasks,
             forget,
@@ -143,7 +147,10 @@ impl Place {
     }
 
     pub(crate) async fn look_up(&self, question: &Question) -> Found {
-        let found = self.services.store.look_up(&asked(question)).await;
+        let found = match &question.recipe {
+            None => self.services.store.look_up(&asked(question)).await,
+            Some(recipe) => self.look_up_aging(question, recipe).await,
+        };
         let blind = |database: &Visit| database.ledger().is_blind();
         if self.database.as_ref().is_some_and(blind) {
             return Found::InFlight;
@@ -155,6 +162,25 @@ impl Place {
             return Found::Unavailable;
         }
         found
+    }
+
+    /// Looks up a reply that is renewed in the background, and asks for that if it is time.
+    async fn look_up_aging(&self, question: &Question, recipe: &Arc<Recipe>) -> Found {
+        let store = &self.services.store;
+        let (found, age) = store.look_up_aging(&asked(question), &recipe.refresh).await;
+        let (Some(age), Some(database)) = (age, &self.database) else {
+            return found;
+        };
+        let renewed = self.services.refresher.renew(recipe, database);
+        match age {
+            // What is not renewed ends with its TTL.
+            Age::Stale if !renewed => store.look_up(&asked(question)).await,
+            Age::Stale => {
+                self.telemetry().stale.inc();
+                found
+            }
+            Age::Due => found,
+        }
     }
 
     pub(crate) fn flights(&self) -> &Flights {

@@ -31,6 +31,7 @@ use crate::{
     login::{Login, LoginError, LoginRules, refusal, relay_login},
     marks::Marks,
     place::{Place, Services},
+    refresh::Refresher,
     upstream::{ServerStream, Upstream, UpstreamError},
     workers::Workers,
 };
@@ -113,9 +114,11 @@ impl Server {
         if let Some(name) = named {
             databases.stand_in(name);
         }
-        let flights = Flights::new(config.cache.flight_wait_max);
+        let flights = Arc::new(Flights::new(config.cache.flight_wait_max));
+        let kept = (store.clone(), Arc::clone(&flights));
+        let refresher = Refresher::new(Arc::clone(&upstream), &config.upstream, kept, &sessions);
         let forget = config.testing_forget;
-        let services = Services::new(store, databases, sessions, flights, forget);
+        let services = Services::new(store, databases, sessions, flights, refresher, forget);
         let services = Arc::new(services);
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let workers = Workers::start(config.limits.threads.unwrap_or(cores));
@@ -187,6 +190,7 @@ impl Server {
                 "clients were still at work when the drain timeout ended"
             );
         }
+        self.shared.services.refresher.shutdown().await;
         self.shared.services.tasks.close();
         let _ = timeout(REFUSAL_MAX, self.shared.services.tasks.wait()).await;
         self.shared.services.databases.shutdown().await;

@@ -47,6 +47,7 @@ fn config(server: &Postgres, catalog_age_max: Duration) -> Config {
 
 fn rule(pattern: &str) -> TableRule {
     TableRule {
+        refresh: cache::Refresh::default(),
         pattern: pattern.to_owned(),
         ttl: None,
         cache: false,

@@ -17,6 +17,8 @@ pub struct Identity {
     pub(crate) state: Digest,
     /// Settings of the application that only some replies depend on, with their values; sorted.
     pub(crate) settings: Box<[Setting]>,
+    /// The role that has logged in.
+    pub(crate) login: RoleId,
     /// The effective role.
     pub(crate) role: RoleId,
     /// The search path in effect.
@@ -25,6 +27,12 @@ pub struct Identity {
     pub(crate) temporary: bool,
     /// `default_transaction_isolation` is READ COMMITTED.
     pub(crate) read_committed: bool,
+    /// `default_transaction_isolation`.
+    pub(crate) isolation: Box<[u8]>,
+    /// Settings as the server listed them, see [`PROBE`].
+    pub(crate) listed: Box<[u8]>,
+    /// Those of extensions that are not loaded, in the same form.
+    pub(crate) unloaded: Box<[u8]>,
 }
 
 /// The name of a setting, and its value if it has one.
@@ -230,7 +238,11 @@ impl Identity {
                 .zip(values)
                 .map(|(name, value)| (name.clone(), value.map(Into::into)))
                 .collect(),
+            login: RoleId::from_oid(login),
             role: RoleId::from_oid(role),
+            isolation: isolation.into(),
+            listed: settings.unwrap_or_default().into(),
+            unloaded: unloaded.unwrap_or_default().into(),
             path,
             // A path that begins with temporary objects makes some of any CREATE.
             temporary: temporary != b"f" || names_temporary(names),

@@ -17,6 +17,7 @@ mod mirror;
 mod output;
 mod prepared;
 mod queue;
+mod recipe;
 mod recorder;
 mod registry;
 mod scopes;
@@ -34,11 +35,12 @@ pub use flight::Lead;
 pub use identity::Identity;
 pub use knowledge::Knowledge;
 pub use output::Output;
+pub use recipe::{Outcome as RecipeOutcome, Recipe, Reply};
 pub use recorder::Record;
 pub use scopes::written;
 pub use session::{Answer, Login, Need, Outcome, Question, Session, SessionError};
 pub use shared::{Limits, Shared};
-pub use telemetry::{Counter, FlightCounters, Gauge, Histogram, RefusedFill, Telemetry};
+pub use telemetry::{Counter, FlightCounters, Gauge, Histogram, RefusedFill, Renewal, Telemetry};
 
 /// Whether no byte of a multibyte character of this client encoding can be mistaken for ASCII, so
 /// that text in it can be read byte by byte.

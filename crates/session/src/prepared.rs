@@ -9,7 +9,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use cache::{Digest, DigestBuilder};
+use cache::{Digest, DigestBuilder, Refresh};
 use smallvec::SmallVec;
 use sql::{Effects, Pinned, Plan, Reason, Writes};
 
@@ -29,6 +29,8 @@ pub(crate) struct Prepared {
     pub(crate) plan: Plan,
     /// How long a recorded reply lives, or why there is none.
     pub(crate) ttl: Result<Duration, Reason>,
+    /// How that reply is renewed in the background.
+    pub(crate) refresh: Refresh,
     /// Whether the text alone could be a cacheable read, so that it pays to learn the session's state.
     pub(crate) candidate: bool,
     /// Whether its names have to be resolved before anything can be said of its writes.
@@ -61,20 +63,24 @@ impl Prepared {
     /// Plans `text`. Without knowledge of the database, only what the text proves is allowed.
     pub(crate) fn new(text: &[u8], place: Option<(&Knowledge, &sql::Context<'_>, u64)>) -> Self {
         let analysis = sql::analyze(text);
-        let (plan, ttl, context) = match place {
+        let (plan, (ttl, refresh), context) = match place {
             Some((knowledge, context, id)) => {
                 let plan = knowledge.schema.plan(&analysis, context);
                 let hinted = plan.read.is_ok() && sql::has_nocache_hint(text);
-                let ttl = if hinted {
+                let kept = if hinted {
                     Err(Reason::Hint)
                 } else {
-                    ttl(&plan, knowledge)
+                    kept(&plan, knowledge)
                 };
-                (plan, ttl, id)
+                let kept = match kept {
+                    Ok((ttl, refresh)) => (Ok(ttl), refresh),
+                    Err(reason) => (Err(reason), Refresh::default()),
+                };
+                (plan, kept, id)
             }
             None => (
                 sql::plan_without_catalog(&analysis),
-                Err(Reason::NoCatalog),
+                (Err(Reason::NoCatalog), Refresh::default()),
                 0,
             ),
         };
@@ -85,6 +91,7 @@ impl Prepared {
                 .field(&sql::significant_text(text))
                 .finish(),
             ttl,
+            refresh,
             candidate: analysis.is_candidate(),
             needs_catalog: analysis.needs_catalog(),
             plan,
@@ -115,6 +122,7 @@ impl Prepared {
                 pinned: Pinned::default(),
             },
             ttl: Err(Reason::Unreadable),
+            refresh: Refresh::default(),
             candidate: false,
             needs_catalog: false,
             shapes: RwLock::default(),
@@ -200,7 +208,8 @@ impl Prepared {
     }
 }
 
-fn ttl(plan: &Plan, knowledge: &Knowledge) -> Result<Duration, Reason> {
+/// How long a recorded reply lives, and how it is renewed.
+fn kept(plan: &Plan, knowledge: &Knowledge) -> Result<(Duration, Refresh), Reason> {
     let relations = plan.read.as_ref().map_err(|reason| *reason)?;
     let snapshot = knowledge.schema.snapshot();
     let mut names = SmallVec::<[(&str, &str); 4]>::new();
@@ -211,5 +220,7 @@ fn ttl(plan: &Plan, knowledge: &Knowledge) -> Result<Duration, Reason> {
             .ok_or(Reason::UnknownRelation)?;
         names.push((&schema.name, &relation.name));
     }
-    knowledge.policy.ttl(names).ok_or(Reason::Policy)
+    let refresh = knowledge.policy.refresh(names.iter().copied());
+    let ttl = knowledge.policy.ttl(names).ok_or(Reason::Policy)?;
+    Ok((ttl, refresh))
 }

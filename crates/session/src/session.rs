@@ -11,7 +11,7 @@ use wire::{
 };
 
 use crate::{
-    Knowledge, Lead, Output, Record, Shared,
+    Knowledge, Lead, Output, Recipe, Record, Shared,
     mirror::Mirror,
     prepared::Prepared,
     queue::{Awaited, Boundary, Expect, Queue, Route, Slot},
@@ -57,6 +57,8 @@ pub struct Question {
     /// How long a reply may be served.
     pub ttl: Duration,
     pub(crate) statement: Arc<Prepared>,
+    /// How the reply can be read again without the client, if it is to be.
+    pub recipe: Option<Arc<Recipe>>,
 }
 
 impl Question {

@@ -3,11 +3,13 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use cache::DigestBuilder;
 use sql::{Arguments, Control, Isolation, Plan, Reason, SetScope, SettingsEffect, Writes};
 use wire::{backend, frontend};
 
 use crate::{
+    Recipe,
     client::Step,
     prepared::Prepared,
     queue::{Boundary, Description, Execution, Expect, Judged, SettingsChange},
@@ -213,6 +215,23 @@ impl Session {
             return Lookup::Forward(None);
         }
         let (scopes, complete) = scopes::read(&prepared.plan, knowledge.database, values);
+        let extended = match protocol {
+            Protocol::Simple => None,
+            Protocol::Extended => Some((values.types, arguments)),
+        };
+        let recipe = prepared.refresh.is_on().then(|| {
+            let copied = |bytes: &[u8]| Bytes::copy_from_slice(bytes);
+            Arc::new(Recipe {
+                key,
+                knowledge: Arc::clone(knowledge),
+                scopes: scopes.clone(),
+                ttl,
+                refresh: prepared.refresh,
+                identity: Arc::clone(identity),
+                text: prepared.text.clone(),
+                extended: extended.map(|(types, arguments)| (copied(types), copied(arguments))),
+            })
+        });
         self.question = Some(Question {
             key,
             knowledge: Arc::clone(knowledge),
@@ -220,6 +239,7 @@ impl Session {
             complete,
             ttl,
             statement: Arc::clone(prepared),
+            recipe,
         });
         Lookup::Ask(Need::LookUp)
     }

@@ -135,6 +135,59 @@ pub struct FlightCounters {
     pub claimed: Counter,
 }
 
+/// What became of a reply that was to be read again in the background.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Renewal {
+    /// It was renewed.
+    Done,
+    /// Somebody else is reading it.
+    Held,
+    /// A write or a change of definitions came between.
+    Changed,
+    /// Its client has logged in as another role than pgmemo's own connections.
+    OtherLogin,
+    /// Its session's state could not be established on a connection of our own.
+    Context,
+    /// The server answered with an error, a notice, too much, or what is no reply of a read.
+    Refused,
+    /// There was no connection, or it was lost.
+    Disconnected,
+    /// The server took too long.
+    Late,
+    /// Too many replies were waiting already.
+    Busy,
+}
+
+impl Renewal {
+    /// Every kind, in order.
+    pub const ALL: [Self; 9] = [
+        Self::Done,
+        Self::Held,
+        Self::Changed,
+        Self::OtherLogin,
+        Self::Context,
+        Self::Refused,
+        Self::Disconnected,
+        Self::Late,
+        Self::Busy,
+    ];
+
+    /// The stable code.
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::Done => "done",
+            Self::Held => "held",
+            Self::Changed => "changed",
+            Self::OtherLogin => "other_login",
+            Self::Context => "context",
+            Self::Refused => "refused",
+            Self::Disconnected => "disconnected",
+            Self::Late => "late",
+            Self::Busy => "busy",
+        }
+    }
+}
+
 /// Everything that one process counts about its sessions.
 #[derive(Debug)]
 pub struct Telemetry {
@@ -148,6 +201,10 @@ pub struct Telemetry {
     pub fills: Counter,
     /// Waiting for others' replies.
     pub flights: FlightCounters,
+    /// Replies served after the end of their TTL.
+    pub stale: Counter,
+    /// Replies that were to be read again in the background.
+    renewals: [Counter; Renewal::ALL.len()],
     /// Replies that were being recorded and not kept, by reason.
     refused: [Counter; RefusedFill::ALL.len()],
     /// Bumps of single tables (one per table).
@@ -176,6 +233,8 @@ impl Default for Telemetry {
             bypasses: std::array::from_fn(|_| Counter::default()),
             fills: Counter::default(),
             flights: FlightCounters::default(),
+            stale: Counter::default(),
+            renewals: Default::default(),
             refused: Default::default(),
             table_bumps: Counter::default(),
             row_bumps: Counter::default(),
@@ -194,6 +253,12 @@ impl Telemetry {
     pub fn bypass(&self, reason: Reason) -> &Counter {
         static NOWHERE: Counter = Counter(AtomicU64::new(0));
         self.bypasses.get(reason as usize).unwrap_or(&NOWHERE)
+    }
+
+    /// The counter of one kind of renewal.
+    pub fn renewal(&self, outcome: Renewal) -> &Counter {
+        static NOWHERE: Counter = Counter(AtomicU64::new(0));
+        self.renewals.get(outcome as usize).unwrap_or(&NOWHERE)
     }
 
     /// The counter of one kind of refused fill.

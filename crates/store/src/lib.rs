@@ -16,7 +16,7 @@ mod status;
 
 use std::{sync::Arc, time::Duration};
 
-use cache::{CacheKey, Entry, Scope, Scopes, Stamp, Version};
+use cache::{CacheKey, Entry, Refresh, Scope, Scopes, Stamp, Version};
 use catalog::DatabaseId;
 
 pub use flights::{Ending, Flights, Follower, Landed, Lead, Role};
@@ -63,6 +63,15 @@ pub enum Found {
     Outdated,
     /// The store did not answer in time, is down, or is fenced.
     Unavailable,
+}
+
+/// How old a reply is that should be renewed.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Age {
+    /// Its TTL is about to end.
+    Due,
+    /// Its TTL has ended.
+    Stale,
 }
 
 /// A reply to be remembered.
@@ -116,6 +125,31 @@ impl Store {
         match self {
             Self::Memory(memory) => memory.look_up(question),
             Self::Redis(redis) => Box::pin(redis.look_up(question)).await,
+        }
+    }
+
+    /// As [`Store::look_up`], for a reply that is renewed in the background: one whose TTL has ended
+    /// may be found as well. How old it is, if it should be renewed, comes with it.
+    ///
+    /// Only replies in memory have an age. Cancel safe.
+    pub async fn look_up_aging(
+        &self,
+        question: &Question<'_>,
+        refresh: &Refresh,
+    ) -> (Found, Option<Age>) {
+        match self {
+            Self::Memory(memory) => memory.look_up_aging(question, refresh),
+            Self::Redis(redis) => (redis.look_up(question).await, None),
+        }
+    }
+
+    /// What a reply may be recorded under if its query leaves from now on, whether or not there is
+    /// one already; [`Found::Miss`] holds it. In a shared store a reply that is there is a
+    /// [`Found::Hit`]. Cancel safe.
+    pub async fn stamp(&self, question: &Question<'_>) -> Found {
+        match self {
+            Self::Memory(memory) => memory.stamp(question),
+            Self::Redis(redis) => redis.look_up(question).await,
         }
     }
 

@@ -18,12 +18,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use cache::{CacheKey, Entry, Scope, Stamp, Version};
+use cache::{CacheKey, Entry, Refresh, Scope, Stamp, Version};
 use catalog::DatabaseId;
 use quick_cache::{Lifecycle, OptionsBuilder, Weighter, sync::Cache};
 use smallvec::SmallVec;
 
-use crate::{Fill, Found, Limits, Question, State, Status, Trouble, status::Troubles};
+use crate::{Age, Fill, Found, Limits, Question, State, Status, Trouble, status::Troubles};
 use cells::{Cell, Cells};
 use tokens::{Token, Tokens};
 
@@ -46,6 +46,12 @@ struct Record {
     ttl: Duration,
     /// The epoch first, then the scopes in the order of the question.
     stamp: Cited,
+}
+
+impl Record {
+    fn age(&self, now: Instant) -> Duration {
+        now.saturating_duration_since(self.recorded)
+    }
 }
 
 /// Cells, and what each of them showed.
@@ -86,21 +92,48 @@ impl Memory {
 
     fn look_up_at(&self, question: &Question<'_>, now: Instant) -> Found {
         if let Some(record) = self.replies.get(question.key)
-            && self.answers(&record, question, now)
+            && record.age(now) < record.ttl.min(question.ttl)
+            && self.answers(&record, question)
         {
             return Found::Hit(record.entry.clone());
         }
         self.stamp(question)
     }
 
-    /// Whether a record may be served for a question: young enough, about the same scopes, and
-    /// each of them as it was.
-    fn answers(&self, record: &Record, question: &Question<'_>, now: Instant) -> bool {
+    pub(crate) fn look_up_aging(
+        &self,
+        question: &Question<'_>,
+        refresh: &Refresh,
+    ) -> (Found, Option<Age>) {
+        self.look_up_aging_at(question, refresh, Instant::now())
+    }
+
+    /// Age alone is forgiven: the versions must be those of the record whatever its age.
+    fn look_up_aging_at(
+        &self,
+        question: &Question<'_>,
+        refresh: &Refresh,
+        now: Instant,
+    ) -> (Found, Option<Age>) {
+        if let Some(record) = self.replies.get(question.key) {
+            let (age, ttl) = (record.age(now), record.ttl.min(question.ttl));
+            let (due, most) = refresh.ages(ttl);
+            if age < most && self.answers(&record, question) {
+                let stale = if age >= ttl { Age::Stale } else { Age::Due };
+                let found = Found::Hit(record.entry.clone());
+                return (found, (age >= due).then_some(stale));
+            }
+        }
+        (self.stamp(question), None)
+    }
+
+    /// Whether a record may be served for a question, as far as its age goes: about the same
+    /// scopes, and each of them as it was.
+    fn answers(&self, record: &Record, question: &Question<'_>) -> bool {
         let Some(((epoch, seen), cells)) = record.stamp.split_first() else {
             return false;
         };
-        now.saturating_duration_since(record.recorded) < record.ttl.min(question.ttl)
-            && epoch.scope() == Scope::Epoch(question.database)
+        epoch.scope() == Scope::Epoch(question.database)
             && epoch.current() == Some(*seen)
             && self.tokens.version(*seen) == question.epoch
             && cache::suffices(cells.len(), question.scopes)
@@ -116,7 +149,7 @@ impl Memory {
     ///
     /// The versions are read one after the other. If one changes meanwhile the stamp never holds,
     /// because it holds only while all of them are current at once.
-    fn stamp(&self, question: &Question<'_>) -> Found {
+    pub(crate) fn stamp(&self, question: &Question<'_>) -> Found {
         let Some(epoch) = self.epoch(question.database) else {
             return Found::InFlight;
         };

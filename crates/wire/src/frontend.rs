@@ -246,6 +246,14 @@ pub fn put_bind(out: &mut BytesMut, portal: &[u8], statement: &[u8]) {
     });
 }
 
+/// Appends a Bind of the unnamed statement to the unnamed portal; `arguments` as in [`Bind`].
+pub fn put_bind_with(out: &mut BytesMut, arguments: &[u8]) {
+    put(out, tag::BIND, |body| {
+        body.put_slice(&[0; 2]);
+        body.put_slice(arguments);
+    });
+}
+
 /// Appends an Execute that returns all rows.
 pub fn put_execute(out: &mut BytesMut, portal: &[u8]) {
     put(out, tag::EXECUTE, |body| {

@@ -239,6 +239,7 @@ fn every_reason_is_documented() {
     let manual = include_str!("../../../../docs/operations.md");
     let codes = Reason::ALL.iter().map(|reason| reason.code());
     let codes = codes.chain(RefusedFill::ALL.iter().map(|why| why.code()));
+    let codes = codes.chain(session::Renewal::ALL.iter().map(|result| result.code()));
     for code in codes.chain(store::Trouble::ALL.iter().map(|trouble| trouble.code())) {
         assert!(
             manual.contains(&format!("| `{code}` |")),

@@ -141,6 +141,30 @@ fn rules_become_a_policy() {
 }
 
 #[test]
+fn rules_say_how_replies_are_renewed() {
+    let refresh = |rule: &str| {
+        let config = parsed(&format!("[tables.a]\n{rule}"));
+        config.policy().of("public", "a").refresh
+    };
+    let stale = refresh("stale_while_revalidate = '10s'");
+    assert_eq!(
+        (stale.stale, stale.prefetch),
+        (Duration::from_secs(10), false)
+    );
+    assert!(refresh("prefetch = true").prefetch);
+    assert!(!refresh("ttl = '1s'\nstale_while_revalidate = 'off'\nprefetch = false").is_on());
+    let check = |rule: &str, what: &str| {
+        let report = report(&format!("{UPSTREAM}[tables.a]\n{rule}"));
+        assert!(report.contains(what), "{report}");
+    };
+    check("stale_while_revalidate = 10", "has no unit");
+    check("stale_while_revalidate = '31d'", "is too large");
+    check("prefetch = 'yes'", "is not a truth value");
+    check("prefetch = false", "says nothing");
+    check("on_write = 'refresh'", "unknown key `on_write`");
+}
+
+#[test]
 fn flag_beats_environment_beats_file_beats_default() {
     let check = |file: &str, variable: &str, flags: &[(&'static str, &str)], ttl| {
         let sources = Sources {
@@ -305,6 +329,7 @@ prop_compose! {
         config.tables = rules
             .into_iter()
             .map(|(pattern, (ttl, cache))| crate::TableRule {
+                refresh: cache::Refresh::default(),
                 pattern,
                 // Without a default, a rule that caches must say for how long.
                 ttl: ttl.or((cache && config.cache.default_ttl.is_none()).then_some(1)).map(Duration::from_millis),

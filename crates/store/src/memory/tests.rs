@@ -171,6 +171,45 @@ fn the_epoch_stands_for_everything() {
     assert!(matches!(memory.look_up(&question), Found::Outdated));
 }
 
+/// T20: age is forgiven, another version is not.
+#[test]
+fn a_reply_may_be_served_past_its_ttl_but_not_past_a_write() {
+    let memory = memory();
+    let reader = Reader::new(&memory, 1, &[1]);
+    reader.fill(reader.stamp());
+    let ask = |secs: u64, stale: u64, prefetch: bool| {
+        let question = Question {
+            key: &reader.key,
+            database: DATABASE,
+            epoch: memory.epoch(DATABASE).unwrap(),
+            scopes: &reader.scopes,
+            ttl: TTL,
+        };
+        let refresh = Refresh {
+            stale: Duration::from_secs(stale),
+            prefetch,
+        };
+        let now = reader.start + Duration::from_secs(secs);
+        match memory.look_up_aging_at(&question, &refresh, now) {
+            (Found::Hit(_), age) => Some(age),
+            (found, _) => {
+                assert!(matches!(found, Found::Miss(_)), "{found:?}");
+                None
+            }
+        }
+    };
+    assert_eq!(ask(59, 10, false), Some(None));
+    assert_eq!(ask(60, 10, false), Some(Some(Age::Stale)));
+    assert_eq!(ask(69, 10, false), Some(Some(Age::Stale)));
+    assert_eq!(ask(70, 10, false), None);
+    assert_eq!(ask(47, 0, true), Some(None));
+    assert_eq!(ask(48, 0, true), Some(Some(Age::Due)));
+    assert_eq!(ask(60, 0, true), None);
+    drop(memory.mark(&[scope(1)]));
+    assert_eq!(ask(1, 10, true), None);
+    assert_eq!(ask(61, 10, true), None);
+}
+
 #[test]
 fn the_shorter_of_two_ttls_decides() {
     let memory = memory();
