@@ -423,6 +423,12 @@ fn waits_are_bounded() -> Result<()> {
     Ok(())
 }
 
+fn unavailable(instances: &[Pgmemo]) -> Result<f64> {
+    let label = "reason=\"store_unavailable\"";
+    let count = |it: &Pgmemo| Ok(it.metrics()?.sum("pgmemo_lookups_total", &[label]));
+    instances.iter().map(count).sum()
+}
+
 #[test]
 fn instances_on_one_redis_ask_once() -> Result<()> {
     let mut stage = Stage::new()?;
@@ -441,11 +447,13 @@ fn instances_on_one_redis_ask_once() -> Result<()> {
         let update = format!("UPDATE t SET v = 'written {n}'");
         instances[0].connect(stage.database.name())?.run(&update)?;
         let before = stage.calls()?;
+        let refused = unavailable(&instances)?;
         for answer in together(&mut clients, |conn| conn.query(sql))? {
             ensure!(first(&answer)? == format!("written {n}"));
         }
-        let calls = stage.calls()? - before;
-        ensure!(!instances[0].is_real() || calls <= 2, "{calls} calls");
+        // On a busy machine Redis misses its deadline, and who has asked it goes to the server.
+        let calls = (stage.calls()? - before) as f64 - (unavailable(&instances)? - refused);
+        ensure!(!instances[0].is_real() || calls <= 2.0, "{calls} calls");
     }
     if instances[0].is_real() {
         let claimed = |instance: &Pgmemo| {
