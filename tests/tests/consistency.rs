@@ -1,4 +1,4 @@
-//! Histories of concurrent writers and readers, judged by three laws (`pgmemo_tests::history`).
+//! Histories of concurrent writers and readers, judged by the laws (`pgmemo_tests::history`).
 //!
 //! `PGMEMO_LOAD_SECONDS`, `PGMEMO_LOAD_WRITERS` and `PGMEMO_LOAD_READERS` make the runs longer and
 //! wider; `PGMEMO_SEED` repeats one.
@@ -27,6 +27,7 @@ fn load(database: &Database, instances: &[&Pgmemo], rest: Duration) -> Load {
         rest,
         duration: env::seconds("PGMEMO_LOAD_SECONDS", 8),
         seed: seed(),
+        faults: false,
     }
 }
 
@@ -83,6 +84,49 @@ fn two_instances_on_one_redis_serve_nothing_older_than_the_others_writes() -> Re
     let first = Pgmemo::start(postgres, Store::Redis(&redis), &[])?;
     let second = Pgmemo::start(postgres, Store::Redis(&redis), &[])?;
     check(&postgres.database()?, &[&first, &second], CALM)
+}
+
+/// The judge is judged: a writer who passes by pgmemo makes it serve what is stale.
+#[test]
+fn writes_around_pgmemo_are_found_out() -> Result<()> {
+    let postgres = Postgres::shared(Version::System);
+    let pgmemo = Pgmemo::start(postgres, Store::Memory, &[])?;
+    let database = postgres.database()?;
+    if !pgmemo.is_real() {
+        return Ok(());
+    }
+    expect_stale(&database, vec![database.address(), pgmemo.address()])
+}
+
+/// Two instances that know nothing of each other serve what is stale.
+#[test]
+fn instances_without_a_store_in_common_are_found_out() -> Result<()> {
+    let postgres = Postgres::shared(Version::System);
+    let first = Pgmemo::start(postgres, Store::Memory, &[])?;
+    let second = Pgmemo::start(postgres, Store::Memory, &[])?;
+    if !first.is_real() {
+        return Ok(());
+    }
+    expect_stale(
+        &postgres.database()?,
+        vec![first.address(), second.address()],
+    )
+}
+
+/// Runs the load where it must read what is stale, until it is judged so.
+fn expect_stale(database: &Database, instances: Vec<SocketAddr>) -> Result<()> {
+    load::prepare(database)?;
+    let mut load = load(database, &[], CALM);
+    load.instances = instances;
+    load.duration = load.duration.max(SOON);
+    let history = load.run(|_| Ok(()))?;
+    let verdict = history.verdict().err().map(|error| error.to_string());
+    println!("{}", verdict.as_deref().unwrap_or("nothing was found"));
+    ensure!(
+        verdict.is_some_and(|it| it.contains("known was")),
+        "stale reads were not found"
+    );
+    Ok(())
 }
 
 #[test]

@@ -39,6 +39,7 @@ fn check(mut fault: impl FnMut(&mut Redis) -> Result<()>) -> Result<()> {
         rest: Duration::from_millis(20),
         duration: Duration::ZERO,
         seed: seed(),
+        faults: false,
     };
     let history = load.run(|history| {
         await_hits(&instances, history).context("before any fault")?;

@@ -2,7 +2,7 @@
 
 use anyhow::{Result, ensure};
 
-use super::{COUNTERS, PAIRS, Session, number, numbers};
+use super::{COUNTERS, PAIRS, Session, VOICES, loss, number, numbers, voice_register};
 use crate::wire::{Answer, Frontend};
 
 const ONE: &str = "SELECT n FROM counter WHERE k = $1";
@@ -10,19 +10,18 @@ const ONE: &str = "SELECT n FROM counter WHERE k = $1";
 impl Session<'_> {
     /// One read in one of the ways.
     pub(super) fn read(&mut self) -> Result<()> {
-        match self.random.below(12) {
+        match self.random.below(14) {
             0 | 1 => self.one("simple query", |s, k| {
-                s.conn
-                    .query(&format!("SELECT n FROM counter WHERE k = {k}"))
+                s.run(&format!("SELECT n FROM counter WHERE k = {k}"))
             }),
-            2 => self.one("extended query", |s, k| {
-                s.conn.extended(ONE, &[&k.to_string()])
-            }),
+            2 => self.one("extended query", |s, k| s.extended(ONE, &[&k.to_string()])),
             3 => self.one("prepared statement", Self::prepared),
             4 => self.one("transaction", Self::in_transaction),
             5 => self.all(),
             6 => self.pair(),
             7 => self.joined(),
+            8 => self.echo(),
+            9 => self.echoed(),
             _ => self.read_slots(),
         }
     }
@@ -35,8 +34,7 @@ impl Session<'_> {
         let counter = self.random.index(COUNTERS);
         let floor = self.history.floor(counter);
         let value = number(&ask(self, counter)?)?;
-        self.history
-            .judge(&mut self.seen, counter, floor, value, how);
+        self.history.judge(self.seen, counter, floor, value, how);
         Ok(())
     }
 
@@ -46,15 +44,13 @@ impl Session<'_> {
             .execute("", 0)
             .sync();
         self.conn.send(batch.bytes())?;
-        self.conn.read_until(b'Z')
+        loss::whole(self.conn.read_until(b'Z')?)
     }
 
     fn in_transaction(&mut self, counter: usize) -> Result<Answer> {
-        self.conn.run("BEGIN")?;
-        let answer = self
-            .conn
-            .query(&format!("SELECT n FROM counter WHERE k = {counter}"))?;
-        self.conn.run("COMMIT")?;
+        self.run("BEGIN")?;
+        let answer = self.run(&format!("SELECT n FROM counter WHERE k = {counter}"))?;
+        self.run("COMMIT")?;
         Ok(answer)
     }
 
@@ -62,12 +58,12 @@ impl Session<'_> {
         let floors: Vec<_> = (0..COUNTERS)
             .map(|counter| self.history.floor(counter))
             .collect();
-        let rows = numbers(&self.conn.query("SELECT k, n FROM counter ORDER BY k")?)?;
+        let rows = numbers(&self.run("SELECT k, n FROM counter ORDER BY k")?)?;
         ensure!(rows.len() == COUNTERS, "{} counters", rows.len());
         for (counter, floor) in floors.into_iter().enumerate() {
             let value = rows[counter][1];
             self.history
-                .judge(&mut self.seen, counter, floor, value, "whole table");
+                .judge(self.seen, counter, floor, value, "whole table");
         }
         Ok(())
     }
@@ -77,12 +73,12 @@ impl Session<'_> {
         let register = COUNTERS + pair;
         let floor = self.history.floor(register);
         let sql = format!("SELECT n FROM pair WHERE id = {pair} ORDER BY side");
-        let rows = numbers(&self.conn.query(&sql)?)?;
+        let rows = numbers(&self.run(&sql)?)?;
         ensure!(rows.len() == 2, "{} sides", rows.len());
         self.history
-            .judge_pair(&self.seen, register, rows[0][0], rows[1][0], "two rows");
+            .judge_pair(self.seen, register, rows[0][0], rows[1][0], "two rows");
         self.history
-            .judge(&mut self.seen, register, floor, rows[0][0], "two rows");
+            .judge(self.seen, register, floor, rows[0][0], "two rows");
         Ok(())
     }
 
@@ -95,15 +91,43 @@ impl Session<'_> {
             "SELECT c.n, l.n, r.n FROM counter c JOIN pair l ON l.id = c.k AND l.side = 0 \
              JOIN pair r ON r.id = c.k AND r.side = 1 WHERE c.k = {pair}"
         );
-        let rows = numbers(&self.conn.query(&sql)?)?;
+        let rows = numbers(&self.run(&sql)?)?;
         let row = rows.first().filter(|row| row.len() == 3);
         let row = row.ok_or_else(|| anyhow::anyhow!("the join has no row"))?;
         self.history
-            .judge(&mut self.seen, pair, floors.0, row[0], "join");
+            .judge(self.seen, pair, floors.0, row[0], "join");
         self.history
-            .judge_pair(&self.seen, register, row[1], row[2], "join");
+            .judge_pair(self.seen, register, row[1], row[2], "join");
         self.history
-            .judge(&mut self.seen, register, floors.1, row[1], "join");
+            .judge(self.seen, register, floors.1, row[1], "join");
+        Ok(())
+    }
+
+    /// What a trigger wrote.
+    fn echo(&mut self) -> Result<()> {
+        let voice = self.random.index(VOICES);
+        let register = voice_register(voice);
+        let floor = self.history.floor(register);
+        let answer = self.run(&format!("SELECT n FROM echo WHERE k = {voice}"))?;
+        self.history
+            .judge(self.seen, register, floor, number(&answer)?, "echo");
+        Ok(())
+    }
+
+    /// A table and what its trigger wrote, in one reply.
+    fn echoed(&mut self) -> Result<()> {
+        let voice = self.random.index(VOICES);
+        let register = voice_register(voice);
+        let floor = self.history.floor(register);
+        let sql = format!("SELECT v.n, e.n FROM voice v JOIN echo e USING (k) WHERE k = {voice}");
+        let rows = numbers(&self.run(&sql)?)?;
+        let row = rows.first().filter(|row| row.len() == 2);
+        let row = row.ok_or_else(|| anyhow::anyhow!("the join has no row"))?;
+        let values = (row[0], row[1]);
+        self.history
+            .judge_same(self.seen, register, values, "what a trigger wrote");
+        self.history
+            .judge(self.seen, register, floor, row[0], "join with its echo");
         Ok(())
     }
 }

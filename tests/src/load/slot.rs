@@ -10,8 +10,9 @@ use super::{SLOTS, Session, numbers, slot_register};
 impl Session<'_> {
     /// One write to the slots of this session.
     pub(super) fn write_slot(&mut self) -> Result<()> {
-        let (one, other) = (self.number % SLOTS, (self.number + self.writers) % SLOTS);
-        let mine = self.writers * 2 <= SLOTS;
+        let writers = self.load.writers;
+        let (one, other) = (self.number % SLOTS, (self.number + writers) % SLOTS);
+        let mine = writers * 2 <= SLOTS;
         let slot = if mine && self.random.below(2) == 0 {
             other
         } else {
@@ -35,21 +36,23 @@ impl Session<'_> {
     /// A statement that brings a slot to its next value.
     fn step(&mut self, slot: usize, steps: i64, sql: &[String]) -> Result<()> {
         let register = slot_register(slot);
-        let value = self.value(slot) + steps;
-        (0..steps).for_each(|_| self.history.begin(register));
+        let floor = self.history.begin(register, steps);
         match sql {
-            [one] if self.random.below(2) == 0 => self.conn.extended(one, &[]).map(drop)?,
-            [one] => self.conn.run(one).map(drop)?,
-            several => {
-                self.conn.run("BEGIN")?;
-                for sql in several {
-                    self.conn.run(sql)?;
-                }
-                self.conn.run("COMMIT")?;
-            }
+            [one] if self.random.below(2) == 0 => self.extended(one, &[]).map(drop)?,
+            [one] => self.run(one).map(drop)?,
+            several => self.in_a_block(several)?,
         }
-        self.history.acknowledge(register, value);
+        self.history
+            .acknowledge(self.seen, register, floor, floor + steps);
         Ok(())
+    }
+
+    fn in_a_block(&mut self, sql: &[String]) -> Result<()> {
+        self.run("BEGIN")?;
+        for sql in sql {
+            self.run(sql)?;
+        }
+        self.run("COMMIT").map(drop)
     }
 
     fn come_or_go(&mut self, slot: usize) -> Result<()> {
@@ -97,23 +100,19 @@ impl Session<'_> {
         if first % 2 == 1 || second % 2 == 1 {
             return self.come_or_go(one);
         }
-        for slot in [one, one, other, other] {
-            self.history.begin(slot_register(slot));
-        }
-        self.conn.run("BEGIN")?;
-        for sql in [
+        let floors = [one, other].map(|slot| self.history.begin(slot_register(slot), 2));
+        self.in_a_block(&[
             format!("UPDATE slot SET k = {} WHERE k = {one}", one + 1000),
             format!("UPDATE slot SET k = {one}, n = {first} WHERE k = {other}"),
             format!(
                 "UPDATE slot SET k = {other}, n = {second} WHERE k = {}",
                 one + 1000
             ),
-        ] {
-            self.conn.run(&sql)?;
+        ])?;
+        for (slot, floor) in [one, other].into_iter().zip(floors) {
+            self.history
+                .acknowledge(self.seen, slot_register(slot), floor, floor + 2);
         }
-        self.conn.run("COMMIT")?;
-        self.history.acknowledge(slot_register(one), first);
-        self.history.acknowledge(slot_register(other), second);
         Ok(())
     }
 
@@ -138,9 +137,9 @@ impl Session<'_> {
         };
         let floors: Vec<_> = asked.iter().map(|&slot| self.value(slot)).collect();
         let answer = if sql.contains('$') {
-            self.conn.extended(&sql, &[&slot.to_string()])?
+            self.extended(&sql, &[&slot.to_string()])?
         } else {
-            self.conn.query(&sql)?
+            self.run(&sql)?
         };
         let rows = numbers(&answer)?;
         for (slot, floor) in asked.into_iter().zip(floors) {
@@ -150,10 +149,9 @@ impl Session<'_> {
             match found.next() {
                 Some(row) => {
                     let value = *row.get(1).context("no value")?;
-                    self.history
-                        .judge(&mut self.seen, register, floor, value, &how);
+                    self.history.judge(self.seen, register, floor, value, &how);
                 }
-                None => self.history.judge_absent(&self.seen, register, floor, &how),
+                None => self.history.judge_absent(self.seen, register, floor, &how),
             }
             ensure!(found.next().is_none(), "two rows under {slot}");
         }
