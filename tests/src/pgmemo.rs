@@ -119,8 +119,19 @@ impl Pgmemo {
         file: &str,
         variables: &[(&str, String)],
     ) -> Result<Self> {
+        let ports = (local(free_port()?), local(free_port()?));
+        Self::launch_at(ports, upstream, store, arguments, file, variables)
+    }
+
+    fn launch_at(
+        (address, admin): (SocketAddr, SocketAddr),
+        upstream: &str,
+        store: Store<'_>,
+        arguments: &[&str],
+        file: &str,
+        variables: &[(&str, String)],
+    ) -> Result<Self> {
         let dir = tempfile::Builder::new().prefix("pgmemo-").tempdir()?;
-        let (address, admin) = (local(free_port()?), local(free_port()?));
         let mut command = Command::new(pgmemo_bin()?);
         command.arg("serve").args(["--upstream", upstream]);
         command.args([
@@ -144,6 +155,21 @@ impl Pgmemo {
             admin,
             process: Some((server, dir)),
         })
+    }
+
+    /// Starts it again on the same ports after it was killed, and waits until it is ready.
+    pub fn start_again(&mut self, upstream: &Postgres, store: Store<'_>) -> Result<()> {
+        let (address, admin) = (self.address, self.admin);
+        let again = Self::launch_at(
+            (address, admin),
+            &upstream.url("postgres"),
+            store,
+            &[],
+            "",
+            &[],
+        )?;
+        *self = again;
+        self.await_ready()
     }
 
     /// Whether there is a proxy whose hits can be counted.

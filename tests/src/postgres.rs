@@ -16,8 +16,8 @@ use tempfile::TempDir;
 
 use crate::{
     env::{cache, is_root},
-    net::{SOON, free_port, local},
-    server::{Server, Signal},
+    net::{SOON, eventually, free_port, local},
+    server::{Server, Signal, signal},
     wire::{Conn, Login},
 };
 
@@ -206,12 +206,45 @@ impl Postgres {
         })
     }
 
+    /// Sends a signal to the server and to all its processes; gives those.
+    pub fn signal_all(&self, which: Signal) -> Result<Vec<u32>> {
+        let Some((server, _)) = &self.own else {
+            bail!("this server belongs to others")
+        };
+        // The server first: it must not fork, nor see its processes end, in between.
+        server.signal(which)?;
+        let children = children(server.pid())?;
+        for &child in &children {
+            // One that has ended by itself needs no signal.
+            let _ = signal(child, which);
+        }
+        Ok(children)
+    }
+
+    /// Kills all its processes as `kill -9` does, and starts it anew on the same port.
+    pub fn kill_and_restart(&mut self, version: Version) -> Result<()> {
+        self.signal_all(Signal::Stop)?;
+        let processes = self.signal_all(Signal::Kill)?;
+        // Until the last of them is gone, their memory is in use, and a server refuses to start.
+        eventually("the end of all processes", SOON, || {
+            processes.iter().all(|&pid| !is_running(pid)).then_some(())
+        })?;
+        self.restart(version)
+    }
+
     /// Stops as after a crash and starts anew on the same port: unlogged tables are empty then.
     pub fn crash_and_restart(&mut self, version: Version) -> Result<()> {
-        let Some((server, dir)) = &mut self.own else {
+        let Some((server, _)) = &mut self.own else {
             bail!("this server belongs to others")
         };
         server.signal(Signal::Quit)?;
+        self.restart(version)
+    }
+
+    fn restart(&mut self, version: Version) -> Result<()> {
+        let Some((server, dir)) = &mut self.own else {
+            bail!("this server belongs to others")
+        };
         server.wait(SOON)?;
         server.stop();
         let mut command = as_server_user(&version.bin()?.join("postgres"), dir.path());
@@ -359,6 +392,28 @@ fn system_bin() -> Result<PathBuf> {
     let output = Command::new("pg_config").arg("--bindir").output();
     let output = output.context("PostgreSQL is missing; run `cargo xtask setup`")?;
     Ok(PathBuf::from(String::from_utf8(output.stdout)?.trim()))
+}
+
+/// The processes that a process has started and that still run.
+fn children(parent: u32) -> Result<Vec<u32>> {
+    let pids = fs::read_dir("/proc")?
+        .flatten()
+        .filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    let of = |pid: &u32| stat(*pid).is_some_and(|(_, of)| of == parent);
+    Ok(pids.filter(of).collect())
+}
+
+/// Whether a process has not ended yet; one that nobody has buried has.
+fn is_running(pid: u32) -> bool {
+    stat(pid).is_some_and(|(state, _)| state != 'Z' && state != 'X')
+}
+
+/// The state and the parent of a process.
+fn stat(pid: u32) -> Option<(char, u32)> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // They stand behind the command's name in parentheses.
+    let mut words = stat.rsplit(')').next()?.split_whitespace();
+    Some((words.next()?.chars().next()?, words.next()?.parse().ok()?))
 }
 
 fn run(command: &mut Command) -> Result<()> {

@@ -3,11 +3,17 @@
 //! In each case: no client sees an error, nobody reads anything stale, and hits come back soon
 //! after Redis does.
 
-use std::{thread, time::Duration};
+use std::{
+    process::Command,
+    thread,
+    time::{Duration, Instant},
+};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use pgmemo_tests::{
-    Pgmemo, Postgres, Redis, Store, Version, env,
+    Pgmemo, Postgres, Redis, Store, Version,
+    driver::output,
+    env,
     history::History,
     load::{self, Load},
     net::eventually,
@@ -43,7 +49,7 @@ fn check(mut fault: impl FnMut(&mut Redis) -> Result<()>) -> Result<()> {
     };
     let history = load.run(|history| {
         await_hits(&instances, history).context("before any fault")?;
-        for _ in 0..2 {
+        for _ in 0..env::count("PGMEMO_FAULT_ROUNDS", 2) {
             thread::sleep(PHASE);
             fault(&mut redis)?;
             await_hits(&instances, history).context("after the fault")?;
@@ -172,5 +178,51 @@ fn without_redis_at_the_start_queries_flow_and_hits_come_later() -> Result<()> {
             (pgmemo.hits().ok()? > before).then_some(())
         })?;
     }
+    Ok(())
+}
+
+/// The clients of a `pgbench` run, which gives up at the first error.
+const BENCH_CLIENTS: &str = "16";
+
+#[test]
+fn pgbench_sees_no_error_when_redis_is_killed() -> Result<()> {
+    let postgres = Postgres::shared(Version::System);
+    let database = postgres.database()?;
+    let mut redis = Redis::start()?;
+    let pgmemo = Pgmemo::start(postgres, Store::Redis(&redis), &[])?;
+    let init = ["--initialize", "--quiet", "--scale", "1"];
+    output(
+        Command::new("pgbench")
+            .args(init)
+            .arg(postgres.url(database.name())),
+    )?;
+    let mut bench = Command::new("pgbench");
+    bench.args(["--select-only", "--no-vacuum", "--jobs", "2"]);
+    bench.args(["--client", BENCH_CLIENTS, "--time", "8"]);
+    bench.arg(pgmemo.url(database.name()));
+    let bench = thread::spawn(move || output(&mut bench));
+    // Few of its reads repeat: one of ours does, all the time.
+    let mut client = pgmemo.connect(database.name())?;
+    let read = "SELECT abalance FROM pgbench_accounts WHERE aid = 1";
+    let mut hit = |deadline| {
+        let start = Instant::now();
+        eventually("a hit", deadline, || {
+            let before = pgmemo.hits().ok()?;
+            client.value(read).ok()?;
+            (pgmemo.hits().ok()? > before || !pgmemo.is_real()).then(|| start.elapsed())
+        })
+    };
+    hit(RECOVERY)?;
+    thread::sleep(PHASE);
+    redis.kill9()?;
+    thread::sleep(PHASE);
+    redis.launch()?;
+    println!("hits were back after {:?}", hit(RECOVERY)?);
+    let report = bench.join().expect("pgbench does not panic")?;
+    println!("{report}");
+    ensure!(
+        report.contains("number of failed transactions: 0 "),
+        "{report}"
+    );
     Ok(())
 }
