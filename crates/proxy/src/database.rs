@@ -223,7 +223,7 @@ impl Databases {
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         let watched = known.watched.values();
         watched
-            .filter_map(|database| database.ledger.identity())
+            .filter_map(|database| database.ledger.remembered())
             .collect()
     }
 

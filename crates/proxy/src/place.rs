@@ -12,7 +12,7 @@ use cache::{Scope, Stamp, Version};
 use catalog::DatabaseId;
 use session::{Question, Recipe, Session, Telemetry};
 use sql::Writes;
-use store::{Age, Claimed, Flights, Found, Role, Store};
+use store::{Age, Claimed, Flights, Found, Mark, Role, Store};
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
@@ -79,12 +79,14 @@ pub(crate) struct Place {
     asked: AtomicUsize,
 }
 
-/// A write in a database of which nothing is known yet. While one is in flight nothing is looked
-/// up there, so that nothing is recorded that the write makes stale.
+/// A write in a database of which nobody knows for sure which it is. While one is in flight nothing
+/// is looked up there, so that nothing is recorded that the write makes stale.
 #[derive(Debug)]
 pub(crate) struct Blind {
     services: Arc<Services>,
     database: Visit,
+    /// On the database that bore the name last, which other instances may be serving.
+    mark: Option<Mark>,
 }
 
 impl Place {
@@ -229,11 +231,14 @@ impl Place {
         let identity = match database.ledger().identity() {
             Some(identity) => identity,
             None => {
-                let blind = Blind::new(&self.services, database);
+                let mut blind = Blind::new(&self.services, database);
                 // Whoever sees what is known from now on sees the count as well.
                 match database.ledger().identity() {
                     Some(identity) => identity,
-                    None => return Some(Held::Blind(blind)),
+                    None => {
+                        blind.mark = self.mark_remembered(writes).await;
+                        return Some(Held::Blind(blind));
+                    }
                 }
             }
         };
@@ -274,6 +279,23 @@ impl Place {
                 Some(Held::Everything(mark))
             }
         }
+    }
+
+    /// Marks everything in the database that bore the name last: most likely it still does.
+    async fn mark_remembered(&self, writes: &Writes) -> Option<Mark> {
+        let database = self.database.as_ref()?;
+        let identity = database.ledger().remembered()?;
+        let scopes = match writes {
+            Writes::Nothing => return None,
+            Writes::Relations(_) | Writes::Rows(_) | Writes::Everything => {
+                vec![Scope::Epoch(identity)]
+            }
+            Writes::Cluster => self.cluster(database, identity),
+        };
+        self.telemetry().epoch_bumps.inc();
+        let mark = self.services.store.mark(&scopes).await;
+        self.services.flights.outdate(&scopes);
+        Some(mark)
     }
 
     /// The epochs of all databases of a cluster: those that the catalog lists, and those that were
@@ -375,12 +397,16 @@ impl Blind {
         Self {
             services: Arc::clone(services),
             database: database.clone(),
+            mark: None,
         }
     }
 
     /// The write has ended. If the database is known by now, everything recorded of it is dropped;
     /// otherwise that is the first thing its watcher does when it knows.
-    pub(crate) async fn end(self) {
+    pub(crate) async fn end(mut self) {
+        if let Some(mark) = self.mark.take() {
+            mark.bump().await;
+        }
         if let Some(identity) = self.database.ledger().identity() {
             self.services
                 .store

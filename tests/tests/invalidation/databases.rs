@@ -1,10 +1,11 @@
 //! Databases that are dropped, renamed, copied and made anew while pgmemo knows them.
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result, anyhow, ensure};
 use pgmemo_tests::{
-    Pgmemo, Postgres, Store, Version,
+    Pgmemo, Postgres, Store, Version, env,
     net::{SOON, eventually},
     postgres::Database,
+    wire::Frontend,
 };
 
 struct Ground {
@@ -96,4 +97,71 @@ fn k24_a_database_made_anew_by_force_is_another_one() -> Result<()> {
     admin.run(&format!("CREATE DATABASE {name}"))?;
     ground.fill("second")?;
     ground.visit("second")
+}
+
+/// Nobody watches a database while no client is there. One that was made anew meanwhile is written
+/// to before anybody has looked which one it is.
+#[test]
+fn k24_a_write_to_a_database_made_anew_is_not_taken_for_one_to_the_old() -> Result<()> {
+    if env::direct() {
+        return Ok(());
+    }
+    let postgres = Postgres::shared(Version::System);
+    let database = postgres.database()?;
+    let name = database.name();
+    let role = format!("{name}_watcher");
+    let mut admin = postgres.connect("postgres")?;
+    for sql in [
+        format!("CREATE ROLE {role} LOGIN"),
+        format!("GRANT pg_monitor TO {role}"),
+        format!("GRANT EXECUTE ON FUNCTION pg_control_system() TO {role}"),
+        format!("GRANT EXECUTE ON FUNCTION pg_control_checkpoint() TO {role}"),
+    ] {
+        admin.run(&sql)?;
+    }
+    let upstream = postgres
+        .url("postgres")
+        .replace("postgres@", &format!("{role}@"));
+    let pgmemo = Pgmemo::start_upstream(&upstream, Store::Memory, &[], "")?;
+    let ground = Ground {
+        postgres,
+        pgmemo,
+        database,
+    };
+    ground.fill("first")?;
+    let name = ground.database.name();
+    ground.visit("first")?;
+    // PostgreSQL waits until the watcher has left.
+    admin.run(&format!("DROP DATABASE {name}"))?;
+    admin.run(&format!("CREATE DATABASE {name}"))?;
+    ground.fill("second")?;
+    admin.run(&format!("ALTER ROLE {role} CONNECTION LIMIT 0"))?;
+
+    let mut holder = ground.database.connect()?;
+    holder.run("BEGIN; LOCK TABLE t IN SHARE ROW EXCLUSIVE MODE")?;
+    let mut writer = ground.pgmemo.connect(name)?;
+    writer.send(Frontend::new().query("UPDATE t SET v = 'third'").bytes())?;
+    let waits = "SELECT count(*) FROM pg_locks WHERE NOT granted";
+    eventually("a writer that waits", SOON, || {
+        (holder.value(waits).ok()? == "1").then_some(())
+    })?;
+    admin.run(&format!("ALTER ROLE {role} CONNECTION LIMIT -1"))?;
+    let mut reader = ground.pgmemo.connect(name)?;
+    // As often as it takes until the database is known and what is read could be remembered.
+    let before = ground.pgmemo.metrics()?;
+    eventually("knowledge", SOON, || {
+        assert_eq!(reader.value("SELECT v FROM t").ok()?, "second");
+        let now = ground.pgmemo.metrics().ok()?;
+        let reasons = now.bypass_reasons_since(&before);
+        let known = reasons.iter().any(|(reason, _)| reason == "being_written");
+        (known || now.misses() > before.misses()).then_some(())
+    })?;
+    reader.value("SELECT v FROM t")?;
+    holder.run("COMMIT")?;
+    writer.read_until(b'Z')?;
+    let found = reader.value("SELECT v FROM t")?;
+    drop((reader, writer));
+    admin.run(&format!("DROP OWNED BY {role}; DROP ROLE {role}"))?;
+    ensure!(found == "third", "{found} instead of what was written");
+    ground.visit("third")
 }

@@ -1,7 +1,7 @@
 //! What outlives the watching of a database.
 
 use std::sync::{
-    Mutex, PoisonError,
+    Mutex, MutexGuard, PoisonError,
     atomic::{AtomicUsize, Ordering},
 };
 
@@ -11,29 +11,51 @@ use catalog::DatabaseId;
 /// those who came while it was watched before.
 #[derive(Debug, Default)]
 pub(crate) struct Ledger {
-    /// Writes in flight of which the store knows nothing.
+    /// Writes in flight of which the store does not know, or not for sure.
     blind: AtomicUsize,
-    /// The database's identity when it was last known, perhaps before its catalog was read.
-    identity: Mutex<Option<DatabaseId>>,
+    identity: Mutex<Named>,
+}
+
+/// Which database bears the name.
+#[derive(Debug, Default)]
+struct Named {
+    /// As the server said last, perhaps before its catalog was read.
+    id: Option<DatabaseId>,
+    /// Nobody has looked away since: while nobody watches, a database may be dropped and made anew.
+    sure: bool,
 }
 
 impl Ledger {
     /// Which database it is, as far as anybody was ever told.
+    pub(crate) fn remembered(&self) -> Option<DatabaseId> {
+        self.named().id
+    }
+
+    /// Which database it is, beyond doubt.
     pub(crate) fn identity(&self) -> Option<DatabaseId> {
-        *self.identity.lock().unwrap_or_else(PoisonError::into_inner)
+        let named = self.named();
+        named.id.filter(|_| named.sure)
     }
 
     /// The server has said which database it is.
     pub(crate) fn identify(&self, id: DatabaseId) {
-        *self.identity.lock().unwrap_or_else(PoisonError::into_inner) = Some(id);
+        *self.named() = Named {
+            id: Some(id),
+            sure: true,
+        };
     }
 
-    /// Whether something is being written of which the store knows nothing.
+    /// Nobody watches any more. To be called when nothing is looked up any more.
+    pub(crate) fn doubt(&self) {
+        self.named().sure = false;
+    }
+
+    /// Whether something is being written of which the store does not know for sure.
     pub(crate) fn is_blind(&self) -> bool {
         self.blind.load(Ordering::SeqCst) > 0
     }
 
-    /// A write begins of which the store knows nothing.
+    /// A write begins of which the store does not know for sure.
     pub(crate) fn begin_blind(&self) {
         self.blind.fetch_add(1, Ordering::SeqCst);
     }
@@ -41,5 +63,34 @@ impl Ledger {
     /// It has ended.
     pub(crate) fn end_blind(&self) {
         self.blind.fetch_sub(1, Ordering::SeqCst);
+    }
+
+    fn named(&self) -> MutexGuard<'_, Named> {
+        self.identity.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use catalog::SystemId;
+
+    #[test]
+    fn who_has_looked_away_remembers_and_is_not_sure() {
+        let id = |oid| DatabaseId {
+            system: SystemId(1),
+            oid,
+        };
+        let ledger = Ledger::default();
+        assert_eq!((ledger.remembered(), ledger.identity()), (None, None));
+        ledger.identify(id(5));
+        assert_eq!(ledger.identity(), Some(id(5)));
+        ledger.doubt();
+        assert_eq!(
+            (ledger.remembered(), ledger.identity()),
+            (Some(id(5)), None)
+        );
+        ledger.identify(id(6));
+        assert_eq!(ledger.identity(), Some(id(6)));
     }
 }

@@ -170,7 +170,7 @@ impl Watcher {
 
     /// Withdraws what was published, but remembers it.
     fn leave(&self) {
-        self.database.knowledge.store(None);
+        self.withdraw();
         if self.set_state(State::Vacant) {
             debug!("nobody is there; the catalog is not watched");
         }
@@ -270,6 +270,7 @@ impl Watcher {
                 "the server has become another one".to_owned(),
             ));
         }
+        self.database.ledger.identify(seen.id);
         let fingerprint = control.fingerprint().await?;
         if self.common.store.epoch(seen.id).await != Ok(Some(seen.epoch)) {
             return Ok(false);
@@ -381,10 +382,16 @@ impl Watcher {
         Ok(())
     }
 
+    /// Nothing is looked up any more, and whether it is still the same database nobody knows.
+    fn withdraw(&self) {
+        self.database.knowledge.store(None);
+        self.database.ledger.doubt();
+    }
+
     /// Withdraws what was published; how long to wait before the next connection.
     fn disconnect(&mut self, error: &ControlError) -> Duration {
         // While nobody watches, definitions may change and servers may come back from a backup.
-        self.database.knowledge.store(None);
+        self.withdraw();
         self.owes_reading = true;
         let state = match error {
             ControlError::Refused(reason) => State::Refused(reason.as_str().into()),
