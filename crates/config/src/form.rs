@@ -1,6 +1,6 @@
 //! How a setting is written, what it may be, and where it goes.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use crate::{
     CacheSettings, Limits, RedisSettings, Secret, Upstream,
@@ -22,6 +22,15 @@ pub(crate) struct Draft {
     pub(crate) cache: CacheSettings,
     pub(crate) redis: RedisSettings,
     pub(crate) limits: Limits,
+    pub(crate) tls: TlsDraft,
+}
+
+/// `[tls]` while it is collected.
+#[derive(Debug, Default)]
+pub(crate) struct TlsDraft {
+    pub(crate) certificate: Option<PathBuf>,
+    pub(crate) key: Option<PathBuf>,
+    pub(crate) required: bool,
 }
 
 /// How a setting is written, and where it goes. Bounds are inclusive.
@@ -37,6 +46,7 @@ pub(crate) enum Form {
     Integer(u32, u32, fn(&mut Draft, u32)),
     Boolean(fn(&mut Draft, bool)),
     Prefix(fn(&mut Draft, &str)),
+    Path(fn(&mut Draft, PathBuf)),
 }
 
 /// A value as it was written. Environment and flags have no types, so all is text there.
@@ -105,6 +115,7 @@ impl Form {
             Self::Integer(least, most, put) => put(draft, integer(text, least, most)?),
             Self::Boolean(put) => put(draft, boolean(text)?),
             Self::Prefix(put) => put(draft, prefix(text)?),
+            Self::Path(put) => put(draft, path(text)?),
         }
         Ok(())
     }
@@ -144,6 +155,7 @@ impl Form {
             Self::Integer(least, most, _) => format!("number, {least} to {most}"),
             Self::Boolean(_) => "`true` or `false`".to_owned(),
             Self::Prefix(_) => format!("1 to {PREFIX_MAX} of `A-Z a-z 0-9 _ - . :`"),
+            Self::Path(_) => "path of a file".to_owned(),
         }
     }
 
@@ -160,6 +172,7 @@ impl Form {
             Self::Integer(..) => "NUMBER",
             Self::Boolean(_) => "true|false",
             Self::Prefix(_) => "TEXT",
+            Self::Path(_) => "FILE",
         }
     }
 
@@ -184,7 +197,7 @@ impl Form {
             Self::Address(_) | Self::AddressOrOff(_) => {
                 (matches!(written, Written::Text(_)), ADDRESS_REMEDY)
             }
-            Self::Upstream(_) | Self::Store(_) | Self::Prefix(_) => {
+            Self::Upstream(_) | Self::Store(_) | Self::Prefix(_) | Self::Path(_) => {
                 (matches!(written, Written::Text(_)), "write text in quotes")
             }
         };
@@ -273,6 +286,14 @@ fn boolean(text: &str) -> Result<bool, Refusal> {
         "false" | "off" | "no" | "0" => Ok(false),
         _ => Err(Refusal::new("is not a truth value", "write true or false")),
     }
+}
+
+/// Whether the file exists is for those to say who read it.
+fn path(text: &str) -> Result<PathBuf, Refusal> {
+    if text.is_empty() {
+        return Err(Refusal::new("is no path", "write the path of a PEM file"));
+    }
+    Ok(PathBuf::from(text))
 }
 
 /// Braces are not allowed: Redis Cluster would read them as the part of a key that is hashed.

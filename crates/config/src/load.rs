@@ -8,9 +8,10 @@ use std::{
 use toml::de::DeTable;
 
 use crate::{
-    Config, FunctionRule, Place, Problem, Problems, RedisSettings, StoreChoice, TableRule,
+    ClientTls, Config, FunctionRule, Place, Problem, Problems, RedisSettings, StoreChoice,
+    TableRule,
     file::{self, Contents, Source},
-    form::{Draft, Written},
+    form::{Draft, TlsDraft, Written},
     nearest::nearest,
     registry::{DefaultValue, SETTINGS, Setting, VARIABLE_PREFIX},
     units::size_text,
@@ -220,11 +221,39 @@ impl Loading {
                 remedy: "lower the first or raise the second".to_owned(),
             });
         }
+        self.check_tls();
         let off = self.draft.cache.default_ttl.is_none();
         let unkept = tables
             .iter()
             .filter(|rule| off && rule.cache && rule.ttl.is_none());
         self.problems.extend(unkept.map(without_ttl));
+    }
+
+    /// TLS takes a certificate and its key.
+    fn check_tls(&mut self) {
+        let tls = &self.draft.tls;
+        let (said, missing) = match (&tls.certificate, &tls.key) {
+            (Some(_), Some(_)) => return,
+            (Some(_), None) => ("tls.certificate", "tls.key"),
+            (None, Some(_)) => ("tls.key", "tls.certificate"),
+            (None, None) if tls.required => ("tls.required", "tls.certificate and tls.key"),
+            (None, None) => return,
+        };
+        // If it was refused, that has been said.
+        if missing
+            .split(" and ")
+            .any(|key| self.places.contains_key(key))
+        {
+            return;
+        }
+        let place = self.places.get(said).cloned().unwrap_or(Place::Nowhere);
+        self.problems.push(Problem {
+            place,
+            what: format!("{said} is set without {missing}"),
+            remedy: "write tls.certificate and tls.key, the paths of two PEM files, or none of \
+                `[tls]`"
+                .to_owned(),
+        });
     }
 }
 
@@ -241,9 +270,20 @@ impl Draft {
             admin: self.admin,
             cache: self.cache,
             limits: self.limits,
+            tls: self.tls.finish(),
             tables: Vec::new(),
             functions: Vec::new(),
             testing_forget: None,
+        })
+    }
+}
+
+impl TlsDraft {
+    fn finish(self) -> Option<ClientTls> {
+        Some(ClientTls {
+            certificate: self.certificate?,
+            key: self.key?,
+            required: self.required,
         })
     }
 }

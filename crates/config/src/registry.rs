@@ -245,6 +245,34 @@ pub const SETTINGS: &[Setting] = &[
             server sees pgmemo's address instead of theirs, so its `trust` was not meant for them.",
         form: Form::Boolean(|draft, allow| draft.limits.allow_trust_relay = allow),
     },
+    Setting {
+        key: "tls.certificate",
+        flag: None,
+        default: DefaultValue::Derived(
+            "none: clients that ask for TLS are told that there is none",
+        ),
+        reloads: true,
+        help: "The certificate shown to clients that ask for TLS, as PEM, followed by those between \
+            it and its root. The file is read again on every reload.",
+        form: Form::Path(|draft, path| draft.tls.certificate = Some(path)),
+    },
+    Setting {
+        key: "tls.key",
+        flag: None,
+        default: DefaultValue::Derived("none"),
+        reloads: true,
+        help: "The key of that certificate, as PEM without a passphrase. It comes with \
+            `tls.certificate` or not at all.",
+        form: Form::Path(|draft, path| draft.tls.key = Some(path)),
+    },
+    Setting {
+        key: "tls.required",
+        flag: None,
+        default: DefaultValue::Text("false"),
+        reloads: true,
+        help: "Refuse clients that do not encrypt, as `hostssl` does in PostgreSQL's `pg_hba.conf`.",
+        form: Form::Boolean(|draft, required| draft.tls.required = required),
+    },
 ];
 
 #[cfg(test)]

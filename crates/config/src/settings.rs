@@ -1,6 +1,6 @@
 //! What can be set, as the rest of the program sees it.
 
-use std::{fmt, net::SocketAddr, time::Duration};
+use std::{fmt, net::SocketAddr, path::PathBuf, time::Duration};
 
 use crate::{Place, Upstream};
 
@@ -19,6 +19,8 @@ pub struct Config {
     pub cache: CacheSettings,
     /// Bounds on connections and waits.
     pub limits: Limits,
+    /// TLS towards clients; `None` declines it.
+    pub tls: Option<ClientTls>,
     /// Rules per table, in file order.
     pub tables: Vec<TableRule>,
     /// User functions the operator vouches for, in file order.
@@ -106,6 +108,17 @@ pub struct Limits {
     pub threads: Option<usize>,
     /// Accept clients from other hosts to whom the server asked no challenge. Default false.
     pub allow_trust_relay: bool,
+}
+
+/// TLS towards clients.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct ClientTls {
+    /// PEM file with pgmemo's certificate and those between it and its root, in this order.
+    pub certificate: PathBuf,
+    /// PEM file with its key.
+    pub key: PathBuf,
+    /// Refuse clients that do not encrypt. Default false.
+    pub required: bool,
 }
 
 /// `[tables."pattern"]`.

@@ -72,6 +72,7 @@ fn refused(error: BindError) -> Failure {
     match error {
         BindError::Listen { address, source } => Failure::bind(address, "listen", source),
         BindError::Upstream(error) => Failure::setting("upstream", &error),
+        BindError::Acceptor(error) => Failure::setting("tls", &error),
         error @ (BindError::Threads(_) | _) => Failure::Other(error.into()),
     }
 }
@@ -121,8 +122,15 @@ async fn serve_until_stopped(
         match request {
             Request::Reload => {
                 if let Some(new) = reload(sources, &config) {
-                    server.reload(Arc::clone(&new));
-                    config = new;
+                    match server.reload(Arc::clone(&new)) {
+                        Ok(()) => {
+                            tracing::info!("reloaded; {}", caching(&new));
+                            config = new;
+                        }
+                        Err(error) => {
+                            tracing::error!("tls: {error}; not reloaded; the old settings stay")
+                        }
+                    }
                 }
             }
             Request::Stop => break,
@@ -162,7 +170,6 @@ fn reload(sources: &Sources, running: &Config) -> Option<Arc<Config>> {
                     "these settings changed and take effect after a restart"
                 );
             }
-            tracing::info!("reloaded; {}", caching(&applied));
             Some(Arc::new(applied))
         }
         Err(Problems(problems)) => {

@@ -15,6 +15,7 @@ use session::{Answer, Need, Outcome, Session, SessionError};
 use sql::{Reason, Writes};
 use store::{Fill, Found, Lead};
 use tokio::{io::AsyncWriteExt, net::TcpStream, time::timeout};
+use tokio_rustls::{client, server};
 
 use crate::{
     flight::{Allowed, Flight, Then},
@@ -23,7 +24,6 @@ use crate::{
     login::refusal,
     marks::Marks,
     place::Place,
-    upstream::ServerStream,
 };
 
 /// Bytes that may wait to be written to one peer before no more is read from the other.
@@ -44,8 +44,8 @@ const GOODBYE_MAX: Duration = Duration::from_secs(2);
 pub(crate) struct Client {
     pub(crate) place: Place,
     pub(crate) session: Session,
-    pub(crate) client: Link<TcpStream>,
-    pub(crate) server: Link<ServerStream>,
+    pub(crate) client: Link<server::TlsStream<TcpStream>>,
+    pub(crate) server: Link<client::TlsStream<TcpStream>>,
     pub(crate) marks: Marks,
     pub(crate) timing: Timing,
     pub(crate) flight: Flight,
@@ -296,7 +296,7 @@ impl Client {
 
     /// Writes what waits and reads what comes.
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Event, End>> {
-        if !self.session.to_server.is_empty()
+        if self.server.must_drain(&self.session.to_server)
             && let Poll::Ready(written) = self.server.poll_drain(cx, &mut self.session.to_server)
         {
             if let Err(error) = written {
@@ -306,7 +306,7 @@ impl Client {
             }
             self.flight.sent();
         }
-        if !self.session.to_client.is_empty()
+        if self.client.must_drain(&self.session.to_client)
             && let Poll::Ready(Err(error)) = self.client.poll_drain(cx, &mut self.session.to_client)
         {
             return Poll::Ready(Err(End::ClientSocket(error)));

@@ -24,7 +24,10 @@ use tokio_postgres::{
 use tokio_postgres_rustls::MakeRustlsConnect;
 use tracing::Instrument;
 
-use crate::upstream::{ServerStream, Upstream, UpstreamError};
+use crate::{
+    stream::ServerStream,
+    upstream::{Upstream, UpstreamError},
+};
 
 /// Why the catalog cannot be read, now or at all.
 #[derive(Debug, thiserror::Error)]

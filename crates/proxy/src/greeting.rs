@@ -27,8 +27,21 @@ pub enum Greeting {
     Startup(Box<StartupPacket>, BytesMut),
     /// To cancel another session's statement: the whole CancelRequest.
     Cancel(Bytes),
+    /// To encrypt. It has been told to begin, and greets anew when that is done.
+    Encrypt,
     /// Nothing any more. Health probes and clients that insist on TLS end like this.
     Gone,
+}
+
+/// Where a connection stands with TLS.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Encryption {
+    /// We have no certificate.
+    Declined,
+    /// The client may ask for it.
+    Offered,
+    /// What is read here came encrypted.
+    InForce,
 }
 
 /// The client did not greet as PostgreSQL's protocol asks. The connection is to be closed.
@@ -43,7 +56,7 @@ pub enum GreetError {
     /// Its socket failed.
     #[error("connection lost before the startup packet: {0}")]
     Io(#[from] io::Error),
-    /// It speaks another protocol: HTTP, TLS from the first byte on, noise.
+    /// It speaks another protocol: HTTP, noise, TLS from the first byte on where none is offered.
     #[error("first packet declares {declared} bytes; the limits are {PACKET_MIN} and {PACKET_MAX}")]
     Length {
         /// What the length field says.
@@ -67,28 +80,35 @@ pub enum GreetError {
     Layout,
 }
 
-/// Reads a client's first packets and answers those that ask for encryption with "no".
+/// Reads a client's first packets and answers those that ask for encryption: with "no", unless it
+/// is TLS and `encryption` offers it.
 ///
 /// Not cancel safe: bytes read so far are lost with the future.
 ///
 /// # Errors
 ///
 /// When the client speaks out of turn, speaks something else, or does not speak by `deadline`.
-pub async fn greet<C>(client: &mut C, deadline: Instant) -> Result<Greeting, GreetError>
+pub async fn greet<C>(
+    client: &mut C,
+    encryption: Encryption,
+    deadline: Instant,
+) -> Result<Greeting, GreetError>
 where
     C: AsyncRead + AsyncWrite + Unpin,
 {
-    timeout_at(deadline, exchange(client))
+    timeout_at(deadline, exchange(client, encryption))
         .await
         .map_err(|_| GreetError::Timeout)?
 }
 
-async fn exchange<C>(client: &mut C) -> Result<Greeting, GreetError>
+async fn exchange<C>(client: &mut C, encryption: Encryption) -> Result<Greeting, GreetError>
 where
     C: AsyncRead + AsyncWrite + Unpin,
 {
     let mut buffer = BytesMut::new();
-    let (mut tls_refused, mut gss_refused) = (false, false);
+    // Each kind is asked for once, and nothing is encrypted twice.
+    let in_force = encryption == Encryption::InForce;
+    let (mut tls_settled, mut gss_settled) = (in_force, in_force);
     loop {
         let Some(packet) = read_packet(client, &mut buffer).await? else {
             return Ok(Greeting::Gone);
@@ -97,13 +117,17 @@ where
             .get(4..)
             .map_or(0, |mut code| code.try_get_u32().unwrap_or(0))
         {
-            TLS_REQUEST if !tls_refused => {
-                tls_refused = true;
-                refuse_encryption(client, &buffer).await?;
+            TLS_REQUEST if !tls_settled && encryption == Encryption::Offered => {
+                answer(client, b"S", &buffer).await?;
+                return Ok(Greeting::Encrypt);
             }
-            GSS_REQUEST if !gss_refused => {
-                gss_refused = true;
-                refuse_encryption(client, &buffer).await?;
+            TLS_REQUEST if !tls_settled => {
+                tls_settled = true;
+                answer(client, b"N", &buffer).await?;
+            }
+            GSS_REQUEST if !gss_settled => {
+                gss_settled = true;
+                answer(client, b"N", &buffer).await?;
             }
             CANCEL_REQUEST => return Ok(Greeting::Cancel(packet)),
             version if version >> 16 == u32::from(MAJOR) => {
@@ -148,14 +172,14 @@ where
 }
 
 /// Answers a request for encryption. The client has to wait for the answer before it goes on.
-async fn refuse_encryption<C>(client: &mut C, buffer: &BytesMut) -> Result<(), GreetError>
+async fn answer<C>(client: &mut C, word: &[u8], buffer: &BytesMut) -> Result<(), GreetError>
 where
     C: AsyncWrite + Unpin,
 {
     if !buffer.is_empty() {
         return Err(GreetError::EarlyData);
     }
-    client.write_all(b"N").await?;
+    client.write_all(word).await?;
     client.flush().await?;
     Ok(())
 }

@@ -3,6 +3,7 @@
 //! Invariant: no decision about the protocol or the cache is made here. A client's task reads,
 //! writes, waits, and carries out what its session asks for; every wait has a deadline.
 
+mod acceptor;
 mod cancels;
 mod client;
 pub mod control;
@@ -18,6 +19,7 @@ pub mod options;
 mod place;
 mod refresh;
 mod server;
+pub mod stream;
 mod tls;
 pub mod upstream;
 mod workers;

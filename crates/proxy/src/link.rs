@@ -8,12 +8,9 @@ use std::{
 
 use bytes::BytesMut;
 use session::Output;
-use tokio::{
-    io::{AsyncRead, AsyncWrite},
-    net::TcpStream,
-};
+use tokio::io::{AsyncRead, AsyncWrite};
 
-use crate::upstream::ServerStream;
+use crate::stream::Stream;
 
 /// Bytes of room made for a read.
 const ROOM: usize = 8 * 1024;
@@ -26,47 +23,33 @@ const SLICES: usize = 16;
 
 /// One peer.
 #[derive(Debug)]
-pub(crate) struct Link<S> {
-    stream: S,
+pub(crate) struct Link<T> {
+    stream: Stream<T>,
     /// Read and not yet dealt with.
     pub(crate) input: BytesMut,
     /// The peer has closed its side.
     pub(crate) ended: bool,
     busy: bool,
+    /// Something that was written has not left the stream: under TLS, what was taken may still
+    /// have to be sent.
+    unflushed: bool,
 }
 
-/// A socket that can be asked whether there is anything to read.
-pub(crate) trait Readable {
-    /// Whether a read may find something; the task is woken when it may.
-    fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
-}
-
-impl Readable for TcpStream {
-    fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.poll_read_ready(cx)
-    }
-}
-
-impl Readable for ServerStream {
-    fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self {
-            Self::Tcp(stream) => stream.poll_read_ready(cx),
-            Self::Unix(stream) => stream.poll_read_ready(cx),
-            // What has been decrypted waits in the stream, of which the socket knows nothing.
-            Self::Tls(_) => Poll::Ready(Ok(())),
-        }
-    }
-}
-
-impl<S: AsyncRead + AsyncWrite + Readable + Unpin> Link<S> {
+impl<T: AsyncRead + AsyncWrite + Unpin> Link<T> {
     /// `input` is what was read from the stream before.
-    pub(crate) const fn new(stream: S, input: BytesMut) -> Self {
+    pub(crate) const fn new(stream: Stream<T>, input: BytesMut) -> Self {
         Self {
             stream,
             input,
             ended: false,
             busy: false,
+            unflushed: false,
         }
+    }
+
+    /// Whether there is anything to write: some of `output`, or the rest of what was before it.
+    pub(crate) fn must_drain(&self, output: &Output) -> bool {
+        self.unflushed || !output.is_empty()
     }
 
     /// Reads what is there; zero bytes mean the end.
@@ -87,12 +70,18 @@ impl<S: AsyncRead + AsyncWrite + Readable + Unpin> Link<S> {
         Poll::Ready(Ok(read))
     }
 
-    /// Writes what it can of `output`.
+    /// Writes what it can of `output`; ready when all of it is on its way.
     pub(crate) fn poll_drain(
         &mut self,
         cx: &mut Context<'_>,
         output: &mut Output,
     ) -> Poll<io::Result<()>> {
+        let drained = self.poll_write(cx, output);
+        self.unflushed = drained.is_pending();
+        drained
+    }
+
+    fn poll_write(&mut self, cx: &mut Context<'_>, output: &mut Output) -> Poll<io::Result<()>> {
         while !output.is_empty() {
             let mut slices = [IoSlice::new(&[]); SLICES];
             let filled = output.slices(&mut slices);
@@ -119,7 +108,38 @@ impl<S: AsyncRead + AsyncWrite + Readable + Unpin> Link<S> {
     }
 
     /// The socket, for the goodbye.
-    pub(crate) fn stream(&mut self) -> &mut S {
+    pub(crate) const fn stream(&mut self) -> &mut Stream<T> {
         &mut self.stream
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+
+    use tokio::io::{AsyncReadExt, BufWriter, duplex};
+
+    use super::*;
+
+    /// A stream that takes more than its socket does, as TLS is.
+    #[tokio::test]
+    async fn what_a_stream_has_taken_is_still_to_be_drained() {
+        let (near, mut far) = duplex(16);
+        let mut link = Link::new(Stream::Tls(Box::new(BufWriter::new(near))), BytesMut::new());
+        let mut output = Output::default();
+        output.put(&[7; 40]);
+        let mut drained = poll_fn(|cx| Poll::Ready(link.poll_drain(cx, &mut output))).await;
+        assert!(drained.is_pending() && output.is_empty());
+        let mut read = 0;
+        while drained.is_pending() {
+            assert!(link.must_drain(&output));
+            read += far.read(&mut [0; 16]).await.unwrap();
+            drained = poll_fn(|cx| Poll::Ready(link.poll_drain(cx, &mut output))).await;
+        }
+        assert!(!link.must_drain(&output));
+        drop(link);
+        let mut rest = Vec::new();
+        far.read_to_end(&mut rest).await.unwrap();
+        assert_eq!(read + rest.len(), 40);
     }
 }

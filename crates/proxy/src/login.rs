@@ -1,15 +1,17 @@
 //! A login, relayed: the client and the server authenticate each other through us.
 //!
-//! Invariant: every byte reaches the other side as it came, in order. There are two exceptions. The
-//! server's offer to bind to its TLS channel is withheld from a client that has none. And a login
-//! that the server let pass without asking for anything is refused where everybody could do the
-//! same: the server judges by the address it sees, which is ours.
+//! Invariant: every byte reaches the other side as it came, in order. There are three exceptions.
+//! The server's offer to bind to its TLS channel is withheld from a client that has none. A client
+//! that has another one is asked for its password, with which we log in for it. And a login that
+//! the server let pass without asking for anything is refused where everybody could do the same:
+//! the server judges by the address it sees, which is ours.
 //!
 //! What the client sends ahead, before the server has asked for it or after it has authenticated,
 //! waits for the session.
 
 mod dialogue;
 pub(crate) mod refusal;
+mod scram;
 
 use std::{io, time::Duration};
 
@@ -29,11 +31,24 @@ pub struct LoginRules {
     /// The client may pass although the server asked it for nothing: it comes from this host, or
     /// the configuration allows it.
     pub allow_trust: bool,
-    /// The server's leg has TLS and the client's has not: mechanisms that bind to a TLS channel are
-    /// withheld.
-    pub hide_channel_binding: bool,
+    /// What becomes of a login by SASL.
+    pub sasl: Sasl,
     /// How long the whole login may take.
     pub timeout: Duration,
+}
+
+/// What becomes of a login by SASL, in which a client says, under its proof, what it knows of TLS:
+/// that there is none, or to which channel it binds, or that it would bind if the server could.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Sasl {
+    /// It passes as it is. The server has no TLS and believes what it hears; or both legs show the
+    /// same certificate.
+    Relay,
+    /// The server has TLS and the client has not: mechanisms that bind to a channel are withheld.
+    Unbound,
+    /// Each leg has TLS of its own, and either end would take us for what we are: somebody in the
+    /// middle. The client is asked for its password, which its TLS protects, and we log in with it.
+    Vouch,
 }
 
 /// A session that the server has accepted. The client has seen all of it.
@@ -102,6 +117,16 @@ pub enum LoginError {
         /// The message's type.
         tag: u8,
     },
+    /// The client did not say its password when it was asked. It was told.
+    #[error("message 0x{tag:02x} from the client instead of a password")]
+    NoPassword {
+        /// The message's type.
+        tag: u8,
+    },
+    /// The server does not follow SCRAM, or cannot prove that it knows the password. The client was
+    /// told.
+    #[error("login by SCRAM for a client: {0}")]
+    Scram(#[source] io::Error),
     /// The server reports parameters without end.
     #[error("the server reports too many parameters")]
     TooManyParameters,
@@ -197,8 +222,8 @@ where
             };
             step = self.dialogue.hear(frame.freeze(), &mut out);
         }
-        if matches!(step, Err(LoginError::Unchallenged)) {
-            out.unsplit(unchallenged());
+        if let Err(error) = &step {
+            out.unsplit(last_word(error));
         }
         if !out.is_empty() {
             self.client
@@ -208,7 +233,7 @@ where
             self.client.flush().await.map_err(LoginError::Client)?;
         }
         match step? {
-            Step::Onward => Ok(None),
+            Step::Onward => self.answer_server().await.map(|()| None),
             Step::Ready(status) => Ok(Some(status)),
             Step::Refused(sqlstate) => Err(LoginError::Refused {
                 sqlstate: sqlstate.unwrap_or_default(),
@@ -222,10 +247,23 @@ where
         if self.dialogue.asked
             && let Some(frame) = take_frame(&mut self.from_client)?
         {
-            self.dialogue.asked = false;
-            self.tell_server(&frame).await?;
+            if let Err(error) = self.dialogue.answer(&frame) {
+                let _ = self.client.write_all(&last_word(&error)).await;
+                let _ = self.client.flush().await;
+                return Err(error);
+            }
+            self.answer_server().await?;
         }
         Ok(())
+    }
+
+    /// Passes on what the server is to be told.
+    async fn answer_server(&mut self) -> Result<(), LoginError> {
+        let answer = self.dialogue.to_server.split();
+        if answer.is_empty() {
+            return Ok(());
+        }
+        self.tell_server(&answer).await
     }
 
     async fn tell_server(&mut self, bytes: &[u8]) -> Result<(), LoginError> {
@@ -270,6 +308,22 @@ fn take_frame(buffer: &mut BytesMut) -> Result<Option<BytesMut>, LoginError> {
         });
     }
     Ok((buffer.len() >= header.total).then(|| buffer.split_to(header.total)))
+}
+
+/// What a client reads of an error that is ours to report.
+fn last_word(error: &LoginError) -> BytesMut {
+    if matches!(error, LoginError::Unchallenged) {
+        return unchallenged();
+    }
+    if let LoginError::NoPassword { tag } = error {
+        let text = format!("expected password response, got message type {tag}");
+        return refusal::fatal("08P01", &text, None);
+    }
+    if matches!(error, LoginError::Scram(_)) {
+        let text = "the database server did not prove that it knows the password";
+        return refusal::fatal("08006", text, Some("The log of pgmemo says more."));
+    }
+    BytesMut::new()
 }
 
 /// What a client reads whom the server would have let in for coming from our address.

@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use bytes::BytesMut;
 use cache::DigestBuilder;
 use config::Config;
@@ -16,23 +16,25 @@ use store::{Flights, Store};
 use tokio::{
     io::AsyncWriteExt,
     net::{TcpListener, TcpSocket, TcpStream},
-    time::{Instant, timeout},
+    time::{Instant, timeout, timeout_at},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::Instrument;
 
 use crate::{
+    acceptor::{Acceptor, AcceptorError, begins_with_tls},
     client::{Client, Timing},
     database::Databases,
     flight::Flight,
-    greeting::{Greeting, StartupPacket, greet},
+    greeting::{Encryption, GreetError, Greeting, StartupPacket, greet},
     leave::Leave,
     link::Link,
-    login::{Login, LoginError, LoginRules, refusal, relay_login},
+    login::{Login, LoginError, LoginRules, Sasl, refusal, relay_login},
     marks::Marks,
     place::{Place, Services},
     refresh::Refresher,
-    upstream::{ServerStream, Upstream, UpstreamError},
+    stream::{ClientStream, ServerStream, Stream},
+    upstream::{Upstream, UpstreamError},
     workers::Workers,
 };
 
@@ -64,6 +66,9 @@ pub enum BindError {
     /// What is configured for the upstream cannot be used.
     #[error(transparent)]
     Upstream(#[from] UpstreamError),
+    /// What is configured for TLS towards clients cannot be used.
+    #[error(transparent)]
+    Acceptor(#[from] AcceptorError),
 }
 
 /// The proxy, ready to accept.
@@ -81,6 +86,7 @@ pub struct Server {
 pub(crate) struct Front {
     pub(crate) config: ArcSwap<Config>,
     pub(crate) upstream: Arc<Upstream>,
+    acceptor: ArcSwapOption<Acceptor>,
     pub(crate) services: Arc<Services>,
     pub(crate) leave: Leave,
 }
@@ -90,7 +96,8 @@ impl Server {
     ///
     /// # Errors
     ///
-    /// When the address cannot be listened on, or the upstream's settings cannot be used.
+    /// When the address cannot be listened on, or the settings of the upstream or of TLS cannot be
+    /// used.
     pub fn bind(config: Arc<Config>, store: Store) -> Result<Self, BindError> {
         let refused = |source| BindError::Listen {
             address: config.listen,
@@ -99,6 +106,7 @@ impl Server {
         let listener = listen(config.listen).map_err(refused)?;
         let address = listener.local_addr().map_err(refused)?;
         let upstream = Arc::new(Upstream::new(&config.upstream)?);
+        let acceptor = Acceptor::load(config.tls.as_ref())?.map(Arc::new);
         let limits = session::Limits {
             analysis_bytes_max: config.cache.analysis_bytes_max,
             entry_bytes_max: usize::try_from(config.cache.entry_bytes_max).unwrap_or(usize::MAX),
@@ -125,6 +133,7 @@ impl Server {
         let shared = Front {
             config: ArcSwap::new(config),
             upstream,
+            acceptor: ArcSwapOption::new(acceptor),
             services,
             leave: Leave::default(),
         };
@@ -146,12 +155,19 @@ impl Server {
         Arc::clone(&self.shared) as Arc<dyn admin::Observed>
     }
 
-    /// Takes over what can be changed while running: rules, TTLs, limits of logins.
-    pub fn reload(&self, config: Arc<Config>) {
+    /// Takes over what can be changed while running: rules, TTLs, limits of logins, certificates.
+    ///
+    /// # Errors
+    ///
+    /// When the certificate or its key cannot be used; then nothing changes.
+    pub fn reload(&self, config: Arc<Config>) -> Result<(), AcceptorError> {
+        let acceptor = Acceptor::load(config.tls.as_ref())?;
+        self.shared.acceptor.store(acceptor.map(Arc::new));
         let services = &self.shared.services;
         services.databases.set_rules(&config);
         services.flights.set_wait_max(config.cache.flight_wait_max);
         self.shared.config.store(config);
+        Ok(())
     }
 
     /// Accepts clients until `stop`, then lets them finish what they have begun, for at most the
@@ -220,7 +236,7 @@ impl Server {
 }
 
 impl Front {
-    async fn serve(&self, mut stream: TcpStream, peer: SocketAddr) {
+    async fn serve(&self, stream: TcpStream, peer: SocketAddr) {
         let config = self.config.load_full();
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "cannot disable Nagle's algorithm");
@@ -228,8 +244,8 @@ impl Front {
         let deadline = Instant::now() + config.limits.login_timeout;
         // Each phase is an allocation of its own: what a login takes is given back when the session
         // begins, and of that there is but one copy.
-        match Box::pin(greet(&mut stream, deadline)).await {
-            Ok(Greeting::Startup(packet, ahead)) => {
+        match Box::pin(self.greet(stream, deadline)).await {
+            Ok((stream, Greeting::Startup(packet, ahead))) => {
                 let login = Box::pin(self.log_in(stream, peer, *packet, ahead));
                 if let Some(mut client) = login.await {
                     let end = Box::pin(client.run(&self.leave)).await;
@@ -237,15 +253,40 @@ impl Front {
                     self.services.sessions.telemetry.servers.add(-1);
                 }
             }
-            Ok(Greeting::Cancel(packet)) => {
+            Ok((stream, Greeting::Cancel(packet))) => {
                 Box::pin(self.cancel(&packet, stream)).await;
             }
-            Ok(Greeting::Gone) => {}
+            Ok((_, Greeting::Gone | Greeting::Encrypt)) => {}
             Err(error) => tracing::debug!(%error, "no startup"),
         }
     }
 
-    async fn cancel(&self, packet: &[u8], stream: TcpStream) {
+    /// Hears what a client wants, encrypted if it asks for that and we can.
+    async fn greet(
+        &self,
+        mut socket: TcpStream,
+        deadline: Instant,
+    ) -> Result<(ClientStream, Greeting), GreetError> {
+        let Some(acceptor) = self.acceptor.load_full() else {
+            let greeting = greet(&mut socket, Encryption::Declined, deadline).await?;
+            return Ok((Stream::Tcp(socket), greeting));
+        };
+        let in_time = |stream: Result<_, _>| stream.map_err(|_| GreetError::Timeout);
+        let accepted = if in_time(timeout_at(deadline, begins_with_tls(&socket)).await)?? {
+            timeout_at(deadline, acceptor.accept_direct(socket)).await
+        } else {
+            let greeting = greet(&mut socket, Encryption::Offered, deadline).await?;
+            if !matches!(greeting, Greeting::Encrypt) {
+                return Ok((Stream::Tcp(socket), greeting));
+            }
+            timeout_at(deadline, acceptor.accept(socket)).await
+        };
+        let mut stream = accepted.map_err(|_| GreetError::Timeout)??;
+        let greeting = greet(&mut stream, Encryption::InForce, deadline).await?;
+        Ok((stream, greeting))
+    }
+
+    async fn cancel(&self, packet: &[u8], stream: ClientStream) {
         let freed = self.services.cancels.free(packet).await;
         self.deliver(packet).await;
         drop(stream);
@@ -267,7 +308,7 @@ impl Front {
     /// Brings a client to its session. With that comes a server connection, which is counted.
     async fn log_in(
         &self,
-        mut client: TcpStream,
+        mut client: ClientStream,
         peer: SocketAddr,
         packet: StartupPacket,
         ahead: BytesMut,
@@ -279,6 +320,18 @@ impl Front {
             let hint = Some("raise limits.clients_max");
             let text = "sorry, too many clients already";
             refuse(&mut client, "53300", text, hint).await;
+            return None;
+        }
+        let acceptor = self.acceptor.load_full();
+        if !client.is_tls() && acceptor.as_ref().is_some_and(|acceptor| acceptor.required) {
+            let text = "pgmemo accepts encrypted connections only";
+            refuse(
+                &mut client,
+                "28000",
+                text,
+                Some("Connect with sslmode=require."),
+            )
+            .await;
             return None;
         }
         let mut server = match self.upstream.connect().await {
@@ -293,7 +346,7 @@ impl Front {
         telemetry.servers.add(1);
         let rules = LoginRules {
             allow_trust: peer.ip().is_loopback() || config.limits.allow_trust_relay,
-            hide_channel_binding: server.is_tls(),
+            sasl: sasl(&client, &server, acceptor.as_deref()),
             timeout: config.limits.login_timeout,
         };
         // Before the server reads what it sets at this login.
@@ -316,7 +369,7 @@ impl Front {
 
     async fn session(
         &self,
-        client: TcpStream,
+        client: ClientStream,
         server: ServerStream,
         packet: &StartupPacket,
         (login, state): (Login, session::Login),
@@ -338,6 +391,16 @@ impl Front {
             timing: Timing::default(),
             flight: Flight::default(),
         })
+    }
+}
+
+/// What becomes of a login by SASL between these two.
+fn sasl(client: &ClientStream, server: &ServerStream, acceptor: Option<&Acceptor>) -> Sasl {
+    match (client.is_tls(), server.is_tls()) {
+        (_, false) => Sasl::Relay,
+        (false, true) => Sasl::Unbound,
+        (true, true) if acceptor.is_some_and(|it| it.shows_same_as(server)) => Sasl::Relay,
+        (true, true) => Sasl::Vouch,
     }
 }
 
@@ -370,7 +433,7 @@ fn state(packet: &StartupPacket, login: &Login, generation: Option<u64>) -> sess
 }
 
 /// Replication speaks another protocol on the same connection; it is none of our business.
-async fn pipe(mut client: TcpStream, mut server: ServerStream, login: Login) {
+async fn pipe(mut client: ClientStream, mut server: ServerStream, login: Login) {
     let ahead = async {
         client.write_all(&login.leftover_server).await?;
         server.write_all(&login.leftover_client).await?;
@@ -381,7 +444,7 @@ async fn pipe(mut client: TcpStream, mut server: ServerStream, login: Login) {
     }
 }
 
-async fn refuse(client: &mut TcpStream, code: &str, text: &str, hint: Option<&str>) {
+async fn refuse(client: &mut ClientStream, code: &str, text: &str, hint: Option<&str>) {
     let frame = refusal::fatal(code, text, hint);
     let _ = timeout(REFUSAL_MAX, async {
         client.write_all(&frame).await?;

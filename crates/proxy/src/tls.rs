@@ -285,4 +285,4 @@ impl ServerCertVerifier for Verifier {
 }
 
 /// The protocol's name within TLS. Servers before version 17 do not look at it.
-const ALPN: &[u8] = b"postgresql";
+pub(crate) const ALPN: &[u8] = b"postgresql";

@@ -6,8 +6,6 @@
 //!
 //! What is said on a connection is the affair of [`crate::login`] and [`crate::control`].
 
-mod stream;
-
 use std::{io, path::PathBuf, time::Duration};
 
 use config::TlsMode;
@@ -19,8 +17,10 @@ use tokio::{
 };
 use tracing::debug;
 
-pub use self::stream::ServerStream;
-use crate::tls::{Tls, TlsError};
+use crate::{
+    stream::ServerStream,
+    tls::{Tls, TlsError},
+};
 
 /// There is no connection to the server.
 ///

@@ -39,6 +39,7 @@ fn config(server: &Postgres, catalog_age_max: Duration) -> Config {
             ..CacheSettings::default()
         },
         limits: Limits::default(),
+        tls: None,
         tables: Vec::new(),
         functions: Vec::new(),
         testing_forget: None,

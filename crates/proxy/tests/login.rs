@@ -14,8 +14,8 @@ use std::{
 
 use config::TlsMode;
 use pgmemo_proxy::{
-    greeting::{Greeting, greet},
-    login::{LoginError, LoginRules, relay_login, unreachable},
+    greeting::{Encryption, Greeting, greet},
+    login::{LoginError, LoginRules, Sasl, relay_login, unreachable},
     upstream::{Upstream, UpstreamError},
 };
 use support::{PASSWORD, Postgres, bin};
@@ -80,11 +80,16 @@ async fn serve(
     allow_trust: bool,
     logins: mpsc::UnboundedSender<Result<Option<i32>, LoginError>>,
 ) {
-    let greeting = greet(&mut client, Instant::now() + Duration::from_secs(20)).await;
+    let greeting = greet(
+        &mut client,
+        Encryption::Declined,
+        Instant::now() + Duration::from_secs(20),
+    )
+    .await;
     let (startup, ahead) = match greeting {
         Ok(Greeting::Startup(startup, ahead)) => (startup, ahead),
         Ok(Greeting::Cancel(packet)) => return upstream.cancel(&packet).await.unwrap(),
-        Ok(Greeting::Gone) | Err(_) => return,
+        Ok(Greeting::Encrypt | Greeting::Gone) | Err(_) => return,
     };
     let mut server = match upstream.connect().await {
         Ok(server) => server,
@@ -92,7 +97,11 @@ async fn serve(
     };
     let rules = LoginRules {
         allow_trust,
-        hide_channel_binding: server.is_tls(),
+        sasl: if server.is_tls() {
+            Sasl::Unbound
+        } else {
+            Sasl::Relay
+        },
         timeout: Duration::from_secs(20),
     };
     let login = relay_login(&mut client, &mut server, &startup.raw, ahead, rules).await;

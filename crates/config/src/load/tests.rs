@@ -39,6 +39,7 @@ fn defaults_are_those_of_the_documentation() {
     assert_eq!(config.limits.drain_timeout, Duration::from_secs(30));
     assert_eq!(config.limits.threads, None);
     assert!(!config.limits.allow_trust_relay);
+    assert_eq!(config.tls, None);
 }
 
 #[test]
@@ -65,6 +66,10 @@ fn every_key_is_read() {
         drain_timeout = 0
         threads = 2
         allow_trust_relay = true
+        [tls]
+        certificate = "/etc/pgmemo/server.crt"
+        key = "server.key"
+        required = true
         [tables."public.city"]
         ttl = "1h"
         [tables.log]
@@ -86,6 +91,12 @@ fn every_key_is_read() {
         (1_000, Some(2))
     );
     assert!(config.limits.allow_trust_relay);
+    let tls = crate::ClientTls {
+        certificate: "/etc/pgmemo/server.crt".into(),
+        key: "server.key".into(),
+        required: true,
+    };
+    assert_eq!(config.tls, Some(tls));
     let StoreChoice::Redis(redis) = &config.store else {
         panic!("{:?}", config.store)
     };
@@ -117,6 +128,29 @@ fn every_key_is_read() {
         ("public", "rate")
     );
     assert_eq!(function.reads.len(), 2);
+}
+
+#[test]
+fn tls_takes_a_certificate_and_its_key() {
+    let check = |section: &str, expected: &str| {
+        let report = report(&format!("{UPSTREAM}[tls]\n{section}"));
+        assert!(report.contains(expected), "{expected} is not in {report}");
+        assert!(report.contains("1 problem"), "{report}");
+    };
+    check(
+        "certificate = 'a'",
+        "tls.certificate is set without tls.key",
+    );
+    check("key = 'a'", "tls.key is set without tls.certificate");
+    check(
+        "required = true",
+        "tls.required is set without tls.certificate and tls.key",
+    );
+    check(
+        "certificate = ''\nkey = 'a'",
+        "tls.certificate = \"\" is no path",
+    );
+    assert_eq!(parsed("[tls]\nrequired = false").tls, None);
 }
 
 #[test]

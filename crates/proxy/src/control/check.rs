@@ -5,11 +5,25 @@ use config::{Config, Place, Problem};
 use tokio::task::spawn_blocking;
 
 use super::{Control, ControlError, Credentials};
-use crate::upstream::Upstream;
+use crate::{acceptor::Acceptor, upstream::Upstream};
 
 /// Connects as pgmemo would, reads the catalog of the URL's database, and compares it with the
-/// rules. Everything that is wrong is listed; where the server cannot be asked, that is all.
+/// rules; also reads the certificate for clients. Everything that is wrong is listed; where the
+/// server cannot be asked, the rules are not.
 pub async fn check(config: &Config) -> Vec<Problem> {
+    let mut problems = rules(config).await;
+    if let Err(error) = Acceptor::load(config.tls.as_ref()) {
+        problems.push(Problem {
+            place: Place::Nowhere,
+            what: format!("tls: {error}"),
+            remedy: "name the PEM files of a certificate and its key, readable for pgmemo"
+                .to_owned(),
+        });
+    }
+    problems
+}
+
+async fn rules(config: &Config) -> Vec<Problem> {
     match read(config).await {
         Ok(snapshot) => table_rules(config, &snapshot)
             .chain(function_rules(config, &snapshot))

@@ -22,6 +22,10 @@ struct Outcome {
 /// Plays a client that sends `pieces`, waiting for one answer byte after each but the last, and
 /// then leaves.
 async fn play(pieces: &[&[u8]]) -> Outcome {
+    play_under(Encryption::Declined, pieces).await
+}
+
+async fn play_under(encryption: Encryption, pieces: &[&[u8]]) -> Outcome {
     let (mut near, far) = duplex(64 * 1024);
     let client = async {
         let mut told = Vec::new();
@@ -38,7 +42,12 @@ async fn play(pieces: &[&[u8]]) -> Outcome {
     };
     let server = async {
         let mut far = far;
-        greet(&mut far, Instant::now() + Duration::from_secs(5)).await
+        greet(
+            &mut far,
+            encryption,
+            Instant::now() + Duration::from_secs(5),
+        )
+        .await
     };
     let (told, greeting) = tokio::join!(client, server);
     Outcome { greeting, told }
@@ -131,6 +140,29 @@ async fn requests_for_encryption_are_declined_in_either_order() {
         let outcome = play(&pieces.map(Vec::as_slice)).await;
         assert!(matches!(outcome.greeting, Ok(Greeting::Startup(..))));
         assert_eq!(outcome.told, b"NN");
+    }
+}
+
+#[tokio::test]
+async fn offered_encryption_begins_after_the_answer() {
+    let (tls, gss) = (packet(TLS_REQUEST, b""), packet(GSS_REQUEST, b""));
+    let outcome = play_under(Encryption::Offered, &[&gss, &tls]).await;
+    assert!(matches!(outcome.greeting, Ok(Greeting::Encrypt)));
+    assert_eq!(outcome.told, b"NS");
+    let early = [&tls[..], b"\x16"].concat();
+    let outcome = play_under(Encryption::Offered, &[&early]).await;
+    assert!(matches!(outcome.greeting, Err(GreetError::EarlyData)));
+    assert_eq!(outcome.told, b"");
+}
+
+#[tokio::test]
+async fn nothing_is_encrypted_twice() {
+    for (request, minor) in [(TLS_REQUEST, 5679), (GSS_REQUEST, 5680)] {
+        let outcome = play_under(Encryption::InForce, &[&packet(request, b"")]).await;
+        assert!(matches!(
+            outcome.greeting,
+            Err(GreetError::Unsupported { major: 1234, minor: told }) if told == minor
+        ));
     }
 }
 
@@ -245,7 +277,7 @@ async fn the_largest_packet_may_arrive_in_pieces() {
     let (mut near, mut far) = duplex(7);
     let send = async { near.write_all(&bytes).await.unwrap() };
     let deadline = Instant::now() + Duration::from_secs(5);
-    let ((), greeting) = tokio::join!(send, greet(&mut far, deadline));
+    let ((), greeting) = tokio::join!(send, greet(&mut far, Encryption::Declined, deadline));
     let Ok(Greeting::Startup(packet, rest)) = greeting else {
         panic!("{greeting:?}")
     };
@@ -255,6 +287,11 @@ async fn the_largest_packet_may_arrive_in_pieces() {
 #[tokio::test]
 async fn silence_ends_at_the_deadline() {
     let (_near, mut far) = duplex(64);
-    let outcome = greet(&mut far, Instant::now() + Duration::from_millis(20)).await;
+    let outcome = greet(
+        &mut far,
+        Encryption::Declined,
+        Instant::now() + Duration::from_millis(20),
+    )
+    .await;
     assert!(matches!(outcome, Err(GreetError::Timeout)));
 }

@@ -3,7 +3,7 @@
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use wire::backend::{self, Status, tag};
 
-use super::{LoginError, LoginRules};
+use super::{LoginError, LoginRules, Sasl, scram::Vouching};
 
 /// A login as far as it has come.
 #[derive(Debug)]
@@ -13,6 +13,10 @@ pub(super) struct Dialogue {
     challenged: bool,
     /// The server waits for the client's next message.
     pub(super) asked: bool,
+    /// What the server is to be told.
+    pub(super) to_server: BytesMut,
+    /// We log in for the client.
+    vouching: Option<Vouching>,
     pub(super) parameters: Vec<(Bytes, Bytes)>,
     pub(super) process: Option<i32>,
     pub(super) cancel_key: Option<Bytes>,
@@ -30,11 +34,13 @@ pub(super) enum Step {
 }
 
 impl Dialogue {
-    pub(super) const fn new(rules: LoginRules) -> Self {
+    pub(super) fn new(rules: LoginRules) -> Self {
         Self {
             rules,
             challenged: false,
             asked: false,
+            to_server: BytesMut::new(),
+            vouching: None,
             parameters: Vec::new(),
             process: None,
             cancel_key: None,
@@ -71,24 +77,46 @@ impl Dialogue {
         Ok(step)
     }
 
+    /// Looks at one whole message of the client, for which the server has asked.
+    pub(super) fn answer(&mut self, frame: &[u8]) -> Result<(), LoginError> {
+        self.asked = false;
+        match &mut self.vouching {
+            Some(vouching) => vouching.take_password(frame, &mut self.to_server),
+            None => {
+                self.to_server.put_slice(frame);
+                Ok(())
+            }
+        }
+    }
+
     fn authentication(&mut self, frame: &[u8], out: &mut BytesMut) -> Result<(), LoginError> {
         let mut body = frame.get(wire::HEADER..).unwrap_or_default();
         let malformed = LoginError::Unexpected {
             tag: tag::AUTHENTICATION,
         };
-        match body.try_get_i32().map_err(|_| malformed)? {
+        let code = body.try_get_i32().map_err(|_| malformed)?;
+        match code {
             AUTHENTICATION_OK => {
                 if !self.challenged && !self.rules.allow_trust {
                     return Err(LoginError::Unchallenged);
                 }
+                if let Some(vouching) = &self.vouching {
+                    vouching.accepted()?;
+                }
                 self.asked = false;
             }
+            SASL_CONTINUE | SASL_FINAL if self.vouching.is_some() => return self.vouch(code, body),
             SASL_FINAL => self.asked = false,
-            code => {
+            _ => {
                 self.challenged = true;
                 self.asked = true;
-                if code == SASL && self.rules.hide_channel_binding {
+                if code == SASL && self.rules.sasl == Sasl::Unbound {
                     put_without_channel_binding(body, out);
+                    return Ok(());
+                }
+                if code == SASL && self.rules.sasl == Sasl::Vouch && Vouching::can(body) {
+                    self.vouching = Some(Vouching::Asked);
+                    put_authentication(CLEARTEXT_PASSWORD, &[], out);
                     return Ok(());
                 }
             }
@@ -96,29 +124,50 @@ impl Dialogue {
         out.put_slice(frame);
         Ok(())
     }
+
+    /// The server has gone on with a login that is ours; the client hears nothing of it.
+    fn vouch(&mut self, code: i32, message: &[u8]) -> Result<(), LoginError> {
+        match &mut self.vouching {
+            Some(vouching) if code == SASL_FINAL => vouching.finish(message),
+            Some(vouching) => vouching.go_on(message, &mut self.to_server),
+            None => Ok(()),
+        }
+    }
 }
 
 /// Appends an AuthenticationSASL without the mechanisms that bind to a TLS channel.
 fn put_without_channel_binding(mechanisms: &[u8], out: &mut BytesMut) {
     let mut body = BytesMut::new();
-    body.put_i32(SASL);
-    for mechanism in mechanisms
-        .split(|&byte| byte == 0)
-        .take_while(|name| !name.is_empty())
-    {
-        if !mechanism.ends_with(b"-PLUS") {
-            body.put_slice(mechanism);
-            body.put_u8(0);
-        }
+    for mechanism in names(mechanisms).filter(|name| !name.ends_with(b"-PLUS")) {
+        body.put_slice(mechanism);
+        body.put_u8(0);
     }
     body.put_u8(0);
+    put_authentication(SASL, &body, out);
+}
+
+/// The mechanisms of an AuthenticationSASL.
+pub(super) fn names(mechanisms: &[u8]) -> impl Iterator<Item = &[u8]> {
+    mechanisms
+        .split(|&byte| byte == 0)
+        .take_while(|name| !name.is_empty())
+}
+
+fn put_authentication(code: i32, body: &[u8], out: &mut BytesMut) {
     out.put_u8(tag::AUTHENTICATION);
-    out.put_u32(u32::try_from(4 + body.len()).unwrap_or(u32::MAX));
-    out.put_slice(&body);
+    out.put_u32(u32::try_from(8 + body.len()).unwrap_or(u32::MAX));
+    out.put_i32(code);
+    out.put_slice(body);
 }
 
 /// AuthenticationOk.
 const AUTHENTICATION_OK: i32 = 0;
+
+/// AuthenticationCleartextPassword.
+const CLEARTEXT_PASSWORD: i32 = 3;
+
+/// AuthenticationSASLContinue.
+const SASL_CONTINUE: i32 = 11;
 
 /// AuthenticationSASL.
 const SASL: i32 = 10;

@@ -4,7 +4,7 @@ use super::*;
 
 const RULES: LoginRules = LoginRules {
     allow_trust: false,
-    hide_channel_binding: false,
+    sasl: Sasl::Relay,
     timeout: Duration::from_secs(60),
 };
 
@@ -129,11 +129,8 @@ async fn a_login_without_a_challenge_is_refused_with_a_remedy() {
 async fn channel_binding_is_hidden_only_where_it_cannot_work() {
     let offer = authentication(10, b"SCRAM-SHA-256-PLUS\0SCRAM-SHA-256\0OAUTHBEARER\0\0");
     let without = authentication(10, b"SCRAM-SHA-256\0OAUTHBEARER\0\0");
-    for (hide_channel_binding, expected) in [(true, &without), (false, &offer)] {
-        let rules = LoginRules {
-            hide_channel_binding,
-            ..RULES
-        };
+    for (sasl, expected) in [(Sasl::Unbound, &without), (Sasl::Relay, &offer)] {
+        let rules = LoginRules { sasl, ..RULES };
         let (login, ()) = relay(rules, b"", async |mut client, mut server| {
             server.write_all(&offer).await.unwrap();
             expect(&mut client, expected).await;
@@ -182,6 +179,65 @@ async fn the_servers_final_word_in_sasl_asks_for_nothing() {
     })
     .await;
     assert_eq!(login.unwrap().leftover_client, &frame(b'Q', b"early\0")[..]);
+}
+
+/// A login that is vouched for, up to the client's answer to the request for its password.
+async fn vouched(
+    answer: &[u8],
+    script: impl AsyncFnOnce(&mut DuplexStream, &mut DuplexStream),
+) -> Result<Login, LoginError> {
+    let rules = LoginRules {
+        sasl: Sasl::Vouch,
+        ..RULES
+    };
+    let (login, ()) = relay(rules, b"", async |mut client, mut server| {
+        expect(&mut server, b"startup").await;
+        let offer = authentication(10, b"SCRAM-SHA-256-PLUS\0SCRAM-SHA-256\0\0");
+        server.write_all(&offer).await.unwrap();
+        expect(&mut client, &authentication(3, b"")).await;
+        client.write_all(answer).await.unwrap();
+        script(&mut client, &mut server).await;
+    })
+    .await;
+    login
+}
+
+#[tokio::test]
+async fn a_server_that_proves_nothing_is_not_believed() {
+    for early in [authentication(0, b""), authentication(12, b"v=AAAA")] {
+        let login = vouched(&frame(b'p', b"secret\0"), async |client, server| {
+            let mut first = [0; 23];
+            server.read_exact(&mut first).await.unwrap();
+            assert_eq!(&first[5..19], b"SCRAM-SHA-256\0");
+            // Bound to no channel, and not for want of trying.
+            let mut message = [0; 3];
+            server.read_exact(&mut message).await.unwrap();
+            assert_eq!(&message, b"n,,");
+            server
+                .write_all(&[early.clone(), ready()].concat())
+                .await
+                .unwrap();
+            let mut told = Vec::new();
+            client.read_to_end(&mut told).await.unwrap();
+            assert!(String::from_utf8_lossy(&told).contains("C08006"));
+        })
+        .await;
+        assert!(matches!(login, Err(LoginError::Scram(_))), "{login:?}");
+    }
+}
+
+#[tokio::test]
+async fn no_password_is_no_login() {
+    let login = vouched(&frame(b'Q', b"SELECT 1\0"), async |client, _server| {
+        let mut told = Vec::new();
+        client.read_to_end(&mut told).await.unwrap();
+        assert!(String::from_utf8_lossy(&told).contains("C08P01"));
+    })
+    .await;
+    assert!(
+        matches!(login, Err(LoginError::NoPassword { tag: b'Q' })),
+        "{login:?}"
+    );
 }
 
 #[tokio::test]

@@ -7,10 +7,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex, split};
 use tokio_postgres::{NoTls, config::SslMode};
 use wire::backend::tag;
 
-use crate::{
-    control::Credentials,
-    upstream::{ServerStream, Upstream},
-};
+use crate::{control::Credentials, stream::ServerStream, upstream::Upstream};
 
 /// A connection in the state of some session.
 #[derive(Debug)]

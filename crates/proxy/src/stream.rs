@@ -1,4 +1,4 @@
-//! One connection to the server, whatever carries it.
+//! One connection, whatever carries it.
 
 use std::{
     io::{self, IoSlice},
@@ -6,31 +6,58 @@ use std::{
     task::{Context, Poll},
 };
 
+use rustls::pki_types::CertificateDer;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::{TcpStream, UnixStream},
 };
-use tokio_rustls::client::TlsStream;
+use tokio_rustls::{client, server};
 
-/// A connection to the server.
+/// A connection, of which `T` is the encrypted form.
 #[derive(Debug)]
-pub enum ServerStream {
+pub enum Stream<T> {
     /// TCP, in plain text.
     Tcp(TcpStream),
     /// A Unix-domain socket.
     Unix(UnixStream),
     /// TLS over TCP. Boxed: its state is fifty times as large as a socket.
-    Tls(Box<TlsStream<TcpStream>>),
+    Tls(Box<T>),
 }
 
-impl ServerStream {
+/// A connection to the server.
+pub type ServerStream = Stream<client::TlsStream<TcpStream>>;
+
+/// A connection of a client.
+pub type ClientStream = Stream<server::TlsStream<TcpStream>>;
+
+impl<T> Stream<T> {
     /// Whether what travels is encrypted.
     pub const fn is_tls(&self) -> bool {
         matches!(self, Self::Tls(_))
     }
+
+    /// Whether a read may find something; the task is woken when it may.
+    pub(crate) fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self {
+            Self::Tcp(stream) => stream.poll_read_ready(cx),
+            Self::Unix(stream) => stream.poll_read_ready(cx),
+            // What has been decrypted waits in the stream, of which the socket knows nothing.
+            Self::Tls(_) => Poll::Ready(Ok(())),
+        }
+    }
 }
 
-impl AsyncRead for ServerStream {
+impl ServerStream {
+    /// The certificate that the server showed.
+    pub(crate) fn certificate(&self) -> Option<&CertificateDer<'static>> {
+        match self {
+            Self::Tls(stream) => stream.get_ref().1.peer_certificates()?.first(),
+            Self::Tcp(_) | Self::Unix(_) => None,
+        }
+    }
+}
+
+impl<T: AsyncRead + Unpin> AsyncRead for Stream<T> {
     #[inline]
     fn poll_read(
         self: Pin<&mut Self>,
@@ -45,7 +72,7 @@ impl AsyncRead for ServerStream {
     }
 }
 
-impl AsyncWrite for ServerStream {
+impl<T: AsyncWrite + Unpin> AsyncWrite for Stream<T> {
     #[inline]
     fn poll_write(
         self: Pin<&mut Self>,
