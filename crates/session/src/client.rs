@@ -61,6 +61,7 @@ impl Session {
                 self.to_server.take_from(input, step);
                 self.client_rest -= step;
             }
+            self.put_fence();
             if self.client_rest > 0 || self.ended || (self.stalled && !self.queue.is_empty()) {
                 return Ok(Need::Input);
             }
@@ -115,8 +116,8 @@ impl Session {
             self.ended = true;
             return Step::Forward;
         }
-        if self.copying {
-            return self.while_copying(message);
+        if let Some(step) = self.amid_copy(message, true) {
+            return step;
         }
         if self.skipping && message != tag::SYNC {
             return Step::Done;
@@ -143,7 +144,8 @@ impl Session {
             tag::SYNC => self.sync(),
             tag::FLUSH => self.flush(),
             tag::FUNCTION_CALL => self.function_call(),
-            tag::COPY_DONE | tag::COPY_FAIL => self.copy_end(),
+            // Nothing takes copy data: the server drops them without a word.
+            tag::COPY_DONE | tag::COPY_FAIL => Step::Forward,
             // The server closes the connection over it, and says why.
             _ => Step::Forward,
         }
@@ -157,35 +159,6 @@ impl Session {
             self.stall();
         }
         amid
-    }
-
-    fn while_copying(&mut self, message: u8) -> Step {
-        match message {
-            tag::COPY_DONE | tag::COPY_FAIL => self.copying = false,
-            // The server ignores both while it takes copy data.
-            tag::SYNC | tag::FLUSH => {}
-            // Anything else makes it fail the copy, or is carried out if the copy has failed already.
-            _ => {
-                let prepared = Prepared::opaque(b"");
-                if let Some(step) = self.mark_for(&prepared.plan, &prepared.plan.writes) {
-                    return step;
-                }
-                self.note(&prepared.plan, &prepared.plan.writes, b"");
-                self.copying = false;
-            }
-        }
-        Step::Forward
-    }
-
-    /// Copy data ended before we heard that the server takes any: a copy that was pipelined, or
-    /// one that failed.
-    fn copy_end(&mut self) -> Step {
-        if !self.queue.is_empty() {
-            self.queue.push(Slot::CopyEnd);
-            // If the server was copying, it has ignored every Sync so far, and waits for one.
-            self.forwarded = true;
-        }
-        Step::Forward
     }
 
     fn flush(&mut self) -> Step {
@@ -235,8 +208,8 @@ impl Session {
 
     /// A message too long to be read: what its prefix tells, and the worst otherwise.
     fn oversized(&mut self, header: Header, prefix: &[u8]) -> Step {
-        if self.copying {
-            return self.while_copying(header.tag);
+        if let Some(step) = self.amid_copy(header.tag, false) {
+            return step;
         }
         if self.skipping {
             return Step::Forward;
@@ -257,6 +230,7 @@ impl Session {
                 let name = name.split(|&byte| byte == 0).next().unwrap_or_default();
                 // The server will have it under this name, and nobody can make it again.
                 self.registry.remove_statement(name);
+                self.registry.has_strangers = true;
                 self.registry.server_unnamed |= name.is_empty();
                 self.forwarded = true;
                 self.push_server(Expect::Parse(None), None);

@@ -80,6 +80,8 @@ impl Session {
                 return Step::Done;
             }
             undo = Some(put);
+        } else {
+            self.registry.has_strangers = true;
         }
         self.materialize_block();
         if prepared.plan.effects.names {
@@ -290,6 +292,7 @@ impl Session {
         let undo = self
             .may_keep(bind.portal, taken)
             .then(|| self.registry.put_portal(bind.portal, portal));
+        self.registry.has_strangers |= undo.is_none();
         self.forwarded = true;
         self.push_server(expect, undo);
         Step::Forward
@@ -305,7 +308,8 @@ impl Session {
         let in_block = self.status() != backend::Status::Idle;
         let Some(portal) = self.registry.portal_mut(name) else {
             // A cursor of SQL, or an error.
-            return self.execute_on_server(name, &Arc::new(Prepared::opaque(b"")), limit);
+            let stranger = self.stranger();
+            return self.execute_on_server(name, &stranger, limit);
         };
         let ours = !matches!(portal.source, Source::Server { .. });
         if ours && !settled {
@@ -352,11 +356,19 @@ impl Session {
             Source::Server { .. } => {
                 let prepared = match statement {
                     Some(statement) => self.bound(statement),
-                    None => Arc::new(Prepared::opaque(b"")),
+                    None => self.stranger(),
                 };
                 self.execute_on_server(name, &prepared, limit)
             }
         }
+    }
+
+    /// A statement of which nothing is known here: one that SQL has prepared or declared, or one
+    /// that does not exist, unless the client has made some that were not kept.
+    fn stranger(&self) -> Arc<Prepared> {
+        let mut stranger = Prepared::opaque(b"");
+        stranger.may_take_data = self.registry.has_strangers;
+        Arc::new(stranger)
     }
 
     fn execute_on_server(&mut self, name: &[u8], prepared: &Arc<Prepared>, limit: i32) -> Step {
@@ -389,6 +401,7 @@ impl Session {
         self.note(&prepared.plan, writes, &prepared.text);
         self.forwarded = true;
         self.push_server(Expect::Execute(execution), None);
+        self.may_copy(prepared);
         if self.segment.chains {
             // Portals end with the transaction, at once.
             self.registry.end_portals(self.segment.segment);

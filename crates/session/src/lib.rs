@@ -7,6 +7,7 @@
 //! Sockets, clocks and the store are the shell's affair (`proxy`).
 
 mod client;
+mod copy;
 mod describe;
 mod extended;
 mod flight;

@@ -13,7 +13,7 @@ use cache::{Digest, DigestBuilder, Refresh};
 use smallvec::SmallVec;
 use sql::{Effects, Pinned, Plan, Reason, Writes};
 
-use crate::Knowledge;
+use crate::{Knowledge, copy};
 
 /// A statement's text with everything that was found out about it under one context: catalog
 /// snapshot, policy, search path and role.
@@ -35,6 +35,8 @@ pub(crate) struct Prepared {
     pub(crate) candidate: bool,
     /// Whether its names have to be resolved before anything can be said of its writes.
     pub(crate) needs_catalog: bool,
+    /// The server may ask for copy data in answer to it.
+    pub(crate) may_take_data: bool,
     /// Declared parameter types under which the server has parsed it, and what it said then.
     shapes: RwLock<Shapes>,
     /// How long the server takes for it, in microseconds; 0 while nobody knows.
@@ -94,6 +96,7 @@ impl Prepared {
             refresh,
             candidate: analysis.is_candidate(),
             needs_catalog: analysis.needs_catalog(),
+            may_take_data: !text.is_empty() && copy::may_take_data(text),
             plan,
             shapes: RwLock::default(),
             cost_us: AtomicU32::new(0),
@@ -125,6 +128,7 @@ impl Prepared {
             refresh: Refresh::default(),
             candidate: false,
             needs_catalog: false,
+            may_take_data: copy::may_take_data(text),
             shapes: RwLock::default(),
             cost_us: AtomicU32::new(0),
             noisy: AtomicBool::new(false),

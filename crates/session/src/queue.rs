@@ -12,6 +12,7 @@ use cache::Digest;
 use sql::Writes;
 
 use crate::{
+    copy::Fence,
     prepared::{Prepared, Types},
     recorder::Recording,
     registry::{Name, Undo},
@@ -29,8 +30,6 @@ pub(crate) enum Slot {
     Local(Bytes, Option<Undo>),
     /// A ReadyForQuery for a segment that the server never saw.
     Ready,
-    /// The client has ended its copy data; no reply.
-    CopyEnd,
 }
 
 /// A reply that the server gives.
@@ -88,6 +87,8 @@ pub(crate) enum Expect {
     Query(Execution, Boundary),
     /// ReadyForQuery, after FunctionCallResponse.
     Function(Boundary),
+    /// Any number of ReadyForQuery, and in front of the last the answer to a message of ours.
+    Fence(Box<Fence>),
 }
 
 /// What an Execute or Query carries along.
@@ -265,7 +266,6 @@ impl Queue {
                 matches!(awaited.expect, Expect::Execute(_)) || boundary(&awaited.expect).is_some()
             }
             Slot::Local(..) | Slot::Ready => false,
-            Slot::CopyEnd => true,
         })
     }
 
@@ -311,7 +311,7 @@ impl Queue {
     pub(crate) fn boundaries(&self) -> impl Iterator<Item = &Boundary> {
         self.slots.iter().filter_map(|slot| match slot {
             Slot::Server(awaited) => boundary(&awaited.expect),
-            Slot::Local(..) | Slot::Ready | Slot::CopyEnd => None,
+            Slot::Local(..) | Slot::Ready => None,
         })
     }
 
@@ -325,9 +325,12 @@ impl Queue {
             match self.slots.front_mut() {
                 None => break false,
                 Some(Slot::Server(Awaited {
-                    expect: Expect::Sync(boundary),
+                    expect: expect @ (Expect::Sync(_) | Expect::Fence(_)),
                     ..
                 })) => {
+                    let Some(boundary) = boundary_mut(expect) else {
+                        break false;
+                    };
                     boundary.failed = true;
                     if let Some(skipped) = skipped.take() {
                         self.controls += usize::from(skipped.control && !boundary.control);
@@ -349,7 +352,7 @@ impl Queue {
                     }
                 }
                 Some(Slot::Local(_, undo)) => undos.extend(undo),
-                Some(Slot::Ready | Slot::CopyEnd) | None => {}
+                Some(Slot::Ready) | None => {}
             }
         };
         undos.reverse();
@@ -357,54 +360,6 @@ impl Queue {
             undos,
             reached,
             boundary: skipped,
-        }
-    }
-
-    /// The head has begun to copy in: the server ignores every Sync that was sent before the
-    /// copy data ended. What those segments amount to belongs to the next boundary; it is
-    /// returned if that has not been sent yet.
-    pub(crate) fn ignore_syncs(&mut self) -> Option<Boundary> {
-        let mut ignored: Option<Boundary> = None;
-        let mut index = 1;
-        while let Some(slot) = self.slots.get(index)
-            && !matches!(slot, Slot::CopyEnd)
-        {
-            if !is_sync(slot) && !matches!(slot, Slot::Ready) {
-                index += 1;
-            } else if let Some(slot) = self.slots.remove(index) {
-                self.controls -= usize::from(controls(&slot));
-                self.ends -= usize::from(ends(&slot));
-                if let Slot::Server(Awaited {
-                    expect: Expect::Sync(mut boundary),
-                    ..
-                }) = slot
-                {
-                    if let Some(earlier) = ignored.take() {
-                        boundary.absorb(earlier);
-                    }
-                    ignored = Some(boundary);
-                }
-            }
-        }
-        let earlier = ignored?;
-        let next = self
-            .slots
-            .iter_mut()
-            .skip(index)
-            .find_map(|slot| match slot {
-                Slot::Server(Awaited {
-                    expect: Expect::Sync(boundary),
-                    ..
-                }) => Some(boundary),
-                Slot::Server(_) | Slot::Local(..) | Slot::Ready | Slot::CopyEnd => None,
-            });
-        match next {
-            Some(boundary) => {
-                self.controls += usize::from(earlier.control && !boundary.control);
-                boundary.absorb(earlier);
-                None
-            }
-            None => Some(earlier),
         }
     }
 
@@ -423,24 +378,9 @@ impl Queue {
     pub(crate) fn boundary_mut(&mut self) -> Option<&mut Boundary> {
         self.slots.iter_mut().find_map(|slot| match slot {
             Slot::Server(awaited) => boundary_mut(&mut awaited.expect),
-            Slot::Local(..) | Slot::Ready | Slot::CopyEnd => None,
+            Slot::Local(..) | Slot::Ready => None,
         })
     }
-
-    /// Whether the client has sent the end of its copy data already.
-    pub(crate) fn has_copy_end(&self) -> bool {
-        self.slots.iter().any(|slot| matches!(slot, Slot::CopyEnd))
-    }
-}
-
-fn is_sync(slot: &Slot) -> bool {
-    matches!(
-        slot,
-        Slot::Server(Awaited {
-            expect: Expect::Sync(_),
-            ..
-        })
-    )
 }
 
 fn boundary(expect: &Expect) -> Option<&Boundary> {
@@ -448,6 +388,7 @@ fn boundary(expect: &Expect) -> Option<&Boundary> {
         Expect::Sync(boundary) | Expect::Query(_, boundary) | Expect::Function(boundary) => {
             Some(boundary)
         }
+        Expect::Fence(fence) => Some(&fence.boundary),
         Expect::Parse(_)
         | Expect::Bind
         | Expect::Proof(_)
@@ -458,11 +399,12 @@ fn boundary(expect: &Expect) -> Option<&Boundary> {
     }
 }
 
-const fn boundary_mut(expect: &mut Expect) -> Option<&mut Boundary> {
+pub(crate) fn boundary_mut(expect: &mut Expect) -> Option<&mut Boundary> {
     match expect {
         Expect::Sync(boundary) | Expect::Query(_, boundary) | Expect::Function(boundary) => {
             Some(boundary)
         }
+        Expect::Fence(fence) => Some(&mut fence.boundary),
         Expect::Parse(_)
         | Expect::Bind
         | Expect::Proof(_)
@@ -476,14 +418,14 @@ const fn boundary_mut(expect: &mut Expect) -> Option<&mut Boundary> {
 fn ends(slot: &Slot) -> bool {
     match slot {
         Slot::Server(awaited) => boundary(&awaited.expect).is_some(),
-        Slot::Local(..) | Slot::Ready | Slot::CopyEnd => false,
+        Slot::Local(..) | Slot::Ready => false,
     }
 }
 
 fn controls(slot: &Slot) -> bool {
     match slot {
         Slot::Server(awaited) => boundary(&awaited.expect).is_some_and(|boundary| boundary.control),
-        Slot::Local(..) | Slot::Ready | Slot::CopyEnd => false,
+        Slot::Local(..) | Slot::Ready => false,
     }
 }
 

@@ -116,6 +116,8 @@ pub(crate) struct Registry {
     prepared_by_sql: bool,
     /// The server has an unnamed statement, whatever the client believes.
     pub(crate) server_unnamed: bool,
+    /// The client has made statements or portals that were not kept here.
+    pub(crate) has_strangers: bool,
     /// Bytes that all of them count for.
     held: usize,
 }

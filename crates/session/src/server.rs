@@ -11,9 +11,12 @@ use wire::{
 
 use crate::{
     RefusedFill,
+    copy::CopyIn,
     identity::Identity,
     prepared::Shape,
-    queue::{Awaited, Boundary, Description, Expect, Judged, Route, SettingsChange, Slot},
+    queue::{
+        Awaited, Boundary, Description, Expect, Judged, Route, SettingsChange, Slot, boundary_mut,
+    },
     recorder::Recorder,
     registry::Undo,
     session::{Need, Outcome, Session, SessionError, reserve},
@@ -215,6 +218,9 @@ impl Session {
         if matches!(message, tag::COMMAND_COMPLETE | tag::ROW_DESCRIPTION) {
             self.start_recorder();
         }
+        if self.meets_fence(message) {
+            return Ok(());
+        }
         let Some(Slot::Server(Awaited { expect, route, .. })) = self.queue.front_mut() else {
             return Err(SessionError::Unexpected(message));
         };
@@ -252,14 +258,12 @@ impl Session {
                 !is_query
             }
             (Expect::Execute(_) | Expect::Query(..), tag::COPY_IN) => {
-                self.copying = !self.queue.has_copy_end();
+                if !self.copy.begin(!is_query) {
+                    return Err(SessionError::Unexpected(message));
+                }
                 // What waits for this reply is what the server has to hear now.
                 self.stalled = false;
                 self.flushed = false;
-                if let Some(earlier) = self.queue.ignore_syncs() {
-                    self.segment.absorb(earlier);
-                    self.forwarded = true;
-                }
                 false
             }
             (Expect::Query(..), tag::ROW_DESCRIPTION) => {
@@ -322,7 +326,8 @@ impl Session {
             | Expect::Close
             | Expect::Sync(_)
             | Expect::Query(..)
-            | Expect::Function(_) => {}
+            | Expect::Function(_)
+            | Expect::Fence(_) => {}
         }
     }
 
@@ -383,7 +388,6 @@ impl Session {
                 Err(why) => self.shared.telemetry.refused(why).inc(),
             }
         }
-        self.copying = false;
         let command = backend::command_tag(frame).unwrap_or_default();
         let deallocates = match self.queue.front_mut() {
             Some(Slot::Server(Awaited {
@@ -413,7 +417,13 @@ impl Session {
         self.refuse_recording(RefusedFill::Error);
         self.recorder = None;
         self.captured = None;
-        self.copying = false;
+        if is_fatal(frame) {
+            self.break_fence();
+        } else if self.meets_fence(tag::ERROR) {
+            return;
+        } else {
+            self.fail_copy();
+        }
         let route = match self.queue.front_mut() {
             Some(Slot::Server(awaited)) => awaited.route,
             Some(_) | None => Route::Relay,
@@ -463,6 +473,7 @@ impl Session {
             }
             self.skipping = true;
             self.segment.failed = true;
+            self.copy = CopyIn::None;
             self.stalled = false;
             self.flushed = false;
         }
@@ -479,11 +490,10 @@ impl Session {
         let Some(Slot::Server(Awaited { expect, .. })) = self.queue.front_mut() else {
             return None;
         };
-        let (Expect::Sync(boundary) | Expect::Query(_, boundary) | Expect::Function(boundary)) =
-            expect
-        else {
+        if matches!(expect, Expect::Fence(fence) if !fence.is_marked()) {
             return None;
-        };
+        }
+        let boundary = boundary_mut(expect)?;
         let ticket = boundary.ticket.take()?;
         Some(Need::End(ticket, outcome(boundary, status)))
     }
@@ -491,16 +501,22 @@ impl Session {
     fn ready(&mut self, frame: &[u8]) -> Result<(), SessionError> {
         let status =
             backend::read_ready(frame).map_err(|_| SessionError::Unexpected(tag::READY))?;
+        if self.meets_fence(tag::READY) {
+            return Ok(());
+        }
         let Some(Slot::Server(awaited)) = self.queue.pop() else {
             return Err(SessionError::Unexpected(tag::READY));
         };
+        if let Expect::Fence(fence) = awaited.expect {
+            self.end_fence(status, *fence);
+            return Ok(());
+        }
         let (Expect::Sync(boundary) | Expect::Query(_, boundary) | Expect::Function(boundary)) =
             awaited.expect
         else {
             return Err(SessionError::Unexpected(tag::READY));
         };
         self.recorder = None;
-        self.copying = false;
         match awaited.route {
             Route::Probe => self.learn_state(),
             // A sign of life: the client may be in a block of which the server knows nothing.
@@ -526,7 +542,7 @@ impl Session {
         }
     }
 
-    fn end_boundary(&mut self, status: Status, mut boundary: Boundary) {
+    pub(crate) fn end_boundary(&mut self, status: Status, mut boundary: Boundary) {
         if boundary.judged == Judged::Cleared {
             boundary.writes = Writes::Nothing;
         }

@@ -12,6 +12,7 @@ use wire::{
 
 use crate::{
     Knowledge, Lead, Output, Recipe, Record, Shared,
+    copy::CopyIn,
     mirror::Mirror,
     prepared::Prepared,
     queue::{Awaited, Boundary, Expect, Queue, Route, Slot},
@@ -129,8 +130,10 @@ pub struct Session {
     pub(crate) forwarded: bool,
     /// The server discards what comes until the client's next Sync.
     pub(crate) skipping: bool,
-    /// The server takes copy data; Sync and Flush are nothing to it.
-    pub(crate) copying: bool,
+    /// Whether the server takes copy data.
+    pub(crate) copy: CopyIn,
+    /// A fence is to be sent as soon as the message of the client that is under way has ended.
+    pub(crate) fence_due: bool,
     /// Client messages wait until every reply that is owed has come.
     pub(crate) stalled: bool,
     /// A Flush has been sent on behalf of a stalled message.
@@ -181,7 +184,8 @@ impl Session {
             segment: Boundary::new(1),
             forwarded: false,
             skipping: false,
-            copying: false,
+            copy: CopyIn::None,
+            fence_due: false,
             stalled: false,
             flushed: false,
             answer: None,
@@ -247,7 +251,7 @@ impl Session {
     /// The client has closed its side: from here on it is as if it had sent Terminate. False if it
     /// left in the middle of a message or of copy data, so that the connection must be broken.
     pub fn client_left(&mut self) -> bool {
-        let whole = self.client_rest == 0 && !self.copying && !self.raw;
+        let whole = self.client_rest == 0 && !self.copy.is_taking() && !self.raw;
         if whole && !self.ended {
             self.to_server.put(wire::frontend::TERMINATE);
         }
@@ -341,12 +345,12 @@ impl Session {
                     let status = self.transaction.status();
                     self.to_client.put(backend::ready(status));
                 }
-                Slot::CopyEnd => {}
             }
             self.queue.pop();
         }
         self.stalled = false;
         self.flushed = false;
+        self.copy = CopyIn::None;
         self.registry.settle();
     }
 
@@ -450,7 +454,7 @@ impl Session {
 
     /// Whether the server stands between commands with nothing of this segment sent.
     pub(crate) fn server_is_quiet(&self) -> bool {
-        self.queue.is_empty() && !self.forwarded && !self.skipping && !self.copying
+        self.queue.is_empty() && !self.forwarded && !self.skipping
     }
 
     /// Tries to know the session's state; false if the server has to be waited for.

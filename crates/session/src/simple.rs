@@ -11,6 +11,7 @@ use wire::{backend, frontend};
 use crate::{
     Recipe,
     client::Step,
+    copy::CopyIn,
     prepared::Prepared,
     queue::{Boundary, Description, Execution, Expect, Judged, SettingsChange},
     recorder::Recording,
@@ -91,7 +92,15 @@ impl Session {
         self.note(&prepared.plan, writes, &prepared.text);
         let boundary = self.end_segment();
         self.push_server(Expect::Query(execution, boundary), None);
+        self.may_copy(prepared);
         Step::Forward
+    }
+
+    /// A statement was sent on, which may be followed by copy data.
+    pub(crate) fn may_copy(&mut self, prepared: &Prepared) {
+        if prepared.may_take_data {
+            self.copy = CopyIn::Asked;
+        }
     }
 
     /// A message whose body is malformed: the server ends the connection over it.

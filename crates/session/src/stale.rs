@@ -26,7 +26,7 @@ use crate::{
 };
 
 /// Neither statement nor portal has this name.
-const NOBODY: &[u8] = b"_pgmemo_nobody";
+pub(crate) const NOBODY: &[u8] = b"_pgmemo_nobody";
 
 impl Session {
     /// The number of the context in which statements are planned now; 0 for none.

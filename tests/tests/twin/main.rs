@@ -24,6 +24,7 @@ const FIXTURE: &str = "
 CREATE TABLE t (id int PRIMARY KEY, v text);
 INSERT INTO t VALUES (1, 'a'), (2, 'b'), (3, NULL), (4, ''), (5, 'ü');
 CREATE TABLE w (id int PRIMARY KEY, v text);
+CREATE VIEW seen AS SELECT id, v FROM w;
 CREATE TABLE late (id int UNIQUE DEFERRABLE INITIALLY DEFERRED);
 INSERT INTO late VALUES (1);
 CREATE TABLE nothing ();

@@ -21,14 +21,10 @@ enum Event {
     Query(bool),
     /// The end of a segment that the server never saw.
     Ready,
-    /// The end of copy data.
-    CopyEnd,
     /// The server answers the first slot.
     Answer,
     /// The server answers it with an error.
     Error,
-    /// The server answers it with CopyInResponse.
-    CopyIn,
 }
 
 fn event() -> impl Strategy<Value = Event> {
@@ -38,10 +34,8 @@ fn event() -> impl Strategy<Value = Event> {
         3 => any::<bool>().prop_map(Event::Sync),
         2 => any::<bool>().prop_map(Event::Query),
         1 => Just(Event::Ready),
-        1 => Just(Event::CopyEnd),
         8 => Just(Event::Answer),
         2 => Just(Event::Error),
-        1 => Just(Event::CopyIn),
     ]
 }
 
@@ -56,7 +50,6 @@ enum Kind {
     Sync { control: bool, ticket: u64 },
     Query { control: bool, ticket: u64 },
     Ready,
-    CopyEnd,
 }
 
 fn slot(Known(number, kind): Known) -> Slot {
@@ -85,7 +78,6 @@ fn slot(Known(number, kind): Known) -> Slot {
             server(Expect::Query(Execution::default(), boundary), None)
         }
         Kind::Ready => Slot::Ready,
-        Kind::CopyEnd => Slot::CopyEnd,
     }
 }
 
@@ -101,7 +93,7 @@ fn number(slot: &Slot) -> Option<u64> {
             None => undo.as_ref().and_then(of_name),
         },
         Slot::Local(frame, _) => frame[..].try_into().ok().map(u64::from_be_bytes),
-        Slot::Ready | Slot::CopyEnd => None,
+        Slot::Ready => None,
     }
 }
 
@@ -131,7 +123,7 @@ impl Pair {
 
     /// What is ready leaves.
     fn emit(&mut self) {
-        while let Some(Slot::Local(..) | Slot::Ready | Slot::CopyEnd) = self.queue.front_mut() {
+        while let Some(Slot::Local(..) | Slot::Ready) = self.queue.front_mut() {
             self.pop();
         }
     }
@@ -144,11 +136,9 @@ impl Pair {
             Event::Sync(control) => self.push(Kind::Sync { control, ticket }),
             Event::Query(control) => self.push(Kind::Query { control, ticket }),
             Event::Ready => self.push(Kind::Ready),
-            Event::CopyEnd => self.push(Kind::CopyEnd),
             Event::Answer if self.known.is_empty() => {}
             Event::Answer => self.pop(),
             Event::Error => self.fail(),
-            Event::CopyIn => self.copy_in(),
         }
         self.emit();
     }
@@ -206,49 +196,6 @@ impl Pair {
             *control |= queries.iter().any(|(control, _)| *control);
             let last = queries.iter().map(|(_, ticket)| *ticket).max();
             *ticket = (*ticket).max(last.unwrap_or(0));
-        }
-    }
-
-    /// While copying in, the server ignores each Sync before the data's end.
-    fn copy_in(&mut self) {
-        let first = self.known.front().map(|known| known.1);
-        if !matches!(first, Some(Kind::Part | Kind::Query { .. })) {
-            return;
-        }
-        let end = |known: &Known| known.1 == Kind::CopyEnd;
-        let end = self.known.iter().position(end).unwrap_or(self.known.len());
-        let mut ignored: Vec<(bool, u64)> = Vec::new();
-        let mut index = 0;
-        self.known.retain(|known| {
-            let inside = index > 0 && index < end;
-            index += 1;
-            match known.1 {
-                Kind::Sync { control, ticket } if inside => {
-                    ignored.push((control, ticket));
-                    false
-                }
-                Kind::Ready => !inside,
-                _ => true,
-            }
-        });
-        let left = self.queue.ignore_syncs();
-        let after = self.known.iter().position(|known| known.1 == Kind::CopyEnd);
-        let heir = self
-            .known
-            .iter_mut()
-            .skip(after.unwrap_or(usize::MAX))
-            .find_map(|known| match &mut known.1 {
-                Kind::Sync { control, ticket } => Some((control, ticket)),
-                _ => None,
-            });
-        let last = ignored.iter().map(|(_, ticket)| *ticket).max();
-        match heir {
-            Some((control, ticket)) => {
-                assert!(left.is_none());
-                *control |= ignored.iter().any(|(control, _)| *control);
-                *ticket = (*ticket).max(last.unwrap_or(0));
-            }
-            None => assert_eq!(left.and_then(|boundary| boundary.ticket), last),
         }
     }
 

@@ -135,6 +135,8 @@ enum End {
 struct Copy {
     table: &'static str,
     lines: i64,
+    /// A line has the key of a row that is there.
+    taken: bool,
     simple: bool,
 }
 
@@ -296,6 +298,9 @@ impl Server {
         }
         let mut body = Fields(body);
         let done = match tag {
+            b'P' | b'B' | b'D' | b'E' | b'C' | b'Q' if body.0.is_empty() => {
+                fault("08P01", "nothing is left in the message")
+            }
             b'Q' => return self.query(&body.text()),
             b'P' => self.parse(&mut body),
             b'B' => self.bind(&mut body),
@@ -329,6 +334,9 @@ impl Server {
         if let Err(fault) = done {
             self.fail(&fault);
             self.skipping = extended;
+            if tag == b'Q' {
+                self.ready();
+            }
         }
     }
 

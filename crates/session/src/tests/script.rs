@@ -256,38 +256,49 @@ fn bind_series() -> impl Strategy<Value = Vec<Message>> {
     })
 }
 
-fn copy_in(early: bool) -> impl Strategy<Value = Vec<Message>> {
-    let text = "copy copied from stdin".to_owned();
-    let start = prop_oneof![
-        Just(vec![Message::Query(text.clone())]),
-        Just(vec![
-            Message::Parse {
-                name: String::new(),
-                text,
-                types: vec![],
-            },
-            Message::Bind {
-                portal: String::new(),
-                statement: String::new(),
-                values: vec![],
-                formats: vec![],
-            },
-            Message::Execute {
-                portal: String::new(),
-                rows: 0,
-            },
-        ]),
-    ];
-    let data = select(&["7\t7\n", "7\t7\n", "7\t7\n", "x\n"][..])
+/// COPY FROM STDIN; `alone` if nothing but a Sync follows in its burst.
+fn copy_in(alone: bool) -> impl Strategy<Value = Vec<Message>> {
+    let table = select(&["copied", "copied", "copied", "noisy", "missing"][..]);
+    let start = (table, any::<bool>()).prop_map(|(table, simple)| {
+        let text = format!("copy {table} from stdin");
+        if simple {
+            return vec![Message::Query(text)];
+        }
+        let parse = Message::Parse {
+            name: String::new(),
+            text,
+            types: vec![],
+        };
+        let bind = Message::Bind {
+            portal: String::new(),
+            statement: String::new(),
+            values: vec![],
+            formats: vec![],
+        };
+        let execute = Message::Execute {
+            portal: String::new(),
+            rows: 0,
+        };
+        vec![parse, bind, execute]
+    });
+    // The last of these is found out at the end only.
+    let data = select(&["7\t7\n", "7\t7\n", "7\t7\n", "x\n", "8\t8\n"][..])
         .prop_map(|line| Message::CopyData(line.to_owned()));
-    let end = prop_oneof![
-        3 => Just(vec![Message::CopyDone]),
-        1 => Just(vec![Message::CopyFail("no more".to_owned())]),
+    let amid = prop_oneof![
+        8 => data,
+        2 => Just(Message::Sync),
+        1 => Just(Message::Flush),
     ];
-    (start, vec(data, 0..3), end).prop_map(move |(mut all, data, end)| {
+    let end = prop_oneof![
+        4 => Just(vec![Message::CopyDone]),
+        1 => Just(vec![Message::CopyFail("no more".to_owned())]),
+        1 => any_part().prop_map(|part| vec![part]),
+        1 => Just(vec![Message::Query("select v from t where id = 1".to_owned())]),
+    ];
+    (start, vec(amid, 0..5), end).prop_map(move |(mut all, amid, end)| {
         // Clients that do not know yet that it is a copy send Sync, which the server ignores.
-        all.extend(early.then_some(Message::Sync));
-        all.extend(data);
+        all.extend(alone.then_some(Message::Sync));
+        all.extend(amid);
         all.extend(end);
         all
     })

@@ -29,9 +29,12 @@ impl Server {
             b'H' | b'S' => return,
             b'd' if body.first().is_some_and(u8::is_ascii_digit) => {
                 copy.lines += 1;
+                copy.taken |= body.first() == Some(&b'8');
                 return;
             }
             b'd' => fault("22P02", "invalid input syntax for type integer: \"x\""),
+            // Rows are put into their table, and its indexes, several at a time.
+            b'c' if copy.taken => fault("23505", "duplicate key value"),
             b'c' => {
                 let (table, lines) = (copy.table, copy.lines);
                 if simple {
@@ -46,7 +49,10 @@ impl Server {
                 fault("57014", format!("COPY from stdin failed: {text}"))
             }
             _ => {
-                self.say(b'E', "FATAL", "08P01", "unexpected message during COPY");
+                let text = format!("unexpected message type 0x{tag:02X} during COPY from stdin");
+                self.say(b'E', "ERROR", "08P01", &text);
+                let text = "terminating connection because protocol synchronization was lost";
+                self.say(b'E', "FATAL", "08P01", text);
                 return self.close();
             }
         };

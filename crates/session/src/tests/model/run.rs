@@ -285,9 +285,13 @@ impl Server {
                 let (table, _) = self.resolve(table)?;
                 self.send(b'G', |body| body.put_slice(&[0, 0, 2, 0, 0, 0, 0]));
                 self.flush();
+                if table == "public.noisy" {
+                    return fault("42809", "cannot copy to view \"noisy\"");
+                }
                 self.copy = Some(Copy {
                     table,
                     lines: 0,
+                    taken: false,
                     simple: false,
                 });
                 return Ok(End::CopyIn);
