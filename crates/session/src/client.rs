@@ -7,10 +7,11 @@ use wire::{
 };
 
 use crate::{
+    need::{Need, SessionError},
     prepared::Prepared,
     queue::{Boundary, Execution, Expect, Slot},
     registry::{Name, Portal, Source},
-    session::{Need, PREFIX, Session, SessionError, reserve, wanted},
+    session::{PREFIX, Session, reserve, wanted},
 };
 
 /// What became of one message.

@@ -3,14 +3,20 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use wire::{
     backend,
     frontend::{self, Target},
 };
 
 use crate::{
-    client::Step, extended::is_plain_control, prepared::Shape, queue::Expect, registry::Source,
-    session::Session, stale::Stage,
+    client::Step,
+    extended::is_plain_control,
+    prepared::Shape,
+    queue::{Awaited, Expect, Slot},
+    registry::Source,
+    session::Session,
+    stale::Stage,
 };
 
 impl Session {
@@ -116,5 +122,51 @@ impl Session {
         }
         self.materialize_portal(name);
         self.forward_part(Expect::DescribePortal { capture, learn })
+    }
+
+    /// A Describe is answered; `None` if the answer is too long to be remembered.
+    pub(crate) fn finish_description(&mut self, frame: Option<&[u8]>) {
+        let Some(Slot::Server(Awaited { expect, .. })) = self.queue.front_mut() else {
+            return;
+        };
+        let Some(frame) = frame else { return };
+        match expect {
+            Expect::DescribeStatement {
+                learn,
+                parameters,
+                verify,
+            } => {
+                let parameters = parameters.take();
+                if let Some((prepared, types)) = learn {
+                    let row = Some(Bytes::copy_from_slice(frame));
+                    let parameters = parameters.clone();
+                    prepared.learn(types, Shape { parameters, row });
+                }
+                if let Some(name) = verify.take() {
+                    self.verified(&name, parameters.unwrap_or_default(), frame);
+                }
+            }
+            Expect::DescribePortal { capture, learn } => {
+                if *capture {
+                    self.captured = Some(Bytes::copy_from_slice(frame));
+                }
+                if let Some((prepared, types)) = learn
+                    && let Ok(row) = backend::with_formats(frame, &[])
+                {
+                    let row = Some(row.freeze());
+                    let parameters = None;
+                    prepared.learn(types, Shape { parameters, row });
+                }
+            }
+            Expect::Parse(_)
+            | Expect::Bind
+            | Expect::Proof(_)
+            | Expect::Execute(_)
+            | Expect::Close
+            | Expect::Sync(_)
+            | Expect::Query(..)
+            | Expect::Function(_)
+            | Expect::Fence(_) => {}
+        }
     }
 }

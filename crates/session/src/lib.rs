@@ -6,15 +6,19 @@
 //!
 //! Sockets, clocks and the store are the shell's affair (`proxy`).
 
+mod bind;
 mod client;
 mod copy;
 mod describe;
+mod ending;
+mod execute;
 mod extended;
 mod flight;
 mod identity;
 mod knowledge;
 mod materialize;
 mod mirror;
+mod need;
 mod output;
 mod prepared;
 mod queue;
@@ -35,11 +39,12 @@ mod transaction;
 pub use flight::Lead;
 pub use identity::Identity;
 pub use knowledge::Knowledge;
+pub use need::{Answer, Login, Need, Outcome, Question, SessionError};
 pub use output::Output;
 pub use recipe::{Outcome as RecipeOutcome, Recipe, Reply};
 pub use recorder::Record;
 pub use scopes::written;
-pub use session::{Answer, Login, Need, Outcome, Question, Session, SessionError};
+pub use session::Session;
 pub use shared::{Limits, Shared};
 pub use telemetry::{Counter, FlightCounters, Gauge, Histogram, RefusedFill, Renewal, Telemetry};
 

@@ -4,7 +4,11 @@ use bytes::{Bytes, BytesMut};
 use cache::{Entry, Stamp};
 use wire::backend;
 
-use crate::{Lead, Question, RefusedFill};
+use crate::{
+    Lead, Question, RefusedFill,
+    queue::{Awaited, Description, Expect, Slot},
+    session::Session,
+};
 
 /// A reply that the session wants to be kept.
 #[derive(Debug)]
@@ -117,5 +121,56 @@ impl Recorder {
             entry,
             lead,
         })
+    }
+}
+
+impl Session {
+    /// The head's reply begins: start to record it if that is wanted.
+    pub(crate) fn start_recorder(&mut self) {
+        let Some(Slot::Server(Awaited {
+            expect: Expect::Execute(execution) | Expect::Query(execution, _),
+            ..
+        })) = self.queue.front_mut()
+        else {
+            return;
+        };
+        let Some(recording) = execution.recording.take() else {
+            return;
+        };
+        let limit = self.shared.limits.entry_bytes_max;
+        self.recorder = match &execution.description {
+            Description::InReply => Some(Recorder::new(recording, None, limit)),
+            Description::Known(frame) => Some(Recorder::new(recording, Some(frame), limit)),
+            Description::Captured => {
+                let captured = self.captured.take();
+                captured.map(|frame| Recorder::new(recording, Some(&frame), limit))
+            }
+        };
+    }
+
+    pub(crate) fn description_in_reply(&mut self, frame: &[u8]) {
+        if let Some(recorder) = &mut self.recorder {
+            let kept = recorder.describe(frame);
+            self.keep_recording(kept);
+        }
+    }
+
+    pub(crate) fn keep_recording(&mut self, kept: Result<(), RefusedFill>) {
+        if let Err(why) = kept {
+            self.refuse_recording(why);
+        }
+    }
+
+    pub(crate) fn refuse_recording(&mut self, why: RefusedFill) {
+        if let Some(Slot::Server(Awaited {
+            expect: Expect::Execute(execution) | Expect::Query(execution, _),
+            ..
+        })) = self.queue.front_mut()
+        {
+            let wanted = execution.recording.take().is_some();
+            if self.recorder.take().is_some() || wanted {
+                self.shared.telemetry.refused(why).inc();
+            }
+        }
     }
 }

@@ -3,23 +3,19 @@
 use std::sync::Arc;
 
 use bytes::{Buf, Bytes, BytesMut};
-use sql::Writes;
 use wire::{
     Header,
-    backend::{self, Status, tag},
+    backend::{self, tag},
 };
 
 use crate::{
     RefusedFill,
     copy::CopyIn,
-    identity::Identity,
-    prepared::Shape,
-    queue::{
-        Awaited, Boundary, Description, Expect, Judged, Route, SettingsChange, Slot, boundary_mut,
-    },
-    recorder::Recorder,
+    ending::judge,
+    need::{Need, SessionError},
+    queue::{Awaited, Expect, Route, Slot},
     registry::Undo,
-    session::{Need, Outcome, Session, SessionError, reserve},
+    session::{Session, reserve},
 };
 
 /// Server messages longer than this, in bytes, pass piece by piece even if they are not rows.
@@ -285,101 +281,6 @@ impl Session {
         Ok(())
     }
 
-    /// A Describe is answered; `None` if the answer is too long to be remembered.
-    fn finish_description(&mut self, frame: Option<&[u8]>) {
-        let Some(Slot::Server(Awaited { expect, .. })) = self.queue.front_mut() else {
-            return;
-        };
-        let Some(frame) = frame else { return };
-        match expect {
-            Expect::DescribeStatement {
-                learn,
-                parameters,
-                verify,
-            } => {
-                let parameters = parameters.take();
-                if let Some((prepared, types)) = learn {
-                    let row = Some(Bytes::copy_from_slice(frame));
-                    let parameters = parameters.clone();
-                    prepared.learn(types, Shape { parameters, row });
-                }
-                if let Some(name) = verify.take() {
-                    self.verified(&name, parameters.unwrap_or_default(), frame);
-                }
-            }
-            Expect::DescribePortal { capture, learn } => {
-                if *capture {
-                    self.captured = Some(Bytes::copy_from_slice(frame));
-                }
-                if let Some((prepared, types)) = learn
-                    && let Ok(row) = backend::with_formats(frame, &[])
-                {
-                    let row = Some(row.freeze());
-                    let parameters = None;
-                    prepared.learn(types, Shape { parameters, row });
-                }
-            }
-            Expect::Parse(_)
-            | Expect::Bind
-            | Expect::Proof(_)
-            | Expect::Execute(_)
-            | Expect::Close
-            | Expect::Sync(_)
-            | Expect::Query(..)
-            | Expect::Function(_)
-            | Expect::Fence(_) => {}
-        }
-    }
-
-    /// The head's reply begins: start to record it if that is wanted.
-    fn start_recorder(&mut self) {
-        let Some(Slot::Server(Awaited {
-            expect: Expect::Execute(execution) | Expect::Query(execution, _),
-            ..
-        })) = self.queue.front_mut()
-        else {
-            return;
-        };
-        let Some(recording) = execution.recording.take() else {
-            return;
-        };
-        let limit = self.shared.limits.entry_bytes_max;
-        self.recorder = match &execution.description {
-            Description::InReply => Some(Recorder::new(recording, None, limit)),
-            Description::Known(frame) => Some(Recorder::new(recording, Some(frame), limit)),
-            Description::Captured => {
-                let captured = self.captured.take();
-                captured.map(|frame| Recorder::new(recording, Some(&frame), limit))
-            }
-        };
-    }
-
-    fn description_in_reply(&mut self, frame: &[u8]) {
-        if let Some(recorder) = &mut self.recorder {
-            let kept = recorder.describe(frame);
-            self.keep_recording(kept);
-        }
-    }
-
-    fn keep_recording(&mut self, kept: Result<(), RefusedFill>) {
-        if let Err(why) = kept {
-            self.refuse_recording(why);
-        }
-    }
-
-    fn refuse_recording(&mut self, why: RefusedFill) {
-        if let Some(Slot::Server(Awaited {
-            expect: Expect::Execute(execution) | Expect::Query(execution, _),
-            ..
-        })) = self.queue.front_mut()
-        {
-            let wanted = execution.recording.take().is_some();
-            if self.recorder.take().is_some() || wanted {
-                self.shared.telemetry.refused(why).inc();
-            }
-        }
-    }
-
     /// CommandComplete: one statement of the head has ended well.
     fn completed(&mut self, frame: &[u8]) {
         if let Some(recorder) = self.recorder.take() {
@@ -477,123 +378,6 @@ impl Session {
             self.stalled = false;
             self.flushed = false;
         }
-    }
-
-    /// What has to happen before a ReadyForQuery may reach the client: the marks of its segment
-    /// end, so that the client's next read, anywhere, finds new versions.
-    fn before_ready(&mut self, frame: &[u8]) -> Option<Need> {
-        if self.answer.take().is_some() {
-            return None;
-        }
-        // Where replication begins, no command will ever complete.
-        let status = backend::read_ready(frame).unwrap_or(Status::Idle);
-        let Some(Slot::Server(Awaited { expect, .. })) = self.queue.front_mut() else {
-            return None;
-        };
-        if matches!(expect, Expect::Fence(fence) if !fence.is_marked()) {
-            return None;
-        }
-        let boundary = boundary_mut(expect)?;
-        let ticket = boundary.ticket.take()?;
-        Some(Need::End(ticket, outcome(boundary, status)))
-    }
-
-    fn ready(&mut self, frame: &[u8]) -> Result<(), SessionError> {
-        let status =
-            backend::read_ready(frame).map_err(|_| SessionError::Unexpected(tag::READY))?;
-        if self.meets_fence(tag::READY) {
-            return Ok(());
-        }
-        let Some(Slot::Server(awaited)) = self.queue.pop() else {
-            return Err(SessionError::Unexpected(tag::READY));
-        };
-        if let Expect::Fence(fence) = awaited.expect {
-            self.end_fence(status, *fence);
-            return Ok(());
-        }
-        let (Expect::Sync(boundary) | Expect::Query(_, boundary) | Expect::Function(boundary)) =
-            awaited.expect
-        else {
-            return Err(SessionError::Unexpected(tag::READY));
-        };
-        self.recorder = None;
-        match awaited.route {
-            Route::Probe => self.learn_state(),
-            // A sign of life: the client may be in a block of which the server knows nothing.
-            Route::Repeat => {}
-            Route::Swallow | Route::Refusal => self.transaction.end(status, &boundary),
-
-            Route::Relay => {
-                self.end_boundary(status, boundary);
-                self.to_client.put(frame);
-            }
-        }
-        self.emit_local();
-        Ok(())
-    }
-
-    fn learn_state(&mut self) {
-        let row = self.probed.take();
-        if let Some(knowledge) = &self.knowledge
-            && let Some(asked) = self.mirror.take_asked()
-        {
-            let identity = row.and_then(|row| Identity::read(&row, knowledge, &asked));
-            self.mirror.learn(identity, &self.shared, knowledge);
-        }
-    }
-
-    pub(crate) fn end_boundary(&mut self, status: Status, mut boundary: Boundary) {
-        if boundary.judged == Judged::Cleared {
-            boundary.writes = Writes::Nothing;
-        }
-        let in_block = status != Status::Idle;
-        let chained = boundary.chains && !boundary.failed;
-        let settings = self.transaction.settings;
-        let dropped = boundary.writes.is_unbounded()
-            && self
-                .mirror
-                .identity()
-                .is_some_and(|identity| identity.temporary);
-        self.transaction.end(status, &boundary);
-        if !in_block || chained {
-            self.registry.end_portals(boundary.segment);
-        }
-        if in_block {
-            self.transaction.settings = settings || boundary.settings != SettingsChange::None;
-        }
-        self.mirror
-            .changed(boundary.settings, boundary.failed, in_block || settings);
-        if boundary.temporary || dropped {
-            self.mirror.forget();
-        } else if settings && !in_block {
-            self.mirror.changed(SettingsChange::Unknown, false, false);
-        }
-    }
-}
-
-/// CommandComplete is the judge of text that was not understood.
-fn judge(boundary: &mut Boundary, command: &[u8]) {
-    if boundary.judged == Judged::Pending {
-        boundary.judged = if sql::tag_clears(command) {
-            Judged::Cleared
-        } else {
-            Judged::Guilty
-        };
-    } else if boundary.judged == Judged::Cleared && !sql::tag_clears(command) {
-        boundary.judged = Judged::Guilty;
-    }
-}
-
-/// How the work of a segment ended, as far as its marks are concerned.
-fn outcome(boundary: &Boundary, status: Status) -> Outcome {
-    // What commits by itself, or begins with a commit, may have got that far. Definitions may
-    // change in several transactions of one command.
-    let commits = boundary.commits || boundary.control || boundary.writes.is_unbounded();
-    let undone = boundary.failed && !commits && status == Status::Idle;
-    if undone || boundary.judged == Judged::Cleared {
-        Outcome::RolledBack
-    } else {
-        Outcome::Committed
     }
 }
 

@@ -12,11 +12,12 @@ use crate::{
     Recipe,
     client::Step,
     copy::CopyIn,
+    need::{Answer, Need, Question},
     prepared::Prepared,
     queue::{Boundary, Description, Execution, Expect, Judged, SettingsChange},
     recorder::Recording,
     scopes,
-    session::{Answer, Need, Question, Session},
+    session::Session,
     transaction::Block,
 };
 

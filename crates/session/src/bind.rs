@@ -1,0 +1,200 @@
+//! Bind: where the store is asked.
+//!
+//! A portal's rows are those visible at its Bind (`PortalStart` takes the snapshot), so the Bind is
+//! where the store is asked; Describe and Execute only deliver.
+
+use std::sync::Arc;
+
+use sql::{Arguments, Reason};
+use wire::{backend, frontend::Bind};
+
+use crate::{
+    client::Step,
+    extended::is_plain_control,
+    prepared::{Prepared, Types},
+    queue::Expect,
+    recorder::Recording,
+    registry::{Name, Portal, Source},
+    session::Session,
+    simple::{Lookup, Protocol},
+    stale::Stage,
+};
+
+/// A Bind longer than this, in bytes, is not looked up: its values are part of the key.
+const ARGUMENTS_MAX: usize = 64 * 1024;
+
+impl Session {
+    pub(crate) fn bind(&mut self, frame: &[u8]) -> Step {
+        let Ok(bind) = Bind::read(frame) else {
+            return self.forward_part(Expect::Bind);
+        };
+        if self.awaits(bind.statement) {
+            return Step::Wait;
+        }
+        let Some(statement) = self.registry.statement(bind.statement) else {
+            self.close_stale_unnamed(bind.statement);
+            return self.forward_bind(&bind, frame, None, None);
+        };
+        let (mut prepared, types) = (Arc::clone(&statement.prepared), statement.types.clone());
+        let context = prepared.context;
+        if statement.stale.is_some() && self.status() != backend::Status::Failed {
+            return self.meet_stale(bind.statement, Stage::Bind);
+        }
+        let taken = match self.registry.portal_mut(bind.portal) {
+            Some(portal) if !bind.portal.is_empty() => Some(portal.segment),
+            Some(_) | None => None,
+        };
+        if let Some(segment) = taken {
+            if segment != self.segment.segment && self.queue.is_unsettled() {
+                // Unless the portal has ended with its transaction.
+                self.stall();
+                return Step::Wait;
+            }
+            // The server has to say that the name is taken. If it does not, the portal has ended.
+            self.materialize_portal(bind.portal);
+            prepared = self.current(&prepared);
+            return self.forward_bind(&bind, frame, Some(prepared), None);
+        }
+        if self.should_know_itself(&prepared) && !self.knows_itself() {
+            return Step::Wait;
+        }
+        prepared = self.current(&prepared);
+        if bind.parameters() == 0
+            && types.is_empty()
+            && is_plain_control(&prepared)
+            && self.server_is_quiet()
+            && self.status() != backend::Status::Failed
+        {
+            self.put_portal(
+                &bind,
+                frame,
+                (prepared, types),
+                Source::Control { done: false },
+            );
+            return Step::Done;
+        }
+        let proven = context == prepared.context || self.is_proven(bind.statement, &prepared);
+        if !proven && self.is_suspicious(bind.statement) {
+            return self.verify(bind.statement);
+        }
+        if prepared.refusal().is_none() && prepared.plan.read.is_ok() {
+            let refusal = if !proven {
+                // The server proves it by accepting this Bind.
+                Some(Reason::NoCatalog)
+            } else if frame.len() > ARGUMENTS_MAX || !self.may_keep(bind.portal, false) {
+                Some(Reason::LargeParameters)
+            } else {
+                bind.values()
+                    .any(sql::names_clock)
+                    .then_some(Reason::ClockParameter)
+            };
+            if refusal.is_some() && self.is_suspicious(bind.statement) {
+                return self.verify(bind.statement);
+            }
+            if let Some(reason) = refusal {
+                self.shared.telemetry.bypass(reason).inc();
+                return self.forward_bind(&bind, frame, Some(prepared), None);
+            }
+        }
+        let values = values(&bind, &types);
+        match self.look_up(&prepared, Protocol::Extended, &values, bind.arguments) {
+            Lookup::Ask(need) => Step::Ask(need),
+            Lookup::Wait => Step::Wait,
+            Lookup::Hit(entry) => {
+                self.put_portal(
+                    &bind,
+                    frame,
+                    (prepared, types),
+                    Source::Entry { entry, sent: 0 },
+                );
+                Step::Done
+            }
+            Lookup::Forward(None) if self.is_suspicious(bind.statement) => {
+                self.refused = true;
+                self.verify(bind.statement)
+            }
+            Lookup::Forward(recording) => {
+                self.forward_bind(&bind, frame, Some(prepared), recording)
+            }
+        }
+    }
+
+    /// A portal that the server does not know.
+    pub(crate) fn put_portal(
+        &mut self,
+        bind: &Bind<'_>,
+        frame: &[u8],
+        (statement, types): (Arc<Prepared>, Types),
+        source: Source,
+    ) {
+        let portal = Portal {
+            statement: Some(statement),
+            types,
+            source,
+            writes: None,
+            segment: self.segment.segment,
+            bind: frame.into(),
+            weight: 0,
+        };
+        let undo = self.registry.put_portal(bind.portal, portal);
+        self.push_local_undoable(backend::BIND_COMPLETE, undo);
+    }
+
+    pub(crate) fn forward_bind(
+        &mut self,
+        bind: &Bind<'_>,
+        frame: &[u8],
+        prepared: Option<Arc<Prepared>>,
+        recording: Option<Box<Recording>>,
+    ) -> Step {
+        self.materialize_block();
+        self.materialize_statement(bind.statement);
+        let mut types = Types::new();
+        let mut expect = Expect::Bind;
+        if let (Some(statement), Some(current)) =
+            (self.registry.statement(bind.statement), &prepared)
+        {
+            types = statement.types.clone();
+            if statement.prepared.context != current.context {
+                let name = Name::from_slice(bind.statement);
+                expect = Expect::Proof(Box::new((name, Arc::clone(current))));
+            }
+        }
+        // Only what may be looked up again needs its arguments.
+        let kept = if recording.is_some() { frame } else { &[] };
+        let writes = prepared.as_ref().and_then(|prepared| {
+            let types = &self.registry.statement(bind.statement)?.types;
+            let narrow = prepared.plan.pinned.writes(&values(bind, types));
+            narrow.map(Box::new)
+        });
+        let portal = Portal {
+            statement: prepared,
+            types,
+            source: Source::Server {
+                recording,
+                described: false,
+            },
+            writes,
+            segment: self.segment.segment,
+            bind: kept.into(),
+            weight: 0,
+        };
+        let taken = self.registry.portal_mut(bind.portal).is_some();
+        let undo = self
+            .may_keep(bind.portal, taken)
+            .then(|| self.registry.put_portal(bind.portal, portal));
+        self.registry.has_strangers |= undo.is_none();
+        self.forwarded = true;
+        self.push_server(expect, undo);
+        Step::Forward
+    }
+}
+
+/// The values of a Bind, for a statement with these declared types.
+pub(crate) fn values<'a>(bind: &Bind<'a>, types: &'a [u8]) -> Arguments<'a> {
+    Arguments {
+        types,
+        formats: bind.formats(),
+        values: bind.encoded_values(),
+    }
+}

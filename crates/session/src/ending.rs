@@ -1,0 +1,130 @@
+//! What comes before a ReadyForQuery, and with it: marks end, and a transaction may.
+
+use sql::Writes;
+use wire::backend::{self, Status, tag};
+
+use crate::{
+    identity::Identity,
+    need::{Need, Outcome, SessionError},
+    queue::{Awaited, Boundary, Expect, Judged, Route, SettingsChange, Slot, boundary_mut},
+    session::Session,
+};
+
+impl Session {
+    /// What has to happen before a ReadyForQuery may reach the client: the marks of its segment
+    /// end, so that the client's next read, anywhere, finds new versions.
+    pub(crate) fn before_ready(&mut self, frame: &[u8]) -> Option<Need> {
+        if self.answer.take().is_some() {
+            return None;
+        }
+        // Where replication begins, no command will ever complete.
+        let status = backend::read_ready(frame).unwrap_or(Status::Idle);
+        let Some(Slot::Server(Awaited { expect, .. })) = self.queue.front_mut() else {
+            return None;
+        };
+        if matches!(expect, Expect::Fence(fence) if !fence.is_marked()) {
+            return None;
+        }
+        let boundary = boundary_mut(expect)?;
+        let ticket = boundary.ticket.take()?;
+        Some(Need::End(ticket, outcome(boundary, status)))
+    }
+
+    pub(crate) fn ready(&mut self, frame: &[u8]) -> Result<(), SessionError> {
+        let status =
+            backend::read_ready(frame).map_err(|_| SessionError::Unexpected(tag::READY))?;
+        if self.meets_fence(tag::READY) {
+            return Ok(());
+        }
+        let Some(Slot::Server(awaited)) = self.queue.pop() else {
+            return Err(SessionError::Unexpected(tag::READY));
+        };
+        if let Expect::Fence(fence) = awaited.expect {
+            self.end_fence(status, *fence);
+            return Ok(());
+        }
+        let (Expect::Sync(boundary) | Expect::Query(_, boundary) | Expect::Function(boundary)) =
+            awaited.expect
+        else {
+            return Err(SessionError::Unexpected(tag::READY));
+        };
+        self.recorder = None;
+        match awaited.route {
+            Route::Probe => self.learn_state(),
+            // A sign of life: the client may be in a block of which the server knows nothing.
+            Route::Repeat => {}
+            Route::Swallow | Route::Refusal => self.transaction.end(status, &boundary),
+
+            Route::Relay => {
+                self.end_boundary(status, boundary);
+                self.to_client.put(frame);
+            }
+        }
+        self.emit_local();
+        Ok(())
+    }
+
+    pub(crate) fn learn_state(&mut self) {
+        let row = self.probed.take();
+        if let Some(knowledge) = &self.knowledge
+            && let Some(asked) = self.mirror.take_asked()
+        {
+            let identity = row.and_then(|row| Identity::read(&row, knowledge, &asked));
+            self.mirror.learn(identity, &self.shared, knowledge);
+        }
+    }
+
+    pub(crate) fn end_boundary(&mut self, status: Status, mut boundary: Boundary) {
+        if boundary.judged == Judged::Cleared {
+            boundary.writes = Writes::Nothing;
+        }
+        let in_block = status != Status::Idle;
+        let chained = boundary.chains && !boundary.failed;
+        let settings = self.transaction.settings;
+        let dropped = boundary.writes.is_unbounded()
+            && self
+                .mirror
+                .identity()
+                .is_some_and(|identity| identity.temporary);
+        self.transaction.end(status, &boundary);
+        if !in_block || chained {
+            self.registry.end_portals(boundary.segment);
+        }
+        if in_block {
+            self.transaction.settings = settings || boundary.settings != SettingsChange::None;
+        }
+        self.mirror
+            .changed(boundary.settings, boundary.failed, in_block || settings);
+        if boundary.temporary || dropped {
+            self.mirror.forget();
+        } else if settings && !in_block {
+            self.mirror.changed(SettingsChange::Unknown, false, false);
+        }
+    }
+}
+
+/// CommandComplete is the judge of text that was not understood.
+pub(crate) fn judge(boundary: &mut Boundary, command: &[u8]) {
+    if boundary.judged == Judged::Pending {
+        boundary.judged = if sql::tag_clears(command) {
+            Judged::Cleared
+        } else {
+            Judged::Guilty
+        };
+    } else if boundary.judged == Judged::Cleared && !sql::tag_clears(command) {
+        boundary.judged = Judged::Guilty;
+    }
+}
+
+/// How the work of a segment ended, as far as its marks are concerned.
+fn outcome(boundary: &Boundary, status: Status) -> Outcome {
+    // What commits by itself, or begins with a commit, may have got that far. Definitions may
+    // change in several transactions of one command.
+    let commits = boundary.commits || boundary.control || boundary.writes.is_unbounded();
+    let undone = boundary.failed && !commits && status == Status::Idle;
+    if undone || boundary.judged == Judged::Cleared {
+        Outcome::RolledBack
+    } else {
+        Outcome::Committed
+    }
+}

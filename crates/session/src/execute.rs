@@ -1,0 +1,216 @@
+//! Execute: a portal's rows, from the store or from the server.
+
+use std::sync::Arc;
+
+use wire::{
+    backend,
+    frontend::{self, Bind, Target},
+};
+
+use crate::{
+    client::Step,
+    prepared::Prepared,
+    queue::{Description, Execution, Expect, Slot},
+    registry::Source,
+    session::Session,
+    transaction::Block,
+};
+
+impl Session {
+    pub(crate) fn execute(&mut self, frame: &[u8]) -> Step {
+        let Ok((name, limit)) = frontend::execute(frame) else {
+            return self.forward_part(Expect::Execute(Execution::default()));
+        };
+        let quiet = self.server_is_quiet();
+        let settled = !self.queue.is_unsettled();
+        let segment = self.segment.segment;
+        let in_block = self.status() != backend::Status::Idle;
+        let Some(portal) = self.registry.portal_mut(name) else {
+            // A cursor of SQL, or an error.
+            let stranger = self.stranger();
+            return self.execute_on_server(name, &stranger, limit);
+        };
+        let ours = !matches!(portal.source, Source::Server { .. });
+        if ours && !settled {
+            // What is owed decides whether it still exists.
+            self.stall();
+            return Step::Wait;
+        }
+        if ours && portal.segment != segment && !in_block {
+            // It ended with its transaction, as the server will say.
+            self.registry.remove_portal(name);
+            return self.forward_part(Expect::Execute(Execution::default()));
+        }
+        let statement = portal.statement.clone();
+        let failed = matches!(self.transaction.block, Block::Failed);
+        match &mut portal.source {
+            Source::Entry { .. } if failed => {
+                // The server refuses to bind it, in the words in which it would refuse to run it.
+                self.materialize_portal(name);
+                self.forward_part(Expect::Execute(Execution::default()))
+            }
+            Source::Entry { entry, sent } => {
+                let reply = deliver(entry, sent, limit);
+                if self.queue.is_empty() {
+                    for part in &reply {
+                        self.to_client.put_shared(part);
+                    }
+                } else {
+                    for part in reply {
+                        self.queue.push(Slot::Local(part, None));
+                    }
+                }
+                Step::Done
+            }
+            Source::Control { done } => {
+                let may = quiet && !*done;
+                let prepared = statement.unwrap_or_else(|| Arc::new(Prepared::opaque(b"")));
+                if may && let Some(tag) = self.answer_control(&prepared) {
+                    self.registry.finish_control(name);
+                    backend::put_command_complete(self.to_client.tail(), tag);
+                    return Step::Done;
+                }
+                self.execute_on_server(name, &prepared, limit)
+            }
+            Source::Server { .. } => {
+                let prepared = match statement {
+                    Some(statement) => self.bound(statement),
+                    None => self.stranger(),
+                };
+                self.execute_on_server(name, &prepared, limit)
+            }
+        }
+    }
+
+    /// A statement of which nothing is known here: one that SQL has prepared or declared, or one
+    /// that does not exist, unless the client has made some that were not kept.
+    pub(crate) fn stranger(&self) -> Arc<Prepared> {
+        let mut stranger = Prepared::opaque(b"");
+        stranger.may_take_data = self.registry.has_strangers;
+        Arc::new(stranger)
+    }
+
+    pub(crate) fn execute_on_server(
+        &mut self,
+        name: &[u8],
+        prepared: &Arc<Prepared>,
+        limit: i32,
+    ) -> Step {
+        if self.awaits_names(prepared) {
+            return Step::Wait;
+        }
+        let narrow = self.registry.portal_mut(name);
+        // Rows are told apart only as long as the plan holds.
+        let narrow = narrow
+            .filter(|_| !prepared.plan.writes.is_unbounded())
+            .and_then(|portal| portal.writes.clone());
+        let writes = narrow.as_deref().unwrap_or(&prepared.plan.writes);
+        if let Some(step) = self.mark_for(&prepared.plan, writes) {
+            return step;
+        }
+        self.materialize_block();
+        self.materialize_portal(name);
+        if prepared.plan.effects.names {
+            self.materialize_names();
+            self.registry.doubt_all();
+        }
+        let mut execution = Execution {
+            deallocates: prepared.plan.effects.deallocates.clone(),
+            ..Execution::default()
+        };
+        self.take_recording(name, prepared, limit, &mut execution);
+        if let Some(recording) = &mut execution.recording {
+            recording.lead = self.take_lead(&recording.question.key);
+        }
+        self.note(&prepared.plan, writes, &prepared.text);
+        self.forwarded = true;
+        self.push_server(Expect::Execute(execution), None);
+        self.may_copy(prepared);
+        if self.segment.chains {
+            // Portals end with the transaction, at once.
+            self.registry.end_portals(self.segment.segment);
+        }
+        Step::Forward
+    }
+
+    /// The first Execute of a portal that asks for all rows is recorded, if its Bind was a miss
+    /// and the description is known or on its way.
+    pub(crate) fn take_recording(
+        &mut self,
+        name: &[u8],
+        prepared: &Arc<Prepared>,
+        limit: i32,
+        execution: &mut Execution,
+    ) {
+        let Some(portal) = self.registry.portal_mut(name) else {
+            return;
+        };
+        let Source::Server {
+            recording,
+            described,
+        } = &mut portal.source
+        else {
+            return;
+        };
+        let Some(recording) = recording.take() else {
+            return;
+        };
+        if limit != 0 {
+            return;
+        }
+        if *described {
+            execution.description = Description::Captured;
+            execution.recording = Some(recording);
+            return;
+        }
+        let (bind, statement) = (portal.bind.clone(), portal.statement.clone());
+        let types = portal.types.clone();
+        let known = Bind::read(&bind).ok().and_then(|bind| {
+            let row = statement.as_ref().unwrap_or(prepared).row(&types)?;
+            backend::with_formats(&row, bind.result_formats).ok()
+        });
+        execution.description = match known {
+            Some(description) => Description::Known(description.freeze()),
+            None => {
+                frontend::put_describe(self.to_server.tail(), Target::Portal, name);
+                let learn = statement
+                    .filter(|_| self.sees_known_definitions())
+                    .map(|statement| (statement, types));
+                let capture = true;
+                self.push_swallowed(Expect::DescribePortal { capture, learn }, None);
+                Description::Captured
+            }
+        };
+        execution.recording = Some(recording);
+    }
+}
+
+/// The frames that an Execute with a row limit delivers from a recorded reply (0: no limit).
+///
+/// A portal that has returned as many rows as were asked for is suspended even if none is left;
+/// the next Execute finds that out, and its tag counts its own rows only.
+fn deliver(entry: &cache::Entry, sent: &mut usize, limit: i32) -> Vec<bytes::Bytes> {
+    let limit = u64::try_from(limit).unwrap_or(0);
+    if limit == 0 && *sent == 0 {
+        *sent = entry.data().len();
+        return vec![entry.execution()];
+    }
+    let data = entry.data().slice((*sent).min(entry.data().len())..);
+    let (mut bytes, mut rows) = (0, 0_u64);
+    while (limit == 0 || rows < limit)
+        && let Ok(Some(header)) = wire::header(data.get(bytes..).unwrap_or_default())
+    {
+        bytes += header.total;
+        rows += 1;
+    }
+    *sent += bytes;
+    let rows_part = data.slice(..bytes.min(data.len()));
+    let end = if limit > 0 && rows == limit {
+        bytes::Bytes::from_static(backend::PORTAL_SUSPENDED)
+    } else {
+        let mut tag = bytes::BytesMut::new();
+        backend::put_command_complete(&mut tag, format!("SELECT {rows}").as_bytes());
+        tag.freeze()
+    };
+    vec![rows_part, end]
+}
