@@ -40,20 +40,8 @@ impl Session {
         if statement.stale.is_some() && self.status() != backend::Status::Failed {
             return self.meet_stale(bind.statement, Stage::Bind);
         }
-        let taken = match self.registry.portal_mut(bind.portal) {
-            Some(portal) if !bind.portal.is_empty() => Some(portal.segment),
-            Some(_) | None => None,
-        };
-        if let Some(segment) = taken {
-            if segment != self.segment.segment && self.queue.is_unsettled() {
-                // Unless the portal has ended with its transaction.
-                self.stall();
-                return Step::Wait;
-            }
-            // The server has to say that the name is taken. If it does not, the portal has ended.
-            self.materialize_portal(bind.portal);
-            prepared = self.current(&prepared);
-            return self.forward_bind(&bind, frame, Some(prepared), None);
+        if let Some(segment) = self.taken(&bind) {
+            return self.bind_again(&bind, frame, &prepared, segment);
         }
         if self.should_know_itself(&prepared) && !self.knows_itself() {
             return Step::Wait;
@@ -77,24 +65,12 @@ impl Session {
         if !proven && self.is_suspicious(bind.statement) {
             return self.verify(bind.statement);
         }
-        if prepared.refusal().is_none() && prepared.plan.read.is_ok() {
-            let refusal = if !proven {
-                // The server proves it by accepting this Bind.
-                Some(Reason::NoCatalog)
-            } else if frame.len() > ARGUMENTS_MAX || !self.may_keep(bind.portal, false) {
-                Some(Reason::LargeParameters)
-            } else {
-                bind.values()
-                    .any(sql::names_clock)
-                    .then_some(Reason::ClockParameter)
-            };
-            if refusal.is_some() && self.is_suspicious(bind.statement) {
+        if let Some(reason) = self.bind_refusal(&bind, frame, &prepared, proven) {
+            if self.is_suspicious(bind.statement) {
                 return self.verify(bind.statement);
             }
-            if let Some(reason) = refusal {
-                self.shared.telemetry.bypass(reason).inc();
-                return self.forward_bind(&bind, frame, Some(prepared), None);
-            }
+            self.shared.telemetry.bypass(reason).inc();
+            return self.forward_bind(&bind, frame, Some(prepared), None);
         }
         let values = values(&bind, &types);
         match self.look_up(&prepared, Protocol::Extended, &values, bind.arguments) {
@@ -116,6 +92,55 @@ impl Session {
             Lookup::Forward(recording) => {
                 self.forward_bind(&bind, frame, Some(prepared), recording)
             }
+        }
+    }
+
+    /// In which segment a portal of the same name was bound, if it has one.
+    fn taken(&mut self, bind: &Bind<'_>) -> Option<u64> {
+        match self.registry.portal_mut(bind.portal) {
+            Some(portal) if !bind.portal.is_empty() => Some(portal.segment),
+            Some(_) | None => None,
+        }
+    }
+
+    /// A Bind to a portal that exists, for all that is known.
+    fn bind_again(
+        &mut self,
+        bind: &Bind<'_>,
+        frame: &[u8],
+        prepared: &Arc<Prepared>,
+        segment: u64,
+    ) -> Step {
+        if segment != self.segment.segment && self.queue.is_unsettled() {
+            // Unless the portal has ended with its transaction.
+            self.stall();
+            return Step::Wait;
+        }
+        // The server has to say that the name is taken. If it does not, the portal has ended.
+        self.materialize_portal(bind.portal);
+        let prepared = self.current(prepared);
+        self.forward_bind(bind, frame, Some(prepared), None)
+    }
+
+    /// Why a read is not looked up for what its Bind says.
+    fn bind_refusal(
+        &self,
+        bind: &Bind<'_>,
+        frame: &[u8],
+        prepared: &Prepared,
+        proven: bool,
+    ) -> Option<Reason> {
+        if prepared.refusal().is_some() || prepared.plan.read.is_err() {
+            None
+        } else if !proven {
+            // The server proves it by accepting this Bind.
+            Some(Reason::NoCatalog)
+        } else if frame.len() > ARGUMENTS_MAX || !self.may_keep(bind.portal, false) {
+            Some(Reason::LargeParameters)
+        } else {
+            bind.values()
+                .any(sql::names_clock)
+                .then_some(Reason::ClockParameter)
         }
     }
 

@@ -200,19 +200,9 @@ impl Identity {
         let (role, login) = (oid(role)?, oid(login)?);
         let path = path((*schemas)?, knowledge)?;
         let (names, temporary, isolation) = ((*names)?, (*temporary)?, (*isolation)?);
-        let DatabaseId { system, oid } = knowledge.database;
         let mut digest = DigestBuilder::default();
-        digest
-            .number(KEY_FORMAT)
-            .number(system.0)
-            .number(u64::from(oid));
-        digest
-            .number(u64::from(login))
-            .number(u64::from(role))
-            .number(path.0.len() as u64);
-        for schema in &path.0 {
-            digest.number(u64::from(schema.oid()));
-        }
+        digest.number(KEY_FORMAT);
+        put_place(&mut digest, knowledge.database, (login, role), &path);
         digest.field(settings.unwrap_or_default());
         digest.field(unloaded.unwrap_or_default());
         // Of the settings that were asked for, those that views and policies read enter the keys
@@ -248,6 +238,23 @@ impl Identity {
             temporary: temporary != b"f" || names_temporary(names),
             read_committed: isolation == b"read committed" || isolation == b"read uncommitted",
         })
+    }
+}
+
+/// Where names are resolved, and for whom.
+fn put_place(
+    digest: &mut DigestBuilder,
+    DatabaseId { system, oid }: DatabaseId,
+    (login, role): (u32, u32),
+    path: &SearchPath,
+) {
+    digest.number(system.0).number(u64::from(oid));
+    digest
+        .number(u64::from(login))
+        .number(u64::from(role))
+        .number(path.0.len() as u64);
+    for schema in &path.0 {
+        digest.number(u64::from(schema.oid()));
     }
 }
 

@@ -194,41 +194,53 @@ impl Session {
         if let Some(answer) = self.answer.take() {
             return self.answered(answer, protocol);
         }
-        let allowed = match protocol {
-            // It ends the transaction that earlier messages have begun.
-            Protocol::Simple if self.forwarded => Err(Reason::Pipeline),
-            Protocol::Simple | Protocol::Extended => self.may_look_up(),
-        };
-        if let Err(reason) = allowed {
-            self.shared.telemetry.bypass(reason).inc();
-            return Lookup::Forward(None);
+        match self.ask(prepared, protocol, values, arguments) {
+            Ok(question) => {
+                self.question = Some(question);
+                Lookup::Ask(Need::LookUp)
+            }
+            Err(reason) => {
+                self.shared.telemetry.bypass(reason).inc();
+                Lookup::Forward(None)
+            }
         }
+    }
+
+    /// The question to the store, or why none is asked.
+    fn ask(
+        &mut self,
+        prepared: &Arc<Prepared>,
+        protocol: Protocol,
+        values: &Arguments<'_>,
+        arguments: &[u8],
+    ) -> Result<Question, Reason> {
+        let extended = match protocol {
+            // It ends the transaction that earlier messages have begun.
+            Protocol::Simple if self.forwarded => return Err(Reason::Pipeline),
+            Protocol::Simple => None,
+            Protocol::Extended => Some((values.types, arguments)),
+        };
+        self.may_look_up()?;
         let (Some(knowledge), Some(identity), Ok(ttl)) =
             (&self.knowledge, self.mirror.identity(), prepared.ttl)
         else {
-            self.shared.telemetry.bypass(Reason::NoCatalog).inc();
-            return Lookup::Forward(None);
+            return Err(Reason::NoCatalog);
         };
         let buffer = std::mem::take(&mut self.key_buffer);
         let mut key = DigestBuilder::reusing(buffer);
         key.digest(&identity.digest)
             .digest(&prepared.digest)
             .number(protocol as u64);
-        if matches!(protocol, Protocol::Extended) {
-            key.field(values.types).field(arguments);
+        if let Some((types, arguments)) = extended {
+            key.field(types).field(arguments);
         }
         let known = identity.put(&mut key, &prepared.plan.settings);
         let (key, buffer) = key.into_key();
         self.key_buffer = buffer;
         if !known {
-            self.shared.telemetry.bypass(Reason::SessionState).inc();
-            return Lookup::Forward(None);
+            return Err(Reason::SessionState);
         }
         let (scopes, complete) = scopes::read(&prepared.plan, knowledge.database, values);
-        let extended = match protocol {
-            Protocol::Simple => None,
-            Protocol::Extended => Some((values.types, arguments)),
-        };
         let recipe = prepared.refresh.is_on().then(|| {
             let copied = |bytes: &[u8]| Bytes::copy_from_slice(bytes);
             Arc::new(Recipe {
@@ -242,7 +254,7 @@ impl Session {
                 extended: extended.map(|(types, arguments)| (copied(types), copied(arguments))),
             })
         });
-        self.question = Some(Question {
+        Ok(Question {
             key,
             knowledge: Arc::clone(knowledge),
             scopes,
@@ -250,8 +262,7 @@ impl Session {
             ttl,
             statement: Arc::clone(prepared),
             recipe,
-        });
-        Lookup::Ask(Need::LookUp)
+        })
     }
 
     fn answered(&mut self, answer: Answer, protocol: Protocol) -> Lookup {
