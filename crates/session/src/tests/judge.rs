@@ -1,22 +1,21 @@
-//! The model against a real PostgreSQL.
-//!
-//! Not part of the ordinary tests: it needs `JUDGE`, the address of a server of version 15 that
-//! trusts `postgres`, and drops the schema `public` of that role's database again and again.
-
-use std::{
-    io::{Read, Write},
-    net::TcpStream,
-    time::Duration,
-};
+//! The model against a real PostgreSQL: what it says, the server says.
 
 use bytes::{BufMut, BytesMut};
+use pgmemo_tests::{
+    Postgres, Version,
+    postgres::Database,
+    wire::{Conn, Login},
+};
 use proptest::prelude::*;
 
 use super::{
-    message::{self, Message, show_server},
+    message::{Message, show_server},
     model::{self, Server},
     script::{Script, script},
 };
+
+/// Each makes a schema anew.
+const CASES: u32 = 64;
 
 const SCHEMA: &str = "
 drop schema if exists other cascade; drop schema public cascade; create schema public; create schema other;
@@ -24,7 +23,7 @@ create table public.t(id int primary key, v int); insert into public.t select i,
 create table public.u(id int primary key, v int); insert into public.u select i, 1000 + i * 100 from generate_series(1, 3) i;
 create table public.log(id int primary key, v int); insert into public.log select i, 2000 + i * 100 from generate_series(1, 3) i;
 create table public.noise(id int primary key, v int); insert into public.noise select i, 3000 + i * 100 from generate_series(1, 3) i;
-create table public.copied(id int, v int);
+create table public.copied(id int, v int); create unique index on public.copied (id) where id = 8;
 create table other.t(id int primary key, v int); insert into other.t select i, 5000 + i * 100 from generate_series(1, 3) i;
 create function shout() returns bool language plpgsql as $$ begin raise notice 'it is noisy here'; return true; end $$;
 create view public.noisy as select id, v from public.noise where (select shout()) order by id;
@@ -32,60 +31,31 @@ create function keep_count() returns trigger language plpgsql as $$ begin update
 create trigger keep_count after update on public.t for each row execute function keep_count();
 ";
 
-struct Real(TcpStream);
+fn connect(database: &Database) -> Conn {
+    let login = Login::to(database.name())
+        .with("TimeZone", "UTC")
+        .with("search_path", "public");
+    Conn::connect(database.address(), &login).unwrap()
+}
 
-impl Real {
-    fn new() -> Self {
-        let stream = TcpStream::connect(std::env::var("JUDGE").unwrap()).unwrap();
-        stream
-            .set_read_timeout(Some(Duration::from_secs(3)))
-            .unwrap();
-        let mut real = Self(stream);
-        let mut body = BytesMut::new();
-        body.put_u32(196_608);
-        for text in [
-            "user",
-            "postgres",
-            "TimeZone",
-            "UTC",
-            "search_path",
-            "public",
-        ] {
-            message::cstr(&mut body, text);
-        }
-        body.put_u8(0);
-        let mut frame = BytesMut::new();
-        frame.put_u32(u32::try_from(body.len() + 4).unwrap());
-        frame.put_slice(&body);
-        real.0.write_all(&frame).unwrap();
-        real.read(1);
-        real
-    }
+fn send(conn: &mut Conn, messages: &[Message]) {
+    let mut bytes = BytesMut::new();
+    messages.iter().for_each(|message| message.put(&mut bytes));
+    conn.send(&bytes).unwrap();
+}
 
-    fn read(&mut self, readies: usize) -> Vec<String> {
-        let mut all = BytesMut::new();
-        let mut buffer = [0; 65536];
-        loop {
-            let shown = show_server(&all);
-            let seen = shown
-                .iter()
-                .filter(|it| it.starts_with("ReadyForQuery"))
-                .count();
-            if seen >= readies {
-                return shown;
-            }
-            match self.0.read(&mut buffer) {
-                Ok(0) | Err(_) => return shown,
-                Ok(count) => all.put_slice(&buffer[..count]),
-            }
-        }
+/// What comes up to so many ReadyForQuery, or the end.
+fn read(conn: &mut Conn, mut readies: usize) -> Vec<String> {
+    let mut all = BytesMut::new();
+    while readies > 0
+        && let Some(message) = conn.try_read().unwrap()
+    {
+        readies -= usize::from(message.tag == b'Z');
+        all.put_u8(message.tag);
+        all.put_u32(u32::try_from(message.body.len() + 4).unwrap());
+        all.put_slice(&message.body);
     }
-
-    fn send(&mut self, messages: &[Message]) {
-        let mut bytes = BytesMut::new();
-        messages.iter().for_each(|message| message.put(&mut bytes));
-        self.0.write_all(&bytes).unwrap();
-    }
+    show_server(&all)
 }
 
 /// Without what the model does not claim: identities of tables, wording of errors.
@@ -109,11 +79,9 @@ fn plain(shown: Vec<String>) -> Vec<String> {
     shown.collect()
 }
 
-fn check(script: &Script) {
-    let mut setup = Real::new();
-    setup.send(&[Message::Query(SCHEMA.to_owned())]);
-    setup.read(1);
-    let mut real = Real::new();
+fn check(postgres: &Database, script: &Script) {
+    connect(postgres).run(SCHEMA).unwrap();
+    let mut real = connect(postgres);
     let database = model::database();
     let mut server = Server::new(&database);
     let (mut burst, mut expected) = (Vec::new(), Vec::new());
@@ -127,12 +95,12 @@ fn check(script: &Script) {
         if !expected.last().is_some_and(ready) {
             continue;
         }
-        real.send(&burst);
+        send(&mut real, &burst);
         let readies = expected
             .iter()
             .filter(|it| it.starts_with("ReadyForQuery"))
             .count();
-        let found = real.read(readies);
+        let found = read(&mut real, readies);
         let (found, expected) = (plain(found), plain(std::mem::take(&mut expected)));
         let same = found
             .iter()
@@ -145,16 +113,15 @@ fn check(script: &Script) {
     }
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig {
+#[test]
+fn the_model_does_as_postgresql_does() {
+    // It is a model of this version.
+    let database = Postgres::shared(Version::System).database().unwrap();
+    let config = ProptestConfig {
+        cases: CASES,
         failure_persistence: None,
         max_shrink_iters: 400,
         ..ProptestConfig::default()
-    })]
-
-    #[test]
-    #[ignore = "needs a PostgreSQL of its own"]
-    fn the_model_does_as_postgresql_does(script in script()) {
-        check(&script);
-    }
+    };
+    proptest!(config, |(script in script())| check(&database, &script));
 }

@@ -282,7 +282,7 @@ fn copy_in(alone: bool) -> impl Strategy<Value = Vec<Message>> {
         vec![parse, bind, execute]
     });
     // The last of these is found out at the end only.
-    let data = select(&["7\t7\n", "7\t7\n", "7\t7\n", "x\n", "8\t8\n"][..])
+    let data = select(&["7\t7\n", "7\t7\n", "7\t7\n", "x\n", "8\t8\n8\t8\n"][..])
         .prop_map(|line| Message::CopyData(line.to_owned()));
     let amid = prop_oneof![
         8 => data,
