@@ -66,9 +66,14 @@ fn corpus() -> Result<Vec<Statement>> {
 }
 
 fn ground() -> Result<(&'static Postgres, Database, Pgmemo)> {
+    ground_with("")
+}
+
+fn ground_with(more: &str) -> Result<(&'static Postgres, Database, Pgmemo)> {
     let postgres = Postgres::shared(Version::System);
     let database = postgres.database()?;
     database.connect()?.run(SCHEMA)?;
+    database.connect()?.run(more)?;
     let pgmemo = Pgmemo::start(postgres, Store::Memory, &[])?;
     Ok((postgres, database, pgmemo))
 }
@@ -150,7 +155,11 @@ enum Way {
 }
 
 fn check_bytes(way: Way) -> Result<()> {
-    let (postgres, database, pgmemo) = ground()?;
+    check_bytes_with(way, "")
+}
+
+fn check_bytes_with(way: Way, more: &str) -> Result<()> {
+    let (postgres, database, pgmemo) = ground_with(more)?;
     let login = Login::to(database.name());
     let mut direct = Conn::connect(postgres.address(), &login)?;
     let mut through = Conn::connect(pgmemo.address(), &login)?;
@@ -192,6 +201,31 @@ fn extended_queries_are_equal_and_hit() -> Result<()> {
 #[test]
 fn binary_results_are_equal_and_hit() -> Result<()> {
     check_bytes(Way::Binary)
+}
+
+/// Operators of the usual names over types of the user's: those of extensions, and some of which
+/// nobody knows what they do.
+const OPERATORS: &str = "
+CREATE EXTENSION IF NOT EXISTS citext; CREATE EXTENSION IF NOT EXISTS hstore;
+CREATE EXTENSION IF NOT EXISTS ltree; CREATE EXTENSION IF NOT EXISTS intarray;
+CREATE EXTENSION IF NOT EXISTS pg_trgm; CREATE EXTENSION IF NOT EXISTS cube;
+CREATE EXTENSION IF NOT EXISTS seg; CREATE EXTENSION IF NOT EXISTS isn;
+CREATE EXTENSION IF NOT EXISTS btree_gist; CREATE EXTENSION IF NOT EXISTS btree_gin;
+CREATE TYPE grade AS ENUM ('good', 'bad'); CREATE TYPE amount AS (n numeric, unit text);
+CREATE FUNCTION is_same(grade, grade) RETURNS bool LANGUAGE plpgsql AS $$ BEGIN RETURN random() < 2; END $$;
+CREATE FUNCTION is_same(amount, amount) RETURNS bool LANGUAGE plpgsql AS $$ BEGIN RETURN random() < 2; END $$;
+CREATE FUNCTION times(amount, amount) RETURNS amount LANGUAGE plpgsql AS $$ BEGIN RETURN $1; END $$;
+CREATE OPERATOR = (LEFTARG = grade, RIGHTARG = grade, FUNCTION = is_same);
+CREATE OPERATOR < (LEFTARG = grade, RIGHTARG = grade, FUNCTION = is_same);
+CREATE OPERATOR = (LEFTARG = amount, RIGHTARG = amount, FUNCTION = is_same);
+CREATE OPERATOR < (LEFTARG = amount, RIGHTARG = amount, FUNCTION = is_same);
+CREATE OPERATOR * (LEFTARG = amount, RIGHTARG = amount, FUNCTION = times);
+";
+
+#[test]
+fn operators_of_the_users_keep_no_read_from_the_store() -> Result<()> {
+    check_bytes_with(Way::Simple, OPERATORS)?;
+    check_bytes_with(Way::Text, OPERATORS)
 }
 
 fn check_script(script: Script) -> Result<()> {

@@ -1,8 +1,8 @@
 //! Collects the parts of a snapshot, in any order.
 
 use crate::{
-    Cast, Constraint, Depends, Function, FunctionId, Membership, Operator, Policy, Relation,
-    RelationId, Role, Rule, Schema, Snapshot, Trigger, Type, TypeId, TypeKind, Uses,
+    Cast, Constraint, Depends, Function, FunctionId, Implicit, Membership, Operator, Policy,
+    Relation, RelationId, Role, Rule, Schema, Snapshot, Trigger, Type, TypeId, TypeKind, Uses,
 };
 
 /// Collects the rows of the catalog queries; [`Builder::finish`] indexes them.
@@ -40,7 +40,7 @@ pub struct Builder {
     pub support: Vec<(FunctionId, Box<[FunctionId]>)>,
     /// Operators outside `pg_catalog`.
     pub operators: Vec<Operator>,
-    /// Casts through functions outside `pg_catalog`.
+    /// Casts through functions outside `pg_catalog`, and implicit ones of the user's.
     pub casts: Vec<Cast>,
     /// View dependencies.
     pub depends: Vec<Depends>,
@@ -48,7 +48,7 @@ pub struct Builder {
     pub uses: Vec<Uses>,
     /// Functions that any statement may run without naming them: casts, operators, checks of
     /// domains, operator classes. Those in C are left out.
-    pub implicit: Vec<FunctionId>,
+    pub implicit: Vec<Implicit>,
     /// Names of event triggers that are enabled; any makes DDL write everything anyway.
     pub event_triggers: Vec<Box<str>>,
     /// OIDs of all databases of the cluster.

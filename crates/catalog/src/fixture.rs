@@ -17,7 +17,7 @@
 
 use crate::{
     Builder, Cast, Constraint, Depends, Event, ForeignKeyAction, Function, FunctionId,
-    FunctionKind, Language, Membership, Moment, Operator, Policy, Relation, RelationId,
+    FunctionKind, Implicit, Language, Membership, Moment, Operator, Policy, Relation, RelationId,
     RelationKind, Role, RoleId, RowSecurity, Rule, Schema, SchemaId, Snapshot, Trigger, Type,
     TypeId, TypeKind, Uses, Volatility,
 };
@@ -177,6 +177,7 @@ impl Fixture {
             unlogged: false,
             columns: columns.iter().map(|column| parse_column(column)).collect(),
             definition: None,
+            row: TypeId::from_oid(id.oid() + ROWS),
             security_invoker: false,
             parents: [].into(),
             key: [].into(),
@@ -337,9 +338,11 @@ impl Fixture {
 
     /// An operator outside `pg_catalog`.
     pub fn operator(&mut self, symbol: &str, function: FunctionId) {
-        self.builder.implicit.push(function);
+        self.implicit(function, TypeId::from_oid(0));
+        let schema = self.schema("public");
         self.builder.operators.push(Operator {
             symbol: symbol.into(),
+            schema,
             function,
             operands: [TypeId::from_oid(0); 2],
         });
@@ -352,13 +355,34 @@ impl Fixture {
 
     /// A cast through a function, between builtin types.
     pub fn cast(&mut self, source: &str, target: &str, function: FunctionId) {
-        self.builder.implicit.push(function);
+        self.implicit(function, TypeId::from_oid(0));
         let (source, target) = (type_named(source), type_named(target));
         self.builder.casts.push(Cast {
             source,
             target,
             function,
+            binary: false,
+            implicit: false,
         });
+    }
+
+    /// A function that is run at values of a type, or 0, without being named.
+    pub fn implicit(&mut self, function: FunctionId, kind: TypeId) {
+        self.builder.implicit.push(Implicit { function, kind });
+    }
+
+    /// A type in `public`.
+    pub fn kind(&mut self, name: &str, kind: TypeKind) -> TypeId {
+        let (id, schema) = (TypeId::from_oid(self.oid()), self.schema("public"));
+        self.builder.types.push(Type {
+            id,
+            schema,
+            name: name.into(),
+            kind,
+            is_text: false,
+            reads_clock: false,
+        });
+        id
     }
 
     /// A function that a relation runs by itself, such as a default.
@@ -370,6 +394,9 @@ impl Fixture {
         });
     }
 }
+
+/// What is added to the identity of a relation for that of the type of its rows.
+const ROWS: u32 = 1_000_000;
 
 fn parse_column(column: &str) -> (Box<str>, TypeId) {
     match column.split_once(' ') {

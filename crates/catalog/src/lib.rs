@@ -21,7 +21,7 @@ mod snapshot;
 pub use builder::Builder;
 pub use ids::{DatabaseId, FunctionId, RelationId, RoleId, RowClass, SchemaId, SystemId, TypeId};
 pub use object::{
-    Cast, Constraint, Depends, Event, ForeignKeyAction, Function, FunctionKind, Language,
+    Cast, Constraint, Depends, Event, ForeignKeyAction, Function, FunctionKind, Implicit, Language,
     Membership, Moment, Operator, Policy, Relation, RelationKind, Role, RowSecurity, Rule, Schema,
     Trigger, Type, TypeKind, Uses, Volatility,
 };

@@ -89,11 +89,13 @@ pub struct Relation {
     /// `relpersistence = 'u'`.
     pub unlogged: bool,
     /// Names and types of its live columns, in order; system columns are not listed. Empty for
-    /// sequences, composite types and whatever came with `initdb`.
+    /// sequences and whatever came with `initdb`.
     pub columns: Box<[(Box<str>, TypeId)]>,
     /// For a view or materialized view: its query as `pg_get_viewdef` prints it under an empty
     /// `search_path`, every name outside `pg_catalog` qualified. `None` if it came with `initdb`.
     pub definition: Option<Box<str>>,
+    /// The type of its rows.
+    pub row: TypeId,
     /// For a view: `security_invoker` is set.
     pub security_invoker: bool,
     /// Parents by inheritance or partitioning (`pg_inherits`), direct ones only.
@@ -280,22 +282,37 @@ pub struct Function {
 pub struct Operator {
     /// Its symbol, such as `%`.
     pub symbol: Box<str>,
+    /// The schema it is in.
+    pub schema: SchemaId,
     /// What it runs.
     pub function: FunctionId,
     /// The types of its left and right operand, 0 for none.
     pub operands: [TypeId; 2],
 }
 
-/// A cast that runs a function outside `pg_catalog`, or one of the user's that turns text into
-/// something else, or the reverse, without being asked.
+/// A cast that runs a function outside `pg_catalog`, or one of the user's that is applied without
+/// being asked for.
 #[derive(Clone, Debug)]
 pub struct Cast {
     /// From this type.
     pub source: TypeId,
     /// To this one.
     pub target: TypeId,
-    /// What it runs; 0 for the input and output functions of the types.
+    /// What it runs; 0 for the input and output functions of the types, or for nothing.
     pub function: FunctionId,
+    /// It runs nothing: the values are the same.
+    pub binary: bool,
+    /// It is applied without being asked for.
+    pub implicit: bool,
+}
+
+/// A function that statements run without naming it.
+#[derive(Clone, Copy, Debug)]
+pub struct Implicit {
+    /// What is run.
+    pub function: FunctionId,
+    /// The type at whose values it is run; 0 for the function of a cast or an operator.
+    pub kind: TypeId,
 }
 
 /// A view's rule depends on this (`pg_depend` through `pg_rewrite`).

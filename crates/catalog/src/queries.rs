@@ -19,7 +19,7 @@ pub enum Kind {
     /// Member, role whose privileges it inherits.
     Memberships,
     /// OID, schema, name, kind, owner, row security (`-`, `o` on, `f` forced), persistence,
-    /// security invoker, extension.
+    /// security invoker, type of its rows, extension.
     Relations,
     /// Relation, name, type.
     Columns,
@@ -46,15 +46,15 @@ pub enum Kind {
     Functions,
     /// Function, functions it calls beside its body, separated by spaces.
     Support,
-    /// Symbol, function, types of the operands.
+    /// Symbol, schema, function, types of the operands.
     Operators,
-    /// Source type, target type, function.
+    /// Source type, target type, function, whether it runs nothing, whether it is implicit.
     Casts,
     /// View, relation it names.
     Depends,
     /// Relation, function, `r` or `w`.
     Uses,
-    /// Function.
+    /// Function, type or 0.
     Implicit,
     /// Name.
     EventTriggers,
@@ -222,7 +222,7 @@ SELECT c.oid, c.relnamespace, c.relname, c.relkind, c.relowner,
     c.relkind = 'v' AND EXISTS (
         SELECT FROM pg_options_to_table(c.reloptions) o
         WHERE o.option_name = 'security_invoker' AND o.option_value::bool),
-    e.extname
+    c.reltype, e.extname
 FROM pg_class c
 LEFT JOIN pg_depend d ON d.classid = 'pg_class'::regclass AND d.objid = c.oid
     AND d.objsubid = 0 AND d.deptype = 'e'
@@ -232,7 +232,7 @@ WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S', 'c')";
 const COLUMNS: &str = "\
 SELECT a.attrelid, a.attname, a.atttypid
 FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid
-WHERE c.oid >= 16384 AND c.relkind IN ('r', 'p', 'v', 'm', 'f')
+WHERE c.oid >= 16384 AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 'c')
     AND a.attnum > 0 AND NOT a.attisdropped
 ORDER BY a.attrelid, a.attnum";
 
@@ -333,15 +333,15 @@ WHERE d.classid = 'pg_proc'::regclass AND d.refclassid = 'pg_proc'::regclass
 GROUP BY p.oid";
 
 const OPERATORS: &str = "\
-SELECT oprname, oprcode::oid, oprleft, oprright
+SELECT oprname, oprnamespace, oprcode::oid, oprleft, oprright
 FROM pg_operator
 WHERE oid >= 16384 AND oprcode::oid <> 0";
 
-// One that the server applies by itself and that goes through text has no function.
+// One that the server applies by itself may go through text, or leave values as they are.
 const CASTS: &str = "\
-SELECT castsource, casttarget, castfunc
+SELECT castsource, casttarget, castfunc, castmethod = 'b', castcontext = 'i'
 FROM pg_cast
-WHERE castfunc >= 16384 OR (oid >= 16384 AND castmethod = 'i' AND castcontext = 'i')";
+WHERE castfunc >= 16384 OR (oid >= 16384 AND castcontext = 'i')";
 
 const DEPENDS: &str = "\
 SELECT DISTINCT r.ev_class, d.refobjid
@@ -394,15 +394,15 @@ WITH called AS (
     FROM pg_depend d JOIN pg_operator o ON o.oid = d.refobjid
     WHERE d.refclassid = 'pg_operator'::regclass AND o.oid >= 16384
 ), run AS (
-    SELECT castfunc AS function FROM pg_cast
-    UNION SELECT oprcode::oid FROM pg_operator
-    UNION SELECT amproc::oid FROM pg_amproc
-    UNION SELECT rngsubdiff::oid FROM pg_range
-    UNION SELECT function FROM called WHERE classid = 'pg_type'::regclass
-    UNION SELECT function FROM called JOIN pg_constraint x ON x.oid = objid
+    SELECT castfunc AS function, 0::oid AS kind FROM pg_cast
+    UNION SELECT oprcode::oid, 0 FROM pg_operator
+    UNION SELECT amproc::oid, amproclefttype FROM pg_amproc
+    UNION SELECT rngsubdiff::oid, rngtypid FROM pg_range
+    UNION SELECT function, objid FROM called WHERE classid = 'pg_type'::regclass
+    UNION SELECT function, x.contypid FROM called JOIN pg_constraint x ON x.oid = objid
         WHERE classid = 'pg_constraint'::regclass AND x.contypid <> 0
 )
-SELECT p.oid
+SELECT p.oid, run.kind
 FROM run JOIN pg_proc p ON p.oid = function JOIN pg_language l ON l.oid = p.prolang
 WHERE p.oid >= 16384 AND l.lanname NOT IN ('c', 'internal')";
 

@@ -1,7 +1,7 @@
 //! Rows of the catalog queries, read column by column.
 
 use crate::object::{
-    Cast, Constraint, Depends, Event, ForeignKeyAction, Function, FunctionKind, Language,
+    Cast, Constraint, Depends, Event, ForeignKeyAction, Function, FunctionKind, Implicit, Language,
     Membership, Moment, Operator, Policy, Relation, RelationKind, Role, RowSecurity, Rule, Schema,
     Trigger, Type, TypeKind, Uses, Volatility,
 };
@@ -132,6 +132,7 @@ impl Builder {
             Kind::Operators => {
                 self.operators.push(Operator {
                     symbol: row.boxed()?,
+                    schema: SchemaId::from_oid(row.number()?),
                     function: row.function()?,
                     operands: [row.kind()?, row.kind()?],
                 });
@@ -140,6 +141,8 @@ impl Builder {
                 source: row.kind()?,
                 target: row.kind()?,
                 function: row.function()?,
+                binary: row.flag()?,
+                implicit: row.flag()?,
             }),
             Kind::Depends => {
                 self.depends.push(Depends {
@@ -215,6 +218,7 @@ fn relation(row: &mut Row<'_, '_>) -> Result<Relation, RowError> {
         columns: [].into(),
         definition: None,
         security_invoker: row.flag()?,
+        row: row.kind()?,
         parents: [].into(),
         key: [].into(),
         extension: row.next().map(Into::into),

@@ -4,8 +4,9 @@ use foldhash::{HashSet, HashSetExt as _};
 
 use crate::index::Index;
 use crate::{
-    Builder, Cast, Constraint, Function, FunctionId, Operator, Policy, Relation, RelationId, Role,
-    RoleId, Rule, Schema, SchemaId, SearchPath, Trigger, Type, TypeId, Uses,
+    Builder, Cast, Constraint, Function, FunctionId, Implicit, Operator, Policy, Relation,
+    RelationId, Role, RoleId, Rule, Schema, SchemaId, SearchPath, Trigger, Type, TypeId, TypeKind,
+    Uses,
 };
 
 /// One moment of one database.
@@ -21,6 +22,7 @@ pub struct Snapshot {
     role_names: Index<Box<str>>,
     members: Index<RoleId>,
     relation_names: Index<Box<str>>,
+    row_types: Index<TypeId>,
     children: Index<RelationId>,
     inherits: Box<[(RelationId, RelationId)]>,
     referenced: Index<RelationId>,
@@ -48,6 +50,7 @@ impl Snapshot {
             role_names: Index::new(&parts.roles, |role| role.name.clone()),
             members: Index::new(&parts.memberships, |membership| membership.member),
             relation_names: Index::new(&parts.relations, |relation| relation.name.clone()),
+            row_types: Index::new(&parts.relations, |relation| relation.row),
             children: Index::new(&inherits, |&(_, parent)| parent),
             inherits,
             referenced: Index::new(&parts.constraints, |constraint| constraint.referenced),
@@ -119,6 +122,15 @@ impl Snapshot {
     pub fn relation_by_name(&self, schema: SchemaId, name: &str) -> Option<&Relation> {
         self.relations_named(name)
             .find(|relation| relation.schema == schema)
+    }
+
+    /// The relation whose rows are of this type.
+    pub fn relation_of_row(&self, kind: TypeId) -> Option<&Relation> {
+        let none = kind.oid() == 0;
+        self.row_types
+            .of(&self.parts.relations, &kind)
+            .next()
+            .filter(|_| !none)
     }
 
     /// The relations with this unquoted name in any schema, temporary ones of other sessions
@@ -212,6 +224,17 @@ impl Snapshot {
         types.get(index)
     }
 
+    /// A type and those it is made of, in this order; `None` if one of them is not known.
+    pub fn made_of(&self, kind: TypeId) -> Option<Vec<TypeId>> {
+        let mut all = vec![kind];
+        let mut known = self.type_by_id(kind)?;
+        while let TypeKind::Of(inner) = known.kind {
+            known = self.type_by_id(inner).filter(|_| !all.contains(&inner))?;
+            all.push(inner);
+        }
+        Some(all)
+    }
+
     /// The types with this unquoted name that `schema`, or else any schema of the path, holds.
     pub fn types<'a>(
         &'a self,
@@ -233,14 +256,14 @@ impl Snapshot {
         self.operators.of(&self.parts.operators, symbol)
     }
 
-    /// The casts that run a function outside `pg_catalog`.
+    /// The casts that run a function outside `pg_catalog`, and implicit ones of the user's.
     pub fn casts(&self) -> &[Cast] {
         &self.parts.casts
     }
 
     /// Functions that any statement may run without naming them: casts, operators, checks of
     /// domains, operator classes. Those in C are left out.
-    pub fn implicit_functions(&self) -> &[FunctionId] {
+    pub fn implicit_functions(&self) -> &[Implicit] {
         &self.parts.implicit
     }
 

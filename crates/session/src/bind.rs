@@ -65,7 +65,7 @@ impl Session {
         if !proven && self.is_suspicious(bind.statement) {
             return self.verify(bind.statement);
         }
-        if let Some(reason) = self.bind_refusal(&bind, frame, &prepared, proven) {
+        if let Some(reason) = self.bind_refusal(&bind, frame, (&prepared, &types), proven) {
             if self.is_suspicious(bind.statement) {
                 return self.verify(bind.statement);
             }
@@ -127,7 +127,7 @@ impl Session {
         &self,
         bind: &Bind<'_>,
         frame: &[u8],
-        prepared: &Prepared,
+        (prepared, types): (&Prepared, &[u8]),
         proven: bool,
     ) -> Option<Reason> {
         if prepared.refusal().is_some() || prepared.plan.read.is_err() {
@@ -137,6 +137,8 @@ impl Session {
             Some(Reason::NoCatalog)
         } else if frame.len() > ARGUMENTS_MAX || !self.may_keep(bind.portal, false) {
             Some(Reason::LargeParameters)
+        } else if prepared.plan.builtin_parameters && declares_foreign(types) {
+            Some(Reason::UnknownOperator)
         } else {
             bind.values()
                 .any(sql::names_clock)
@@ -213,6 +215,14 @@ impl Session {
         self.push_server(expect, undo);
         Step::Forward
     }
+}
+
+/// Whether a parameter is declared to be of a type that was made after `initdb`.
+fn declares_foreign(types: &[u8]) -> bool {
+    let (types, _) = types.as_chunks::<4>();
+    types
+        .iter()
+        .any(|&oid| !catalog::TypeId::from_oid(u32::from_be_bytes(oid)).is_builtin())
 }
 
 /// The values of a Bind, for a statement with these declared types.

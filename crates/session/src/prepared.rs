@@ -113,9 +113,10 @@ impl Prepared {
             plan: Plan {
                 read: Err(Reason::Unreadable),
                 settings: Box::default(),
+                builtin_parameters: false,
                 writes: Writes::Everything,
                 effects: Effects {
-                    settings: sql::SettingsEffect::Unknown,
+                    settings: SettingsEffect::Unknown,
                     temporary: true,
                     names: true,
                     commits: true,

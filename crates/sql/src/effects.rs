@@ -231,8 +231,7 @@ impl Effects {
             .snapshot
             .implicit_functions()
             .iter()
-            .copied()
-            .map(Node::Call);
+            .map(|implicit| Node::Call(implicit.function));
         let mut walk = Walk {
             effects: self,
             open: start.into_iter().chain(implicit).collect(),

@@ -137,8 +137,17 @@ pub(crate) struct Read {
     pub(crate) ranges: Vec<(Box<str>, Option<Name>)>,
     /// Names the query gives to columns.
     pub(crate) labels: Vec<Box<str>>,
-    /// Whether it names a type that is not built in.
-    pub(crate) foreign_types: bool,
+    /// Whether operators are written with a schema.
+    pub(crate) qualified: bool,
+    /// Types it names that the parser does not know to be built in.
+    pub(crate) types: Vec<Name>,
+    /// Whether it names further types in another way.
+    pub(crate) unnamed_types: bool,
+    /// Whether an operator stands between operands none of which has a type of its own: literals,
+    /// parameters.
+    pub(crate) untyped: bool,
+    /// Whether values may occur that are whole rows.
+    pub(crate) whole_rows: bool,
     /// Settings of the application that it reads by `current_setting`, in lower case.
     pub(crate) settings: Vec<Box<str>>,
     /// What is read as another type, and could be text: a cast, or a call that may be one.
@@ -221,10 +230,13 @@ impl Read {
             .map(|(name, shape)| name.len() + shape.bytes())
             .sum();
         let rows: usize = self.rows.iter().map(|(shape, _)| shape.bytes()).sum();
+        let types: usize = self.types.iter().map(Name::bytes).sum();
         size_of::<Self>()
             + casts
             + outputs
             + rows
+            + types
+            + size_of_val(&*self.types)
             + size_of_val(&*self.casts)
             + size_of_val(&*self.outputs)
             + size_of_val(&*self.relations)

@@ -12,7 +12,7 @@ use foldhash::HashSet;
 
 use crate::facts::{Bound, Lexical, Name, Target};
 use crate::scan::{Kind, Lexeme};
-use crate::tokens::{Tokens, identifier, is_any, is_word};
+use crate::tokens::{Tokens, identifier, is_any, is_star, is_word};
 
 /// What a SELECT, INSERT, UPDATE, DELETE, MERGE, VALUES, TABLE or WITH may write.
 pub(crate) fn bound(lexemes: &[Lexeme<'_>]) -> Bound {
@@ -30,7 +30,9 @@ pub(crate) fn bound(lexemes: &[Lexeme<'_>]) -> Bound {
                 Some(())
             }
             Kind::Operator => {
-                reader.symbol(lexeme.bytes);
+                if !is_star(before, lexeme) {
+                    reader.symbol(lexeme.bytes);
+                }
                 Some(())
             }
             // `U&"…"` may name anything.

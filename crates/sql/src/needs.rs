@@ -12,6 +12,8 @@ pub(crate) struct Needs {
     pub(crate) relations: Box<[RelationId]>,
     /// Settings of the application, sorted.
     pub(crate) settings: Box<[Box<str>]>,
+    /// It is known only as long as no parameter is declared to be of a type of the user's.
+    pub(crate) builtin_parameters: bool,
 }
 
 /// The same while it is being collected.
@@ -19,6 +21,7 @@ pub(crate) struct Needs {
 pub(crate) struct Found {
     pub(crate) relations: HashSet<RelationId>,
     pub(crate) settings: BTreeSet<Box<str>>,
+    pub(crate) builtin_parameters: bool,
 }
 
 impl Found {
@@ -33,6 +36,7 @@ impl Found {
         Needs {
             relations: relations.into(),
             settings: self.settings.into_iter().collect(),
+            builtin_parameters: self.builtin_parameters,
         }
     }
 }

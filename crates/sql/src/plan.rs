@@ -16,6 +16,9 @@ pub struct Plan {
     pub read: Result<Box<[RelationId]>, Reason>,
     /// Settings of the application on whose values the reply depends besides; lower case, sorted.
     pub settings: Box<[Box<str>]>,
+    /// It is looked up only if no parameter is declared to be of a type made after `initdb`: a
+    /// function of the user's could be meant then.
+    pub builtin_parameters: bool,
     /// What it may change, closed over foreign keys, triggers, rules, views, partitions.
     pub writes: Writes,
     /// Which rows of these relations it keeps to.

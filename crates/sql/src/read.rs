@@ -8,7 +8,7 @@ use sqlparser::tokenizer::Tokenizer;
 use crate::facts::Read;
 use crate::plain::plain;
 use crate::scan::{Kind, Lexeme};
-use crate::tokens::{identifier, is_word};
+use crate::tokens::{identifier, is_star, is_word};
 use crate::walk::{CURRENT_SETTING, walk};
 use crate::{Reason, hidden};
 
@@ -40,6 +40,10 @@ pub(crate) fn read(text: &[u8], lexemes: &[Lexeme<'_>]) -> Result<Box<Read>, Rea
     if !read.settings.is_empty() && written != read.settings.len() {
         return Err(Reason::SessionState);
     }
+    read.qualified = lexemes.windows(2).any(|pair| match pair {
+        [word, next] => is_word(word, "operator") && next.kind == Kind::Mark(b'('),
+        _ => false,
+    });
     read.symbols.extend(symbols(lexemes));
     read.symbols.sort_unstable();
     read.symbols.dedup();
@@ -69,8 +73,10 @@ fn parse(text: &str) -> Result<Statement, Reason> {
 fn symbols(lexemes: &[Lexeme<'_>]) -> impl Iterator<Item = Box<str>> {
     let written = lexemes
         .iter()
-        .filter(|lexeme| lexeme.kind == Kind::Operator)
-        .map(|lexeme| String::from_utf8_lossy(lexeme.bytes).into());
+        .enumerate()
+        .filter(|(_, lexeme)| lexeme.kind == Kind::Operator)
+        .filter(|(index, lexeme)| !is_star(lexemes.get(..*index).unwrap_or_default(), lexeme))
+        .map(|(_, lexeme)| String::from_utf8_lossy(lexeme.bytes).into());
     let keywords = |keyword: &str, symbols: &'static [&'static str]| {
         let found = lexemes.iter().any(|lexeme| is_word(lexeme, keyword));
         if found { symbols } else { &[] }
@@ -90,8 +96,9 @@ fn symbols(lexemes: &[Lexeme<'_>]) -> impl Iterator<Item = Box<str>> {
     written.chain(implied)
 }
 
-/// DISTINCT, GROUP BY, ORDER BY, IN, UNION, USING and CASE compare without an operator.
-const ALWAYS: [&str; 4] = ["<", "<>", "=", ">"];
+/// DISTINCT, GROUP BY, ORDER BY, IN, UNION, USING and CASE compare without an operator, some of
+/// them by that of the type's own, wherever it is.
+pub(crate) const ALWAYS: [&str; 4] = ["<", "<>", "=", ">"];
 
 const TEXT_BYTES_MAX: usize = 16 * 1024;
 

@@ -1,121 +1,22 @@
 //! The names of a query, resolved: which relations it reads, and whether all it runs is known.
 
+mod operators;
 mod text;
+mod trust;
 
 use catalog::{
-    Function, FunctionId, FunctionKind, Language, Relation, RelationId, RelationKind, RoleId,
-    RowSecurity, SearchPath, Snapshot, Volatility,
+    Function, FunctionKind, Relation, RelationId, RelationKind, RoleId, RowSecurity, SearchPath,
+    Snapshot,
 };
-use foldhash::HashMap;
 
 use self::text::Texts;
+pub(crate) use self::trust::Trust;
+use self::trust::is_trusted;
 use crate::facts::{Call, Lexical, Name, Read};
 use crate::needs::{Found, Needs};
 use crate::views::Views;
 use crate::walk::CURRENT_SETTING;
-use crate::{FunctionRule, Reason, classes};
-
-/// What lies outside `pg_catalog` and may still be run by a read.
-#[derive(Debug)]
-pub(crate) struct Trust {
-    /// Functions that the operator vouches for, with the relations they read.
-    listed: HashMap<FunctionId, Box<[RelationId]>>,
-    /// Whether a cast runs a function that is not trusted: between builtin types, so that no
-    /// statement is safe, or with a type of the user's.
-    builtin_casts: bool,
-    foreign_casts: bool,
-}
-
-impl Trust {
-    /// Resolves the operator's rules, and looks at all casts.
-    pub(crate) fn new(snapshot: &Snapshot, rules: &[FunctionRule]) -> Self {
-        let mut trust = Self {
-            listed: HashMap::default(),
-            builtin_casts: false,
-            foreign_casts: false,
-        };
-        for rule in rules {
-            trust.list(snapshot, rule);
-        }
-        for cast in snapshot.casts() {
-            let known = snapshot
-                .function(cast.function)
-                .is_some_and(|function| is_trusted(snapshot, function));
-            if !known {
-                let builtin = !is_foreign(cast.source.oid()) && !is_foreign(cast.target.oid());
-                trust.builtin_casts |= builtin;
-                trust.foreign_casts = true;
-            }
-        }
-        // Checks of domains and functions of operator classes run where such types occur.
-        trust.foreign_casts |= snapshot
-            .implicit_functions()
-            .iter()
-            .filter_map(|&id| snapshot.function(id))
-            .filter(|function| !matches!(function.language, Language::C | Language::Internal))
-            .any(|function| !is_trusted(snapshot, function));
-        trust
-    }
-
-    /// Whether the operator says that a function only reads.
-    pub(crate) fn vouches_for(&self, function: FunctionId) -> bool {
-        self.listed.contains_key(&function)
-    }
-
-    /// A rule with a table that does not exist vouches for nothing.
-    fn list(&mut self, snapshot: &Snapshot, rule: &FunctionRule) {
-        let (schema, name) = &rule.function;
-        let relation = |(schema, name): &(Box<str>, Box<str>)| {
-            let schema = snapshot.schema_by_name(schema)?.id;
-            snapshot
-                .relation_by_name(schema, name)
-                .map(|found| found.id)
-        };
-        let Some(reads) = rule
-            .reads
-            .iter()
-            .map(relation)
-            .collect::<Option<Box<[_]>>>()
-        else {
-            return;
-        };
-        let Some(schema) = snapshot.schema_by_name(schema) else {
-            return;
-        };
-        for function in snapshot.functions_named(name) {
-            if function.schema == schema.id {
-                self.listed.insert(function.id, reads.clone());
-            }
-        }
-    }
-}
-
-/// Whether a function outside `pg_catalog` depends on its arguments alone, or on what is in the key:
-/// an immutable one of a well-known extension, or one that is known by name.
-fn is_trusted(snapshot: &Snapshot, function: &Function) -> bool {
-    if function.id.is_builtin() {
-        return classes::refusal(function).is_none();
-    }
-    let Some(extension) = function.extension.as_deref() else {
-        return false;
-    };
-    if function.volatility == Volatility::Stable {
-        return classes::is_known_stable(extension, &function.name);
-    }
-    classes::is_known_extension(extension)
-        && !classes::reads_records(&function.name)
-        && function.volatility == Volatility::Immutable
-        && function.support.iter().all(|&id| {
-            snapshot
-                .function(id)
-                .is_some_and(|support| support.volatility == Volatility::Immutable)
-        })
-}
-
-/// Whether a type was made after `initdb`.
-const fn is_foreign(oid: u32) -> bool {
-    oid >= FIRST_NORMAL_OID
-}
+use crate::{Reason, classes};
 
 /// Who looks, and under which search path.
 pub(crate) struct Viewer<'a> {
@@ -150,20 +51,19 @@ impl Viewer<'_> {
             let relation = self.snapshot.relation(*id).ok_or(Reason::UnknownRelation)?;
             self.relation(relation, &mut found)?;
         }
-        for relation in self.hidden_relations(read, lexical, &named) {
+        let hidden = self.hidden_relations(read, lexical, &named);
+        for relation in &hidden {
             self.relation(relation, &mut found)?;
         }
         for call in &read.calls {
             self.call(call, &mut found)?;
         }
         self.hidden_calls(read, lexical, &mut found)?;
-        for symbol in &read.symbols {
-            self.operator(symbol)?;
-        }
+        let tables: Vec<&Relation> = named.iter().chain(&hidden).copied().collect();
+        self.operators(read, lexical, &tables, &mut found)?;
         for (range, column) in &read.columns {
             self.column(range.as_deref(), column, read, &named)?;
         }
-        self.casts(read, &named)?;
         let texts = Texts {
             viewer: self,
             read,
@@ -370,7 +270,7 @@ impl Viewer<'_> {
         if function.id.is_builtin() {
             return classes::refusal(function);
         }
-        if let Some(reads) = self.trust.listed.get(&function.id) {
+        if let Some(reads) = self.trust.listed(function.id) {
             return reads.iter().find_map(|&id| {
                 let relation = self.snapshot.relation(id);
                 let added = relation.map(|relation| self.relation(relation, found));
@@ -378,18 +278,6 @@ impl Viewer<'_> {
             });
         }
         (!is_trusted(self.snapshot, function)).then_some(Reason::UnknownFunction)
-    }
-
-    fn operator(&self, symbol: &str) -> Result<(), Reason> {
-        let known = self.snapshot.operators(symbol).all(|operator| {
-            let function = self.snapshot.function(operator.function);
-            function.is_some_and(|function| is_trusted(self.snapshot, function))
-        });
-        if known {
-            Ok(())
-        } else {
-            Err(Reason::UnknownOperator)
-        }
     }
 
     /// `t.f` may mean `f(t)` if `f` is no column of `t`.
@@ -453,23 +341,6 @@ impl Viewer<'_> {
         }
         known
     }
-
-    /// Casts that run functions not trusted, written or not.
-    fn casts(&self, read: &Read, named: &[&Relation]) -> Result<(), Reason> {
-        let foreign = |relation: &&Relation| {
-            relation
-                .columns
-                .iter()
-                .any(|(_, kind)| is_foreign(kind.oid()))
-        };
-        let risky = self.trust.builtin_casts
-            || (self.trust.foreign_casts && (read.foreign_types || named.iter().any(foreign)));
-        if risky {
-            Err(Reason::UnknownCast)
-        } else {
-            Ok(())
-        }
-    }
 }
 
 fn has_column(relation: &Relation, name: &str) -> bool {
@@ -481,9 +352,6 @@ fn takes(function: &Function, arguments: Option<u16>) -> bool {
     let (least, most) = function.arguments;
     arguments.is_none_or(|count| (least..=most).contains(&count))
 }
-
-/// `FirstNormalObjectId`.
-const FIRST_NORMAL_OID: u32 = 16_384;
 
 const TIMETZ_OID: u32 = 1_266;
 

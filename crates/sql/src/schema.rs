@@ -43,20 +43,31 @@ impl Schema {
 
     /// What may be done with a statement string under this search path and role.
     pub fn plan(&self, analysis: &Analysis, context: &Context<'_>) -> Plan {
-        combine(analysis, |sentence| self.sentence(sentence, context))
+        combine(analysis, |sentence| self.sentence(sentence, Some(context)))
     }
 
-    fn sentence(&self, sentence: &Sentence, context: &Context<'_>) -> Plan {
+    /// What a statement string does under a search path and role that are not known: nothing is
+    /// looked up, and what it may write is all that its names could mean in any schema.
+    pub fn plan_anywhere(&self, analysis: &Analysis) -> Plan {
+        combine(analysis, |sentence| self.sentence(sentence, None))
+    }
+
+    /// Without a context names mean everything they could mean.
+    fn sentence(&self, sentence: &Sentence, context: Option<&Context<'_>>) -> Plan {
+        let path = context.map(|context| context.path);
         let mut effects = sentence.effects.clone();
         let mut settings = Box::default();
+        let mut builtin_parameters = false;
         let (read, writes) = match (&sentence.read, &sentence.writes) {
             (read, Bound::Lexical(lexical)) => {
-                let needs = match read {
-                    Ok(read) => self.read(read, lexical, context),
-                    Err(reason) => Err(*reason),
+                let needs = match (read, context) {
+                    (Ok(read), Some(context)) => self.read(read, lexical, context),
+                    (Ok(_), None) => Err(Reason::SettingsUnknown),
+                    (Err(reason), _) => Err(*reason),
                 };
                 let read = needs.map(|needs| {
                     settings = needs.settings;
+                    builtin_parameters = needs.builtin_parameters;
                     needs.relations
                 });
                 // Whatever such a read runs is known to write nothing.
@@ -83,6 +94,7 @@ impl Schema {
         Plan {
             read,
             settings,
+            builtin_parameters,
             writes,
             pinned,
             effects,
@@ -208,6 +220,7 @@ pub fn plan_without_catalog(analysis: &Analysis) -> Plan {
             Err(reason) => *reason,
         }),
         settings: Box::default(),
+        builtin_parameters: false,
         writes: match &sentence.writes {
             Bound::Nothing => Writes::Nothing,
             Bound::Lexical(_) | Bound::Everything => Writes::Everything,
@@ -236,6 +249,7 @@ fn combine(analysis: &Analysis, plan: impl Fn(&Sentence) -> Plan) -> Plan {
         [] => Plan {
             read: Err(Reason::NotARead),
             settings: Box::default(),
+            builtin_parameters: false,
             writes: Writes::Nothing,
             pinned: Pinned::default(),
             effects: Effects::default(),
@@ -245,6 +259,7 @@ fn combine(analysis: &Analysis, plan: impl Fn(&Sentence) -> Plan) -> Plan {
             let mut all = Plan {
                 read: Err(Reason::SeveralStatements),
                 settings: Box::default(),
+                builtin_parameters: false,
                 writes: Writes::Nothing,
                 pinned: Pinned::default(),
                 effects: Effects::default(),
@@ -253,6 +268,7 @@ fn combine(analysis: &Analysis, plan: impl Fn(&Sentence) -> Plan) -> Plan {
                 let Plan {
                     read: _,
                     settings: _,
+                    builtin_parameters: _,
                     writes,
                     pinned: _,
                     effects,

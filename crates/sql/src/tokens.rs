@@ -142,6 +142,29 @@ impl<'a> Tokens<'a> {
     }
 }
 
+/// Whether an operator is no operator but the star of `count(*)`, `SELECT *` or `t.*`: what stands
+/// before it is no operand, and no operator `*` does without.
+pub(crate) fn is_star(before: &[Lexeme<'_>], lexeme: &Lexeme<'_>) -> bool {
+    if lexeme.kind != Kind::Operator || lexeme.bytes != b"*" {
+        return false;
+    }
+    match before {
+        // Unless it is `OPERATOR(schema.*)`.
+        [.., last] if matches!(last.kind, Kind::Mark(b'(' | b'.')) => {
+            let name = |lexeme: &&Lexeme<'_>| {
+                !matches!(lexeme.kind, Kind::Mark(b'.') | Kind::Word | Kind::Quoted)
+            };
+            let opening = before.iter().rposition(|lexeme| name(&lexeme));
+            let keyword = opening.and_then(|index| before.get(index.checked_sub(1)?));
+            !keyword.is_some_and(|word| is_word(word, "operator"))
+        }
+        [.., last] if last.kind == Kind::Mark(b',') => true,
+        [.., dot, word] => dot.kind != Kind::Mark(b'.') && is_any(word, &BEFORE_STAR),
+        [word] => is_any(word, &BEFORE_STAR),
+        [] => false,
+    }
+}
+
 /// Whether a lexeme is this keyword, without quotes and in any case.
 pub(crate) fn is_word(lexeme: &Lexeme<'_>, keyword: &str) -> bool {
     lexeme.kind == Kind::Word && lexeme.bytes.eq_ignore_ascii_case(keyword.as_bytes())
@@ -189,5 +212,52 @@ fn string(lexeme: &Lexeme<'_>) -> Option<Box<str>> {
     Some(inner.replace("''", "'").into())
 }
 
+/// Reserved words that begin a list of columns.
+const BEFORE_STAR: [&str; 3] = ["all", "distinct", "select"];
+
 /// `NAMEDATALEN - 1`.
 const NAME_BYTES_MAX: usize = 63;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scan::lexemes;
+
+    fn stars(text: &str) -> Vec<bool> {
+        let lexemes: Vec<Lexeme<'_>> = lexemes(text.as_bytes())
+            .filter(|lexeme| !lexeme.kind.is_blank())
+            .collect();
+        let star = |(_, lexeme): &(usize, &Lexeme<'_>)| lexeme.bytes == b"*";
+        let found = lexemes.iter().enumerate().filter(star);
+        found
+            .map(|(index, lexeme)| is_star(&lexemes[..index], lexeme))
+            .collect()
+    }
+
+    #[test]
+    fn a_star_without_an_operand_before_it_is_no_operator() {
+        for text in [
+            "select * from t",
+            "select all * from t",
+            "select distinct *, t.* from t",
+            "select count(*) from t",
+            "select a, * from t",
+            "select (t).* from t",
+            "select \"operator\".* from t",
+        ] {
+            assert!(stars(text).iter().all(|&star| star), "{text}");
+        }
+        for text in [
+            "select a * b",
+            "select 1 * 2",
+            "select (a) * (b)",
+            "select f() * $1 * 'x' * a[1] * 2",
+            "select t.select * 2",
+            "select a operator(*) b",
+            "select a operator(public.*) b",
+            "select a Operator ( x.\"y\".* ) b",
+        ] {
+            assert!(stars(text).iter().all(|&star| !star), "{text}");
+        }
+    }
+}

@@ -13,6 +13,7 @@ mod query;
 mod session;
 mod shape;
 
+use foldhash::HashSet;
 use sqlparser::ast::{Ident, ObjectName, ObjectNamePart, Statement};
 
 pub(crate) use self::session::CURRENT_SETTING;
@@ -28,6 +29,10 @@ pub(crate) fn walk(statement: &Statement) -> Result<Read, Reason> {
     };
     let mut walk = Walk::default();
     walk.query(query);
+    // A name alone may be that of a table, and then means its row.
+    let ranges = &walk.read.ranges;
+    let is_range = |name| ranges.iter().any(|(range, _)| range == name);
+    walk.read.whole_rows |= walk.alone.iter().any(is_range);
     if walk.read.casts.is_empty() {
         // Nobody will ask where columns come from.
         walk.read.outputs = Vec::new();
@@ -46,6 +51,8 @@ struct Walk {
     refusal: Option<Reason>,
     /// Names of common table expressions in scope, the innermost last.
     scopes: Vec<Vec<Box<str>>>,
+    /// The last parts of names of columns.
+    alone: HashSet<Box<str>>,
 }
 
 impl Walk {

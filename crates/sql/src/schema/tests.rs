@@ -2,6 +2,7 @@
 
 mod clients;
 mod effects;
+mod operators;
 mod pins;
 mod reads;
 mod writes;
@@ -11,7 +12,7 @@ use std::sync::Arc;
 use catalog::fixture::Fixture;
 use catalog::{
     Event, ForeignKeyAction, FunctionKind, Language, Moment, RelationKind, RowSecurity, SearchPath,
-    Snapshot, Volatility,
+    Snapshot, TypeId, TypeKind, Volatility,
 };
 
 use super::*;

@@ -241,13 +241,17 @@ impl Walk {
         if let DataType::Time(_, TimezoneInfo::WithTimeZone | TimezoneInfo::Tz) = data_type {
             self.refuse(Reason::Clock);
         } else if let DataType::Custom(object, _) = data_type {
-            let known = name(object).is_some_and(|name| {
-                let schema = name.schema.as_deref();
-                schema.is_none_or(|schema| schema == "pg_catalog") && is_builtin(&name.name)
-            });
-            self.read.foreign_types |= !known;
+            let Some(name) = name(object) else {
+                self.read.unnamed_types = true;
+                return;
+            };
+            let schema = name.schema.as_deref();
+            let system = schema.is_none_or(|schema| schema == "pg_catalog");
+            if !system || !is_builtin(&name.name) {
+                self.read.types.push(name);
+            }
         } else {
-            self.read.foreign_types |= !is_builtin_variant(data_type);
+            self.read.unnamed_types |= !is_builtin_variant(data_type);
         }
     }
 }

@@ -7,7 +7,7 @@ use sqlparser::ast::{
 
 use super::shape::{shape, type_name};
 use super::{Walk, folded};
-use crate::facts::Name;
+use crate::facts::{Name, Shape};
 
 /// Expressions that wait to be looked at.
 type Open<'a> = Vec<&'a Expr>;
@@ -32,7 +32,10 @@ impl Walk {
     fn one<'a>(&mut self, expr: &'a Expr, open: &mut Open<'a>) {
         match expr {
             // A name alone is a column, a whole row or a word that was looked for in the text.
-            Expr::Identifier(_) | Expr::Wildcard(_) | Expr::QualifiedWildcard(_, _) => {}
+            Expr::Identifier(name) => {
+                self.alone.insert(folded(name));
+            }
+            Expr::Wildcard(_) | Expr::QualifiedWildcard(_, _) => {}
             Expr::Value(_) => {}
             Expr::CompoundIdentifier(parts) => self.column(parts),
             Expr::CompoundFieldAccess { root, access_chain } => {
@@ -73,6 +76,7 @@ impl Walk {
             }
             Expr::BinaryOp { left, op, right } => {
                 self.binary(op);
+                self.operands(&[left, right]);
                 open.extend([&**left, &**right]);
             }
             #[rustfmt::skip]
@@ -91,9 +95,13 @@ impl Walk {
             Expr::AnyOp { left, compare_op, right, is_some: _ }
             | Expr::AllOp { left, compare_op, right } => {
                 self.binary(compare_op);
+                self.operands(&[left, right]);
                 open.extend([&**left, &**right]);
             }
-            Expr::UnaryOp { op: _, expr } => open.push(expr),
+            Expr::UnaryOp { op: _, expr } => {
+                self.operands(&[expr]);
+                open.push(expr);
+            }
             #[rustfmt::skip]
             Expr::Cast { kind, expr, data_type, format } => {
                 self.cast(kind, data_type, format.as_ref());
@@ -161,7 +169,10 @@ impl Walk {
             Expr::GroupingSets(sets) | Expr::Cube(sets) | Expr::Rollup(sets) => {
                 open.extend(sets.iter().flatten());
             }
-            Expr::Tuple(elements) => open.extend(elements),
+            Expr::Tuple(elements) => {
+                self.read.whole_rows = true;
+                open.extend(elements);
+            }
             Expr::Array(Array { elem, named: _ }) => open.extend(elem),
             Expr::Interval(Interval {
                 value,
@@ -191,6 +202,7 @@ impl Walk {
     fn column(&mut self, parts: &[Ident]) {
         if let [.., range, column] = parts {
             let (range, column) = (folded(range), folded(column));
+            self.alone.insert(column.clone());
             self.read.columns.push((Some(range), column));
         }
     }
@@ -218,6 +230,13 @@ impl Walk {
                 open.extend(upper_bound);
             }
         }
+    }
+
+    /// Notes an operator whose operands may all be of any type.
+    fn operands(&mut self, operands: &[&Expr]) {
+        self.read.untyped |= operands
+            .iter()
+            .all(|operand| shape(operand) == Shape::Given);
     }
 
     /// Operators are read from the text; here those that PostgreSQL does not have are refused.

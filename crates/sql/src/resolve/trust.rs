@@ -1,0 +1,115 @@
+//! What lies outside `pg_catalog` and may still be run by a read.
+
+use catalog::{Function, FunctionId, Language, Operator, RelationId, Snapshot, TypeId, Volatility};
+use foldhash::HashMap;
+
+use crate::{FunctionRule, classes};
+
+/// What lies outside `pg_catalog` and may still be run by a read.
+#[derive(Debug)]
+pub(crate) struct Trust {
+    /// Functions that the operator vouches for, with the relations they read.
+    listed: HashMap<FunctionId, Box<[RelationId]>>,
+    /// Casts that run a function which is not trusted: from this type to that.
+    pub(super) casts: Box<[[TypeId; 2]]>,
+    /// Types whose values run such a function: the check of a domain, an operator class.
+    pub(super) types: Box<[TypeId]>,
+}
+
+impl Trust {
+    /// Resolves the operator's rules, and looks at all that runs without being named.
+    pub(crate) fn new(snapshot: &Snapshot, rules: &[FunctionRule]) -> Self {
+        let run = |id: FunctionId| {
+            let function = snapshot.function(id);
+            function.is_some_and(|function| is_trusted_code(snapshot, function))
+        };
+        let casts = snapshot.casts().iter();
+        let casts = casts.filter(|cast| !cast.binary && !run(cast.function));
+        let types = snapshot.implicit_functions().iter();
+        let types = types.filter(|implicit| implicit.kind.oid() != 0 && !run(implicit.function));
+        let mut trust = Self {
+            listed: HashMap::default(),
+            casts: casts.map(|cast| [cast.source, cast.target]).collect(),
+            types: types.map(|implicit| implicit.kind).collect(),
+        };
+        for rule in rules {
+            trust.list(snapshot, rule);
+        }
+        trust
+    }
+
+    /// Whether the operator says that a function only reads.
+    pub(crate) fn vouches_for(&self, function: FunctionId) -> bool {
+        self.listed.contains_key(&function)
+    }
+
+    /// What a function reads, if the operator says so.
+    pub(super) fn listed(&self, function: FunctionId) -> Option<&[RelationId]> {
+        self.listed.get(&function).map(|reads| &**reads)
+    }
+
+    /// A rule with a table that does not exist vouches for nothing.
+    fn list(&mut self, snapshot: &Snapshot, rule: &FunctionRule) {
+        let (schema, name) = &rule.function;
+        let relation = |(schema, name): &(Box<str>, Box<str>)| {
+            let schema = snapshot.schema_by_name(schema)?.id;
+            snapshot
+                .relation_by_name(schema, name)
+                .map(|found| found.id)
+        };
+        let Some(reads) = rule
+            .reads
+            .iter()
+            .map(relation)
+            .collect::<Option<Box<[_]>>>()
+        else {
+            return;
+        };
+        let Some(schema) = snapshot.schema_by_name(schema) else {
+            return;
+        };
+        for function in snapshot.functions_named(name) {
+            if function.schema == schema.id {
+                self.listed.insert(function.id, reads.clone());
+            }
+        }
+    }
+}
+
+/// Whether a function outside `pg_catalog` depends on its arguments alone, or on what is in the key:
+/// an immutable one of a well-known extension, or one that is known by name.
+pub(super) fn is_trusted(snapshot: &Snapshot, function: &Function) -> bool {
+    if function.id.is_builtin() {
+        return classes::refusal(function).is_none();
+    }
+    let Some(extension) = function.extension.as_deref() else {
+        return false;
+    };
+    if function.volatility == Volatility::Stable {
+        return classes::is_known_stable(extension, &function.name);
+    }
+    classes::is_known_extension(extension)
+        && !classes::reads_records(&function.name)
+        && function.volatility == Volatility::Immutable
+        && function.support.iter().all(|&id| {
+            snapshot
+                .function(id)
+                .is_some_and(|support| support.volatility == Volatility::Immutable)
+        })
+}
+
+/// The same for what an operator, cast or type runs: there an extension's compiled code has nothing
+/// to go by but values, and is what PostgreSQL itself takes it for.
+fn is_trusted_code(snapshot: &Snapshot, function: &Function) -> bool {
+    let compiled = matches!(function.language, Language::C | Language::Internal)
+        && function.volatility == Volatility::Immutable
+        && function.extension.is_some()
+        && !classes::reads_records(&function.name);
+    compiled || is_trusted(snapshot, function)
+}
+
+/// Whether an operator runs nothing but such code.
+pub(super) fn is_trusted_operator(snapshot: &Snapshot, operator: &Operator) -> bool {
+    let function = snapshot.function(operator.function);
+    function.is_some_and(|function| is_trusted_code(snapshot, function))
+}

@@ -1,0 +1,245 @@
+//! Operators and casts of the user's, and whether a query could mean them.
+
+use super::*;
+
+/// An operator whose function may do what it likes, over types by name: `mood` is an enum of the
+/// user's, `label` a domain over text.
+fn with(symbol: &'static str, operands: [&'static str; 2]) -> Database {
+    Database::with(move |db| {
+        types(db);
+        let function = db.plpgsql("compare", "begin return true; end");
+        db.operator(symbol, function);
+        let operands = operands.map(|name| kind(db, name));
+        db.last_operator().expect("it was made").operands = operands;
+    })
+}
+
+fn types(db: &mut Fixture) {
+    let mood = db.kind("mood", TypeKind::Enum);
+    db.kind("_mood", TypeKind::Of(mood));
+    db.kind("label", TypeKind::Of(kind(db, "text")));
+    db.table("public", "felt", &["id", "m text"]);
+    db.last_relation().expect("it was made").columns[1].1 = mood;
+    db.table("public", "row", &["id", "r text"]);
+    db.last_relation().expect("it was made").columns[1].1 = TypeId::from_oid(99_999);
+}
+
+fn kind(db: &Fixture, name: &str) -> TypeId {
+    let found = db.builder.types.iter().find(|known| &*known.name == name);
+    found.map_or(TypeId::from_oid(0), |known| known.id)
+}
+
+fn check(symbol: &'static str, operands: [&'static str; 2], text: &str, known: bool) {
+    let db = with(symbol, operands);
+    let plan = db.plan(text);
+    match known {
+        true => assert!(
+            plan.read.is_ok() && plan.builtin_parameters,
+            "{text}: {plan:?}"
+        ),
+        false => assert_eq!(plan.read, Err(Reason::UnknownOperator), "{text}"),
+    }
+}
+
+#[test]
+fn an_operator_for_types_that_do_not_occur_is_not_meant() {
+    let moods = ["mood", "mood"];
+    for text in [
+        "select count(*) from t where id = 1 order by v",
+        "select * from t where v in ('a', $1) and v = $2 and 'a' = 'b' and $1 = any($2)",
+        "select distinct v from t union select w from u",
+        "select case v when 'a' then 1 end from t join u using (id)",
+    ] {
+        check("=", moods, text, true);
+        check("=", ["_mood", "mood"], text, true);
+    }
+    for text in [
+        "select * from felt",
+        "select * from t where v = 'happy'::mood::text",
+        "select * from t where v::public._mood = '{}'",
+        "select * from t where v::none = '{}'",
+        "select * from row",
+    ] {
+        check("=", moods, text, false);
+        check("=", ["_mood", "mood"], text, false);
+    }
+    check("=", ["", "mood"], "select * from t", true);
+}
+
+#[test]
+fn an_operator_for_rows_is_meant_where_rows_are() {
+    let check = |symbol, text: &str, known| {
+        let db = Database::with(|db| {
+            let function = db.plpgsql("compare", "begin return true; end");
+            db.operator(symbol, function);
+            let row = TypeId::from_oid(99_999);
+            db.last_operator().expect("it was made").operands = [row, row];
+        });
+        assert_eq!(db.read(text).is_ok(), known, "{text}");
+    };
+    check("=", "select id from t where id = 1", true);
+    check("*", "select id from t where id * 1 = 1", true);
+    check("=", "select id from t where v::none = null", false);
+    for (rows, more) in [
+        (
+            "select id from t where (id, v) = (1, 'a')",
+            "(id, v) * null",
+        ),
+        ("select id from t where row(id) = row(1)", "row(id) * null"),
+        ("select id from t where t = t", "t * t"),
+        ("select id from t x where x.x = null", "x * x"),
+    ] {
+        check("=", rows, true);
+        check(
+            "*",
+            &rows.replace("where", &format!("where {more} is null and")),
+            false,
+        );
+    }
+    let own = Database::with(|db| {
+        let function = db.plpgsql("compare", "begin return true; end");
+        db.operator("=", function);
+        let t = db.builder.relations.iter().find(|it| &*it.name == "t");
+        let row = t.expect("it was made").row;
+        db.last_operator().expect("it was made").operands = [row, row];
+    });
+    assert!(own.read("select id from t where id = 1").is_ok());
+    assert_eq!(
+        own.read("select id from t where t = t"),
+        Err(Reason::UnknownOperator)
+    );
+}
+
+#[test]
+fn an_operator_for_a_builtin_type_may_be_meant() {
+    for operands in [
+        ["text", "int4"],
+        ["text", "mood"],
+        ["mood", "text"],
+        ["label", "label"],
+    ] {
+        check("=", operands, "select * from t where id = 1", false);
+    }
+}
+
+#[test]
+fn an_operator_between_literals_may_be_that_of_any_type() {
+    let moods = ["mood", "mood"];
+    check("+", moods, "select id + 1, id + $1 from t", true);
+    check("+", moods, "select '1' + $1 from t", false);
+    check(
+        "+",
+        moods,
+        "select id + 1 from t where ('a') + null is null",
+        false,
+    );
+    check("@@@", ["", "mood"], "select @@@ id from t", true);
+    check("@@@", ["", "mood"], "select @@@ 'a' from t", false);
+}
+
+#[test]
+fn an_operator_counts_where_its_schema_is_in_the_path() {
+    let check = |symbol, text: &str, known| {
+        let db = Database::with(|db| {
+            let function = db.plpgsql("compare", "begin return true; end");
+            db.operator(symbol, function);
+            let far = db.schema("far");
+            db.last_operator().expect("it was made").schema = far;
+        });
+        let found = db.read(text);
+        assert_eq!(found.is_ok(), known, "{text}: {found:?}");
+    };
+    check("+", "select id + 1 from t", true);
+    check("+", "select id operator(far.+) 1 from t", false);
+    // The order of a type has no schema.
+    check("<", "select * from t order by v", false);
+}
+
+#[test]
+fn a_star_is_no_operator() {
+    let texts = ["int4", "int4"];
+    check("=", ["mood", "mood"], "select count(*) from t", true);
+    for text in [
+        "select count(*), t.* from t",
+        "select * from t",
+        "select distinct * from t",
+    ] {
+        let db = with("*", texts);
+        assert!(db.read(text).is_ok(), "{text}");
+        // Writes do not run it either.
+        let plan = db.plan(&format!("insert into log select id from ({text}) x"));
+        assert!(matches!(plan.writes, Writes::Relations(_)), "{text}");
+    }
+    check("*", texts, "select id * 2 from t", false);
+}
+
+#[test]
+fn compiled_code_of_an_extension_is_trusted_behind_operators_and_casts() {
+    let check = |language, volatility, extension: Option<&str>, known| {
+        let db = Database::with(|db| {
+            let function = db.function("public", "compare", language, volatility, "");
+            db.last_function().expect("it was made").extension = extension.map(Into::into);
+            db.operator("=", function);
+            db.cast("text", "int4", function);
+        });
+        assert_eq!(db.read("select * from t").is_ok(), known);
+        let called = db.read("select compare(v) from t");
+        assert_eq!(called, Err(Reason::UnknownFunction));
+    };
+    check(Language::C, Volatility::Immutable, Some("new"), true);
+    check(Language::Internal, Volatility::Immutable, Some("new"), true);
+    check(Language::C, Volatility::Stable, Some("new"), false);
+    check(Language::C, Volatility::Immutable, None, false);
+    check(Language::PlPgSql, Volatility::Immutable, Some("new"), false);
+}
+
+#[test]
+fn a_cast_counts_where_its_types_occur() {
+    let check = |source, target, text: &str, known| {
+        let db = Database::with(|db| {
+            types(db);
+            let function = db.plpgsql("convert", "begin return 1; end");
+            db.cast("text", "text", function);
+            let (source, target) = (kind(db, source), kind(db, target));
+            let cast = db.builder.casts.last_mut().expect("it was made");
+            (cast.source, cast.target) = (source, target);
+        });
+        let plan = db.plan(text);
+        match known {
+            true => assert!(plan.read.is_ok() && plan.builtin_parameters, "{text}"),
+            false => assert_eq!(plan.read, Err(Reason::UnknownCast), "{text}"),
+        }
+    };
+    check("text", "mood", "select * from t", true);
+    check("text", "mood", "select v::mood from t", false);
+    check("mood", "text", "select * from felt", false);
+    check("text", "int4", "select * from t", false);
+}
+
+#[test]
+fn a_check_counts_where_its_domain_occurs() {
+    let db = Database::with(|db| {
+        types(db);
+        let function = db.plpgsql("is_label", "begin return true; end");
+        let label = kind(db, "label");
+        db.implicit(function, label);
+    });
+    assert!(db.read("select * from felt").is_ok());
+    assert_eq!(db.read("select v::label from t"), Err(Reason::UnknownCast));
+}
+
+#[test]
+fn what_is_converted_without_being_asked_occurs() {
+    let db = Database::with(|db| {
+        types(db);
+        let function = db.plpgsql("compare", "begin return true; end");
+        db.operator("=", function);
+        let (mood, text) = (kind(db, "mood"), kind(db, "text"));
+        db.last_operator().expect("it was made").operands = [mood, mood];
+        db.cast("text", "text", function);
+        let cast = db.builder.casts.last_mut().expect("it was made");
+        (cast.target, cast.binary, cast.implicit) = (mood, true, true);
+        assert_eq!(cast.source, text);
+    });
+    assert_eq!(db.read("select * from t"), Err(Reason::UnknownOperator));
+}
