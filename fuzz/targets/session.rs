@@ -49,7 +49,7 @@ const REPLIES: [&[u8]; 28] = [
     b"C\0\0\0\x13DEALLOCATE ALL\0",
     b"T\0\0\0\x1d\0\x01name\0\0\0\x40\x01\0\x02\0\0\0\x19\xff\xff\xff\xff\xff\xff\0\0",
     b"D\0\0\0\x0b\0\x01\0\0\0\x01x",
-    b"D\0\0\0\x43\0\x06\0\0\0\x0516388\0\0\0\x0516388\0\0\0\x06public\0\0\0\x01f\0\0\0\x0eread committed\xff\xff\xff\xff",
+    b"D\0\0\0\x4f\0\x09\0\0\0\x0516388\0\0\0\x0516388\0\0\0\x06public\0\0\0\x01f\0\0\0\x0eread committed\xff\xff\xff\xff\0\0\0\x06public\xff\xff\xff\xff\xff\xff\xff\xff",
     b"t\0\0\0\x06\0\0",
     b"E\0\0\0\x14SERROR\0C22012\0\0",
     b"E\0\0\0\x1cSFATAL\0VFATAL\0C57P01\0\0",

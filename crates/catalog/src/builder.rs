@@ -49,6 +49,8 @@ pub struct Builder {
     /// Functions that any statement may run without naming them: casts, operators, checks of
     /// domains, operator classes. Those in C are left out.
     pub implicit: Vec<Implicit>,
+    /// The extensions of access methods made after `initdb`; `None` for those without one.
+    pub methods: Vec<Option<Box<str>>>,
     /// Names of event triggers that are enabled; any makes DDL write everything anyway.
     pub event_triggers: Vec<Box<str>>,
     /// OIDs of all databases of the cluster.

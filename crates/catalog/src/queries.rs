@@ -56,6 +56,8 @@ pub enum Kind {
     Uses,
     /// Function, type or 0.
     Implicit,
+    /// Extension.
+    Methods,
     /// Name.
     EventTriggers,
     /// OID.
@@ -186,6 +188,10 @@ pub const QUERIES: &[Query] = &[
     Query {
         kind: Kind::Implicit,
         text: IMPLICIT,
+    },
+    Query {
+        kind: Kind::Methods,
+        text: METHODS,
     },
     Query {
         kind: Kind::EventTriggers,
@@ -405,6 +411,13 @@ WITH called AS (
 SELECT p.oid, run.kind
 FROM run JOIN pg_proc p ON p.oid = function JOIN pg_language l ON l.oid = p.prolang
 WHERE p.oid >= 16384 AND l.lanname NOT IN ('c', 'internal')";
+
+const METHODS: &str = "\
+SELECT e.extname
+FROM pg_am a
+LEFT JOIN pg_depend d ON d.classid = 'pg_am'::regclass AND d.objid = a.oid AND d.deptype = 'e'
+LEFT JOIN pg_extension e ON e.oid = d.refobjid
+WHERE a.oid >= 16384";
 
 const EVENT_TRIGGERS: &str = "\
 SELECT evtname

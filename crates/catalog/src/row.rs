@@ -151,7 +151,11 @@ impl Builder {
                 });
             }
             Kind::Uses => self.uses.push(uses(&mut row)?),
-            Kind::Implicit => self.implicit.push(row.function()?),
+            Kind::Implicit => self.implicit.push(Implicit {
+                function: row.function()?,
+                kind: row.kind()?,
+            }),
+            Kind::Methods => self.methods.push(row.next().map(Into::into)),
             Kind::EventTriggers => self.event_triggers.push(row.boxed()?),
             Kind::Databases => self.databases.push(row.number()?),
         }

@@ -267,6 +267,11 @@ impl Snapshot {
         &self.parts.implicit
     }
 
+    /// The extensions of access methods made after `initdb`; `None` for those without one.
+    pub fn methods(&self) -> &[Option<Box<str>>] {
+        &self.parts.methods
+    }
+
     /// The names of enabled event triggers.
     pub fn event_triggers(&self) -> &[Box<str>] {
         &self.parts.event_triggers

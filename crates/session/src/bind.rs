@@ -159,6 +159,7 @@ impl Session {
             types,
             source,
             writes: None,
+            settings: None,
             segment: self.segment.segment,
             bind: frame.into(),
             weight: 0,
@@ -194,6 +195,10 @@ impl Session {
             let narrow = prepared.plan.pinned.writes(&values(bind, types));
             narrow.map(Box::new)
         });
+        let settings = prepared.as_ref().and_then(|prepared| {
+            let types = &self.registry.statement(bind.statement)?.types;
+            prepared.assigned(&values(bind, types))
+        });
         let portal = Portal {
             statement: prepared,
             types,
@@ -202,6 +207,7 @@ impl Session {
                 described: false,
             },
             writes,
+            settings,
             segment: self.segment.segment,
             bind: kept.into(),
             weight: 0,

@@ -201,7 +201,7 @@ impl Session {
         }
         self.materialize_block();
         self.forwarded = false;
-        self.note(&prepared.plan, &prepared.plan.writes, b"");
+        self.note(&prepared.plan, &prepared.plan.writes, b"", None);
         let boundary = self.end_segment();
         self.push_server(Expect::Function(boundary), None);
         Step::Forward
@@ -257,6 +257,7 @@ impl Session {
                                 described: false,
                             },
                             writes: None,
+                            settings: None,
                             segment: self.segment.segment,
                             bind: Default::default(),
                             weight: 0,

@@ -91,7 +91,7 @@ impl Session {
             self.registry.end_portals(boundary.segment);
         }
         if in_block {
-            self.transaction.settings = settings || boundary.settings != SettingsChange::None;
+            self.transaction.settings = settings || boundary.settings.is_doubtful();
         }
         self.mirror
             .changed(boundary.settings, boundary.failed, in_block || settings);
@@ -99,7 +99,19 @@ impl Session {
             self.mirror.forget();
         } else if settings && !in_block {
             self.mirror.changed(SettingsChange::Unknown, false, false);
+        } else if !in_block || chained {
+            if let Some(knowledge) = &self.knowledge {
+                self.mirror.end_block(&self.shared, knowledge);
+            }
+        } else if status == Status::Transaction && !self.awaits_settings() {
+            self.mirror.arrive();
         }
+    }
+
+    /// Whether statements are on their way that change settings.
+    fn awaits_settings(&self) -> bool {
+        let none = |change| change == SettingsChange::None;
+        !none(self.segment.settings) || !self.queue.boundaries().all(|it| none(it.settings))
     }
 }
 

@@ -122,7 +122,9 @@ impl Session {
         if let Some(recording) = &mut execution.recording {
             recording.lead = self.take_lead(&recording.question.key);
         }
-        self.note(&prepared.plan, writes, &prepared.text);
+        let settings = self.registry.portal_mut(name);
+        let settings = settings.and_then(|portal| portal.settings.take());
+        self.note(&prepared.plan, writes, &prepared.text, settings.as_deref());
         self.forwarded = true;
         self.push_server(Expect::Execute(execution), None);
         self.may_copy(prepared);

@@ -25,6 +25,13 @@ pub struct Identity {
     pub(crate) path: SearchPath,
     /// It has temporary objects, which could shadow any name.
     pub(crate) temporary: bool,
+    /// Digest over the settings that shape every reply.
+    pub(crate) shaping: Digest,
+    /// What the setting `search_path` lists.
+    pub(crate) names: Box<[u8]>,
+    /// The first words of settings that libraries have defined, and of those that are asked for by
+    /// name; sorted.
+    pub(crate) libraries: Box<[Box<str>]>,
     /// `default_transaction_isolation` is READ COMMITTED.
     pub(crate) read_committed: bool,
     /// `default_transaction_isolation`.
@@ -88,7 +95,9 @@ FROM pg_catalog.unnest(ARRAY['hnsw.ef_search', 'hnsw.iterative_scan', 'hnsw.max_
 'pg_trgm.word_similarity_threshold', 'postgis.backend', 'postgis.enable_outdb_rasters', \
 'postgis.gdal_datapath', 'postgis.gdal_enabled_drivers', 'postgis.gdal_vsi_options']) n \
 WHERE pg_catalog.current_setting(n, true) OPERATOR(pg_catalog.<>) '' AND NOT EXISTS \
-(SELECT FROM pg_catalog.pg_settings s WHERE pg_catalog.lower(s.name) OPERATOR(pg_catalog.=) n))";
+(SELECT FROM pg_catalog.pg_settings s WHERE pg_catalog.lower(s.name) OPERATOR(pg_catalog.=) n)), \
+(SELECT pg_catalog.string_agg(DISTINCT pg_catalog.lower(pg_catalog.split_part(s.name, '.', 1)), pg_catalog.chr(31)) \
+FROM pg_catalog.pg_settings s WHERE pg_catalog.strpos(s.name, '.') OPERATOR(pg_catalog.>) 0)";
 
 /// Settings that change neither the rows of a read nor their form; `SET` of these is no change.
 const HARMLESS: [&str; 33] = [
@@ -188,6 +197,7 @@ impl Identity {
             settings,
             names,
             unloaded,
+            libraries,
             values @ ..,
         ] = &columns[..]
         else {
@@ -200,11 +210,10 @@ impl Identity {
         let (role, login) = (oid(role)?, oid(login)?);
         let path = path((*schemas)?, knowledge)?;
         let (names, temporary, isolation) = ((*names)?, (*temporary)?, (*isolation)?);
-        let mut digest = DigestBuilder::default();
-        digest.number(KEY_FORMAT);
-        put_place(&mut digest, knowledge.database, (login, role), &path);
-        digest.field(settings.unwrap_or_default());
-        digest.field(unloaded.unwrap_or_default());
+        let (login, role) = (RoleId::from_oid(login), RoleId::from_oid(role));
+        let mut shaping = DigestBuilder::default();
+        shaping.field(settings.unwrap_or_default());
+        shaping.field(unloaded.unwrap_or_default());
         // Of the settings that were asked for, those that views and policies read enter the keys
         // of what reads them, the others all keys.
         let shared = knowledge.schema.settings();
@@ -212,8 +221,9 @@ impl Identity {
         let given = given.zip(values.iter().copied());
         let (some, all): (Vec<_>, Vec<_>) = given
             .partition(|(name, _)| shared.binary_search_by(|known| (**known).cmp(name)).is_ok());
-        put_settings(&mut digest, &all);
-        let digest = digest.finish();
+        put_settings(&mut shaping, &all);
+        let shaping = shaping.finish();
+        let digest = digest(knowledge.database, (login, role), &path, &shaping);
         // The path in effect hides what the names in it would mean to another role, or after
         // another schema has been made.
         let mut state = DigestBuilder::default();
@@ -228,8 +238,11 @@ impl Identity {
                 .zip(values)
                 .map(|(name, value)| (name.clone(), value.map(Into::into)))
                 .collect(),
-            login: RoleId::from_oid(login),
-            role: RoleId::from_oid(role),
+            login,
+            role,
+            shaping,
+            names: names.into(),
+            libraries: words(libraries.unwrap_or_default())?,
             isolation: isolation.into(),
             listed: settings.unwrap_or_default().into(),
             unloaded: unloaded.unwrap_or_default().into(),
@@ -241,21 +254,33 @@ impl Identity {
     }
 }
 
-/// Where names are resolved, and for whom.
-fn put_place(
-    digest: &mut DigestBuilder,
+/// What every reply depends on: where names are resolved, for whom, and the settings.
+pub(crate) fn digest(
     DatabaseId { system, oid }: DatabaseId,
-    (login, role): (u32, u32),
+    (login, role): (RoleId, RoleId),
     path: &SearchPath,
-) {
+    shaping: &Digest,
+) -> Digest {
+    let mut digest = DigestBuilder::default();
+    digest.number(KEY_FORMAT);
     digest.number(system.0).number(u64::from(oid));
     digest
-        .number(u64::from(login))
-        .number(u64::from(role))
+        .number(u64::from(login.oid()))
+        .number(u64::from(role.oid()))
         .number(path.0.len() as u64);
     for schema in &path.0 {
         digest.number(u64::from(schema.oid()));
     }
+    digest.digest(shaping).finish()
+}
+
+/// The first words of settings that the server lists, and of those that are asked for by name.
+fn words(listed: &[u8]) -> Option<Box<[Box<str>]>> {
+    let listed = std::str::from_utf8(listed).ok()?.split('\x1f');
+    let mut all: Vec<Box<str>> = listed.chain(ASKED).map(Into::into).collect();
+    all.sort_unstable();
+    all.dedup();
+    Some(all.into())
 }
 
 fn put_settings(digest: &mut DigestBuilder, settings: &[(&str, Option<&[u8]>)]) {
@@ -273,7 +298,10 @@ fn names_temporary(path: &[u8]) -> bool {
 }
 
 /// Changes whenever equal fields would mean another reply.
-const KEY_FORMAT: u64 = 3;
+const KEY_FORMAT: u64 = 4;
+
+/// The first words of the settings that [`PROBE`] asks for by name.
+const ASKED: [&str; 5] = ["hnsw", "ivfflat", "pg_bigm", "pg_trgm", "postgis"];
 
 fn path(schemas: &[u8], knowledge: &Knowledge) -> Option<SearchPath> {
     let snapshot = knowledge.schema.snapshot();

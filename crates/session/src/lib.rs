@@ -16,6 +16,7 @@ mod extended;
 mod flight;
 mod identity;
 mod knowledge;
+mod local;
 mod materialize;
 mod mirror;
 mod need;

@@ -12,7 +12,9 @@ use std::sync::Arc;
 
 use cache::{Digest, DigestBuilder};
 
-use crate::{Identity, Knowledge, Shared, queue::SettingsChange};
+use sql::Setting;
+
+use crate::{Identity, Knowledge, Shared, local::Local, queue::SettingsChange};
 
 /// The mirrored state of one session.
 #[derive(Debug)]
@@ -31,6 +33,8 @@ pub(crate) struct Mirror {
     /// The number of the context in which names are resolved; it may outlive `identity` when only
     /// settings have changed that do not bear on names.
     naming: Option<(u64, Arc<Identity>)>,
+    /// What the present block has set; it ends with it.
+    local: Option<Local>,
     /// The server refused to tell.
     broken: bool,
     /// Settings that the server does not list and that this session may have changed, sorted.
@@ -54,6 +58,7 @@ impl Mirror {
             history: Some(login),
             identity: None,
             naming: None,
+            local: None,
             broken: false,
             own: Vec::new(),
             crowded: false,
@@ -151,9 +156,64 @@ impl Mirror {
     /// resolved.
     pub(crate) fn doubt(&mut self, names: bool) {
         self.identity = None;
+        self.local = None;
         self.broken = false;
         if names {
             self.naming = None;
+        }
+    }
+
+    /// A statement inside a block sets this; false if it cannot be told what comes of it.
+    ///
+    /// Names are resolved as if it had succeeded already: were it to fail, so would all behind it.
+    pub(crate) fn follow(
+        &mut self,
+        settings: &[Setting],
+        shared: &Shared,
+        knowledge: &Knowledge,
+    ) -> bool {
+        if self.local.is_none() && self.history.is_some() {
+            self.local = self.identity.as_ref().map(Local::new);
+        }
+        let Some(local) = &mut self.local else {
+            return false;
+        };
+        let followed = local.follow(settings, knowledge);
+        self.identity = None;
+        if let (true, Some(next)) = (followed, &local.next) {
+            self.naming = Some((shared.context(knowledge, next), Arc::clone(next)));
+        }
+        followed
+    }
+
+    /// All that was sent has happened, and the block goes on.
+    pub(crate) fn arrive(&mut self) {
+        if let Some(Local {
+            next: Some(next), ..
+        }) = &self.local
+        {
+            self.identity = Some(Arc::clone(next));
+        }
+    }
+
+    /// A statement is on its way that may end the block, or a part of it.
+    pub(crate) fn leave_block(&mut self) {
+        if let Some(local) = &mut self.local {
+            local.next = None;
+            self.identity = None;
+            self.naming = None;
+        }
+    }
+
+    /// The block has ended, and with it all that was set for it alone.
+    pub(crate) fn end_block(&mut self, shared: &Shared, knowledge: &Knowledge) {
+        let Some(local) = self.local.take() else {
+            return;
+        };
+        if local.lasting {
+            self.forget();
+        } else {
+            self.settle(local.end(), shared, knowledge);
         }
     }
 
@@ -162,13 +222,18 @@ impl Mirror {
     pub(crate) fn changed(&mut self, change: SettingsChange, failed: bool, in_block: bool) {
         match change {
             SettingsChange::None => {}
+            SettingsChange::Followed => {
+                if failed {
+                    self.leave_block();
+                }
+            }
             SettingsChange::One(_) if failed && !in_block => {}
             SettingsChange::One(text) if !in_block => {
                 self.history = self.history.map(|history| after(&history, &text));
             }
             SettingsChange::One(_) | SettingsChange::Unknown => self.history = None,
         }
-        if change != SettingsChange::None {
+        if change.is_doubtful() {
             self.doubt(false);
         }
     }

@@ -11,7 +11,7 @@ use std::{
 use bytes::Bytes;
 use cache::{Digest, DigestBuilder, Refresh};
 use smallvec::SmallVec;
-use sql::{Effects, Pinned, Plan, Reason, Writes};
+use sql::{Arguments, Effects, Pinned, Plan, Reason, Setting, SettingsEffect, Writes};
 
 use crate::{Knowledge, copy};
 
@@ -62,12 +62,19 @@ pub(crate) struct Shape {
 const SHAPES_MAX: usize = 8;
 
 impl Prepared {
-    /// Plans `text`. Without knowledge of the database, only what the text proves is allowed.
-    pub(crate) fn new(text: &[u8], place: Option<(&Knowledge, &sql::Context<'_>, u64)>) -> Self {
+    /// Plans `text`. Without knowledge of the database, only what the text proves is allowed;
+    /// without a context in it, its names mean all that they could.
+    pub(crate) fn new(
+        text: &[u8],
+        place: Option<(&Knowledge, Option<&sql::Context<'_>>, u64)>,
+    ) -> Self {
         let analysis = sql::analyze(text);
         let (plan, (ttl, refresh), context) = match place {
             Some((knowledge, context, id)) => {
-                let plan = knowledge.schema.plan(&analysis, context);
+                let plan = match context {
+                    Some(context) => knowledge.schema.plan(&analysis, context),
+                    None => knowledge.schema.plan_anywhere(&analysis),
+                };
                 let hinted = plan.read.is_ok() && sql::has_nocache_hint(text);
                 let kept = if hinted {
                     Err(Reason::Hint)
@@ -144,6 +151,18 @@ impl Prepared {
         Self {
             plan,
             ..Self::opaque(&self.text)
+        }
+    }
+
+    /// What it sets with these values, if that is all it does.
+    pub(crate) fn assigned(&self, arguments: &Arguments<'_>) -> Option<Box<[Setting]>> {
+        match &self.plan.effects.settings {
+            SettingsEffect::Calls(calls) => {
+                let all = calls.iter().map(|call| call.resolve(arguments));
+                all.collect()
+            }
+            SettingsEffect::One(setting) => Some([setting.clone()].into()),
+            SettingsEffect::Untouched | SettingsEffect::ResetAll | SettingsEffect::Unknown => None,
         }
     }
 

@@ -159,10 +159,19 @@ pub(crate) enum Judged {
 pub(crate) enum SettingsChange {
     /// Nothing.
     None,
+    /// What the session follows by itself until its block ends.
+    Followed,
     /// This one statement, by digest of its text.
     One(Digest),
     /// Unknown.
     Unknown,
+}
+
+impl SettingsChange {
+    /// Whether what holds afterwards only the server can tell.
+    pub(crate) const fn is_doubtful(self) -> bool {
+        matches!(self, Self::One(_) | Self::Unknown)
+    }
 }
 
 impl Boundary {

@@ -68,12 +68,22 @@ pub(crate) struct Portal {
     pub(crate) source: Source,
     /// What its values say it writes, if that is less than its plan says.
     pub(crate) writes: Option<Box<Writes>>,
+    /// What its values say it sets, if all it does is to set something.
+    pub(crate) settings: Option<Box<[sql::Setting]>>,
     /// The segment in which it was bound.
     pub(crate) segment: u64,
     /// The names and values of its Bind, to make it on the server later.
     pub(crate) bind: SmallVec<[u8; 96]>,
     /// Bytes that it counts for, set when it is put down.
     pub(crate) weight: usize,
+}
+
+impl Portal {
+    /// Bytes of what it sets.
+    fn assigned(&self) -> usize {
+        let settings = self.settings.as_deref().unwrap_or_default();
+        settings.iter().map(sql::Setting::bytes).sum()
+    }
 }
 
 /// Where a portal's rows come from.
@@ -187,7 +197,7 @@ impl Registry {
             Source::Entry { entry, .. } => entry.frames().len(),
             Source::Server { .. } | Source::Control { .. } => 0,
         };
-        portal.weight = OVERHEAD + portal.bind.len() + entry;
+        portal.weight = OVERHEAD + portal.bind.len() + entry + portal.assigned();
         let previous = self.insert_portal(name.clone(), portal);
         Undo::Portal(name, previous)
     }

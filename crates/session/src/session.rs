@@ -273,18 +273,16 @@ impl Session {
         if !self.readable && text.iter().any(|&byte| byte == b'\\' || byte >= 0x80) {
             return Arc::new(Prepared::opaque(text));
         }
-        match (&self.knowledge, self.mirror.naming()) {
-            (Some(knowledge), Some((context, identity))) => {
-                self.shared.prepared(*context, text, || {
-                    let place = sql::Context {
-                        path: &identity.path,
-                        role: identity.role,
-                    };
-                    Prepared::new(text, Some((knowledge, &place, *context)))
-                })
-            }
-            _ => self.shared.prepared(0, text, || Prepared::new(text, None)),
-        }
+        let context = self.context();
+        let plan = || {
+            let place = self.mirror.naming().map(|(_, identity)| sql::Context {
+                path: &identity.path,
+                role: identity.role,
+            });
+            let known = self.knowledge.as_ref();
+            Prepared::new(text, known.map(|it| (&**it, place.as_ref(), context)))
+        };
+        self.shared.prepared(context, text, plan)
     }
 
     /// The same statement, planned in the present context.

@@ -45,6 +45,9 @@ const IDENTITIES_MAX: usize = 10_000;
 /// Contexts before the table is emptied; their numbers are never used again.
 const CONTEXTS_MAX: usize = 10_000;
 
+/// No role has this identity.
+const NOBODY: RoleId = RoleId::from_oid(0);
+
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 struct Key(u64, bytes::Bytes);
 
@@ -88,12 +91,21 @@ impl Shared {
 
     /// The number of a context: one catalog snapshot, role and search path.
     pub(crate) fn context(&self, knowledge: &Knowledge, identity: &Identity) -> u64 {
+        self.number(knowledge, identity.role, identity.path.clone())
+    }
+
+    /// The number of the context of those whose role and search path are not known.
+    pub(crate) fn anywhere(&self, knowledge: &Knowledge) -> u64 {
+        self.number(knowledge, NOBODY, SearchPath(Box::default()))
+    }
+
+    fn number(&self, knowledge: &Knowledge, role: RoleId, path: SearchPath) -> u64 {
         let mut contexts = self.contexts.lock().unwrap_or_else(PoisonError::into_inner);
         if contexts.len() >= CONTEXTS_MAX {
             contexts.clear();
         }
         *contexts
-            .entry((knowledge.generation, identity.role, identity.path.clone()))
+            .entry((knowledge.generation, role, path))
             .or_insert_with(|| self.next_context.fetch_add(1, Ordering::Relaxed))
     }
 

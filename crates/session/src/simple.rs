@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use cache::DigestBuilder;
-use sql::{Arguments, Control, Isolation, Plan, Reason, SetScope, SettingsEffect, Writes};
+use sql::{Arguments, Control, Isolation, Plan, Reason, SetScope, Setting, SettingsEffect, Writes};
 use wire::{backend, frontend};
 
 use crate::{
@@ -90,7 +90,8 @@ impl Session {
         // It ends what was begun without a Sync: none has to follow.
         self.forwarded = false;
         self.forget_unnamed(true);
-        self.note(&prepared.plan, writes, &prepared.text);
+        let settings = prepared.assigned(&Arguments::default());
+        self.note(&prepared.plan, writes, &prepared.text, settings.as_deref());
         let boundary = self.end_segment();
         self.push_server(Expect::Query(execution, boundary), None);
         self.may_copy(prepared);
@@ -360,7 +361,15 @@ impl Session {
     }
 
     /// Notes what a statement that is about to leave does to its segment.
-    pub(crate) fn note(&mut self, plan: &Plan, writes: &Writes, text: &[u8]) {
+    ///
+    /// `settings` are those that it sets, if they are known.
+    pub(crate) fn note(
+        &mut self,
+        plan: &Plan,
+        writes: &Writes,
+        text: &[u8],
+        settings: Option<&[Setting]>,
+    ) {
         let effects = &plan.effects;
         let segment = &mut self.segment;
         if plan.writes.any() {
@@ -394,7 +403,35 @@ impl Session {
             Some(_) => segment.control = true,
             None => segment.control |= effects.commits,
         }
-        self.note_settings(plan, text);
+        let stays = matches!(effects.control, None | Some(Control::Savepoint));
+        if !stays || effects.commits {
+            self.mirror.leave_block();
+        }
+        if !self.follow_settings(settings) {
+            self.note_settings(plan, text);
+        }
+    }
+
+    /// Follows what a statement sets inside a block; false if that cannot be told.
+    fn follow_settings(&mut self, settings: Option<&[Setting]>) -> bool {
+        let (Some(settings), Some(knowledge)) = (settings, &self.knowledge) else {
+            return false;
+        };
+        let told = !self.queue.has_control() && !self.segment.control && !self.segment.commits;
+        if !told || !self.transaction.is_open() || self.segment.temporary {
+            return false;
+        }
+        if settings
+            .iter()
+            .all(|it| crate::identity::is_harmless(&it.name))
+        {
+            return true;
+        }
+        let followed = self.mirror.follow(settings, &self.shared, knowledge);
+        if followed && self.segment.settings == SettingsChange::None {
+            self.segment.settings = SettingsChange::Followed;
+        }
+        followed
     }
 
     fn note_settings(&mut self, plan: &Plan, text: &[u8]) {
@@ -410,7 +447,7 @@ impl Session {
             SettingsEffect::One(_) | SettingsEffect::ResetAll => {
                 SettingsChange::One(DigestBuilder::default().field(text).finish())
             }
-            SettingsEffect::Unknown => SettingsChange::Unknown,
+            SettingsEffect::Calls(_) | SettingsEffect::Unknown => SettingsChange::Unknown,
         };
         if let SettingsEffect::One(setting) = &plan.effects.settings
             && setting.name.contains('.')
@@ -424,11 +461,16 @@ impl Session {
                     "search_path" | "role" | "session_authorization"
                 )
             }
-            SettingsEffect::Untouched | SettingsEffect::ResetAll | SettingsEffect::Unknown => true,
+            SettingsEffect::Untouched
+            | SettingsEffect::Calls(_)
+            | SettingsEffect::ResetAll
+            | SettingsEffect::Unknown => true,
         };
         self.segment.settings = match self.segment.settings {
             SettingsChange::None => change,
-            SettingsChange::One(_) | SettingsChange::Unknown => SettingsChange::Unknown,
+            SettingsChange::Followed | SettingsChange::One(_) | SettingsChange::Unknown => {
+                SettingsChange::Unknown
+            }
         };
         if self.transaction.is_open() || self.segment.control {
             self.transaction.settings = true;
@@ -438,8 +480,8 @@ impl Session {
 
     /// Whether it pays, or is needed, to know the session's state before a statement is planned.
     ///
-    /// A statement that was planned earlier would be planned anew without names, and count as
-    /// writing everything, though it may write nothing.
+    /// A statement that was planned earlier would be planned anew without a path, and count as
+    /// writing more than it does.
     pub(crate) fn should_know_itself(&self, prepared: &Prepared) -> bool {
         let writes = prepared.plan.writes.any() || prepared.needs_catalog;
         self.knowledge.is_some()

@@ -29,11 +29,12 @@ use crate::{
 pub(crate) const NOBODY: &[u8] = b"_pgmemo_nobody";
 
 impl Session {
-    /// The number of the context in which statements are planned now; 0 for none.
+    /// The number of the context in which statements are planned now; 0 without a catalog.
     pub(crate) fn context(&self) -> u64 {
         match (&self.knowledge, self.mirror.naming()) {
             (Some(_), Some((context, _))) => *context,
-            _ => 0,
+            (Some(knowledge), None) => self.shared.anywhere(knowledge),
+            (None, _) => 0,
         }
     }
 

@@ -45,6 +45,11 @@ pub(crate) fn reads_records(name: &str) -> bool {
     name == "populate_record"
 }
 
+/// Whether the settings that the access methods of an extension read are asked for by name.
+pub(crate) fn is_known_method(extension: &str) -> bool {
+    METHODS.contains(&extension)
+}
+
 /// Whether a stable function reads the catalogs.
 fn is_catalog(name: &str) -> bool {
     CATALOG.iter().any(|prefix| name.starts_with(prefix))
@@ -191,6 +196,9 @@ const EXTENSIONS: [&str; 22] = [
     "uuid-ossp",
     "vector",
 ];
+
+/// The one has no settings, those of the other are part of every session's state.
+const METHODS: [&str; 2] = ["bloom", "vector"];
 
 /// Operators of similarity have their thresholds in settings.
 const STABLE: [(&str, &str); 6] = [

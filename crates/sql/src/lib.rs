@@ -7,6 +7,7 @@
 //! Unknown means bypass when reading and everything when writing.
 
 mod analysis;
+mod assign;
 mod classes;
 mod clock;
 #[cfg_attr(
@@ -41,6 +42,7 @@ mod views;
 mod walk;
 
 pub use analysis::{Analysis, analyze};
+pub use assign::Assignment;
 pub use clock::names_clock;
 pub use pin::{Arguments, Pinned, Rows};
 pub use plan::{

@@ -289,6 +289,13 @@ impl Part {
 }
 
 impl<'a> Arguments<'a> {
+    /// A parameter that is text, as it stands; `None` if it is NULL or may be something else.
+    pub(crate) fn text(&self, number: u16) -> Option<&'a str> {
+        let argument = self.get(number)?;
+        let text = matches!(argument.declared, 0 | UNKNOWN | TEXT | value::VARCHAR);
+        std::str::from_utf8(argument.bytes).ok().filter(|_| text)
+    }
+
     /// The value of a parameter, counted from 1; `None` if it is NULL or not there.
     fn get(&self, number: u16) -> Option<Argument<'a>> {
         let index = usize::from(number.checked_sub(1)?);
@@ -333,6 +340,8 @@ pub(crate) const WRITE_ROWS_MAX: usize = 256;
 
 /// `unknown`, which counts as not declared.
 const UNKNOWN: u32 = 705;
+
+const TEXT: u32 = 25;
 
 /// `varchar[]`
 const VARCHAR_ARRAY: u32 = 1_015;

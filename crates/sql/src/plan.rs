@@ -2,8 +2,8 @@
 
 use catalog::{RelationId, RoleId, RowClass, SearchPath};
 
-use crate::Reason;
 use crate::pin::{Pinned, WRITE_ROWS_MAX};
+use crate::{Assignment, Reason};
 
 /// What may be done with one statement string for one search path and role.
 #[derive(Clone, Debug)]
@@ -206,6 +206,8 @@ pub enum SettingsEffect {
     Untouched,
     /// Exactly this one.
     One(Setting),
+    /// These, one after the other, by calls of `set_config`.
+    Calls(Box<[Assignment]>),
     /// RESET ALL, DISCARD ALL: back to what they were after login. Only the latter brings back
     /// role and session authorization.
     ResetAll,
@@ -224,6 +226,18 @@ pub struct Setting {
     pub value: SetValue,
 }
 
+impl Setting {
+    /// Approximate size.
+    pub fn bytes(&self) -> usize {
+        let value = match &self.value {
+            SetValue::Default => 0,
+            SetValue::List(list) => list.iter().map(|one| size_of_val(one) + one.len()).sum(),
+            SetValue::Text(text) => text.len(),
+        };
+        size_of::<Self>() + self.name.len() + value
+    }
+}
+
 /// How long a setting lasts.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum SetScope {
@@ -240,6 +254,8 @@ pub enum SetValue {
     Default,
     /// The elements of the value list, literals unquoted, identifiers folded.
     List(Box<[Box<str>]>),
+    /// One text, which the server takes apart if the setting is a list.
+    Text(Box<str>),
 }
 
 /// What name resolution depends on besides the snapshot.

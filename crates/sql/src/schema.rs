@@ -4,15 +4,17 @@ mod pins;
 
 use std::sync::Arc;
 
-use catalog::{FunctionId, RelationId, SearchPath, Snapshot};
+use catalog::{Function, FunctionId, Relation, RelationId, SearchPath, Snapshot};
+
+use foldhash::HashSet;
 
 use crate::effects::{Effects as Outcomes, Outcome};
-use crate::facts::{Bound, Lexical, Read, Sentence};
+use crate::facts::{Bound, Lexical, Name, Read, Sentence};
 use crate::needs::Needs;
 use crate::resolve::{Trust, Viewer};
 use crate::views::{Views, views};
 use crate::{
-    Analysis, Context, Effects, FunctionRule, Pinned, Plan, Reason, SettingsEffect, Writes,
+    Analysis, Context, Effects, FunctionRule, Pinned, Plan, Reason, SettingsEffect, Writes, classes,
 };
 
 /// A catalog snapshot with what was derived from it.
@@ -22,6 +24,8 @@ pub struct Schema {
     outcomes: Outcomes,
     trust: Trust,
     views: Views,
+    /// The names of extensions.
+    extensions: HashSet<Box<str>>,
 }
 
 impl Schema {
@@ -32,8 +36,21 @@ impl Schema {
             views: views(&snapshot, &trust),
             outcomes: Outcomes::build(Arc::clone(&snapshot)),
             trust,
+            extensions: extensions(&snapshot),
             snapshot,
         }
+    }
+
+    /// Whether a setting of this name, with which no library has to do yet, bears on nothing but
+    /// what reads it by name. The code of an index may read settings, and is loaded when it is
+    /// needed; an extension's settings are called after it, if it is not well known.
+    pub fn is_plain_setting(&self, name: &str) -> bool {
+        let word = name.split('.').next().unwrap_or_default();
+        let known = |method: &Option<Box<str>>| {
+            let extension = method.as_deref();
+            extension.is_some_and(classes::is_known_method)
+        };
+        !self.extensions.contains(word) && self.snapshot.methods().iter().all(known)
     }
 
     /// The snapshot it was derived from.
@@ -73,7 +90,7 @@ impl Schema {
                 // Whatever such a read runs is known to write nothing.
                 let writes = match &read {
                     Ok(_) => Writes::Nothing,
-                    Err(_) => self.lexical(lexical, context.path, &mut effects),
+                    Err(_) => self.lexical(lexical, path, &mut effects),
                 };
                 (read, writes)
             }
@@ -90,13 +107,13 @@ impl Schema {
                 (Err(refusal(read)), writes)
             }
         };
-        let pinned = self.pinned(sentence, &read, &writes, context.path);
+        let pinned = path.map(|path| self.pinned(sentence, &read, &writes, path));
         Plan {
             read,
             settings,
             builtin_parameters,
             writes,
-            pinned,
+            pinned: pinned.unwrap_or_default(),
             effects,
         }
     }
@@ -119,25 +136,30 @@ impl Schema {
     }
 
     /// What words lead to, and what the functions among them do to the session.
-    fn lexical(&self, lexical: &Lexical, path: &SearchPath, effects: &mut Effects) -> Writes {
+    fn lexical(
+        &self,
+        lexical: &Lexical,
+        path: Option<&SearchPath>,
+        effects: &mut Effects,
+    ) -> Writes {
         let mut writes = Writes::Nothing;
         let mut run = Outcome::NOTHING;
         if lexical.fires && !self.snapshot.event_triggers().is_empty() {
             run = Outcome::EVERYTHING;
         }
         for target in &lexical.targets {
-            let schema = target.name.schema.as_deref();
-            match self
-                .snapshot
-                .resolve_relation(path, schema, &target.name.name)
-            {
-                Some(relation) => run.add(&self.outcomes.of_write(relation.id, target.event)),
+            let meant = self.meant(path, &target.name);
+            if meant.is_empty() {
                 // Not there, temporary, or made behind our back.
-                None => writes = Writes::Everything,
+                writes = Writes::Everything;
+            }
+            for relation in meant {
+                run.add(&self.outcomes.of_write(relation.id, target.event));
             }
         }
         run.add(&self.runs(lexical, path));
-        if run.sets {
+        let told = matches!(effects.settings, SettingsEffect::Calls(_));
+        if run.sets && !(told && self.sets_no_more(lexical, path)) {
             effects.settings = SettingsEffect::Unknown;
         }
         if run.writes == Writes::Everything {
@@ -155,8 +177,36 @@ impl Schema {
         writes
     }
 
+    /// Whether a query that calls nothing but `set_config` sets no more than it says.
+    fn sets_no_more(&self, lexical: &Lexical, path: Option<&SearchPath>) -> bool {
+        let functions = self.functions(lexical, path);
+        functions.iter().all(|id| id.is_builtin())
+            && !self.outcomes.of_any().sets
+            && self.readings(lexical, path).is_empty()
+    }
+
+    /// The relation that a name means; without a path, all that it could mean but temporary ones of
+    /// other sessions.
+    fn meant(&self, path: Option<&SearchPath>, name: &Name) -> Vec<&Relation> {
+        let Name { schema, name } = name;
+        if let Some(path) = path {
+            let found = self
+                .snapshot
+                .resolve_relation(path, schema.as_deref(), name);
+            return found.into_iter().collect();
+        }
+        let written = schema
+            .as_deref()
+            .map(|schema| self.snapshot.schema_by_name(schema).map(|it| it.id));
+        self.snapshot
+            .relations_named(name)
+            .filter(|relation| !relation.temporary)
+            .filter(|relation| written.is_none_or(|schema| schema == Some(relation.schema)))
+            .collect()
+    }
+
     /// What words may run, apart from their targets.
-    fn runs(&self, lexical: &Lexical, path: &SearchPath) -> Outcome {
+    fn runs(&self, lexical: &Lexical, path: Option<&SearchPath>) -> Outcome {
         let mut run = self.outcomes.of_any();
         for function in self.functions(lexical, path) {
             run.add(&self.outcomes.of_function(function));
@@ -168,15 +218,14 @@ impl Schema {
     }
 
     /// The functions that words may call and that may do more than return a value.
-    fn functions(&self, lexical: &Lexical, path: &SearchPath) -> Vec<FunctionId> {
+    fn functions(&self, lexical: &Lexical, path: Option<&SearchPath>) -> Vec<FunctionId> {
         let mut found: Vec<FunctionId> = Vec::new();
         for call in &lexical.calls {
-            let schema = call.schema.as_deref();
-            let functions = self.snapshot.functions(path, schema, &call.name);
-            found.extend(functions.map(|function| function.id));
+            let functions = self.callable(path, call.schema.as_deref(), &call.name);
+            found.extend(functions.into_iter().map(|function| function.id));
         }
         for attribute in &lexical.attributes {
-            let functions = self.snapshot.functions(path, None, attribute);
+            let functions = self.callable(path, None, attribute).into_iter();
             found.extend(
                 functions
                     .map(|function| function.id)
@@ -193,16 +242,33 @@ impl Schema {
         found
     }
 
+    /// The functions that a name may mean, in any schema if the path is not known.
+    fn callable(
+        &self,
+        path: Option<&SearchPath>,
+        schema: Option<&str>,
+        name: &str,
+    ) -> Vec<&Function> {
+        let written = schema.map(|schema| self.snapshot.schema_by_name(schema).map(|it| it.id));
+        let seen = |function: &&Function| match (written, path) {
+            (Some(schema), _) => schema == Some(function.schema),
+            (None, Some(path)) => path.0.contains(&function.schema),
+            (None, None) => true,
+        };
+        self.snapshot.functions_named(name).filter(seen).collect()
+    }
+
     /// Relations among the words whose reading runs functions.
-    fn readings(&self, lexical: &Lexical, path: &SearchPath) -> Vec<RelationId> {
+    fn readings(&self, lexical: &Lexical, path: Option<&SearchPath>) -> Vec<RelationId> {
         let qualified = |word| lexical.attributes.contains(word);
+        let seen = |relation: &Relation| path.is_none_or(|path| path.0.contains(&relation.schema));
         lexical
             .words
             .iter()
             .flat_map(|word| {
                 self.snapshot
                     .relations_named(word)
-                    .filter(move |relation| qualified(word) || path.0.contains(&relation.schema))
+                    .filter(move |relation| qualified(word) || seen(relation))
             })
             .filter(|relation| {
                 relation.definition.is_some() || self.snapshot.uses(relation.id).next().is_some()
@@ -210,6 +276,13 @@ impl Schema {
             .map(|relation| relation.id)
             .collect()
     }
+}
+
+/// The names of the extensions that anything belongs to.
+fn extensions(snapshot: &Snapshot) -> HashSet<Box<str>> {
+    let functions = snapshot.all_functions().map(|it| &it.extension);
+    let relations = snapshot.relations().map(|it| &it.extension);
+    functions.chain(relations).flatten().cloned().collect()
 }
 
 /// What may be done with a statement string while nothing is known about the database.

@@ -139,7 +139,7 @@ fn element(tokens: &mut Tokens<'_>) -> Option<Box<str>> {
     let minus = tokens.operator("-");
     if minus || tokens.operator("+") || sees_number(tokens) {
         let digits = tokens.take().filter(|lexeme| lexeme.kind == Kind::Number)?;
-        let digits = std::str::from_utf8(digits.bytes).ok()?;
+        let digits = number(std::str::from_utf8(digits.bytes).ok()?)?;
         return Some(format!("{}{digits}", if minus { "-" } else { "" }).into());
     }
     let first = tokens.rest().first()?;
@@ -148,6 +148,15 @@ fn element(tokens: &mut Tokens<'_>) -> Option<Box<str>> {
         return None;
     }
     tokens.identifier()
+}
+
+/// A number as the server prints it again: an integer anew, any other as it was written.
+fn number(digits: &str) -> Option<String> {
+    if let Ok(integer) = digits.parse::<i32>() {
+        return Some(integer.to_string());
+    }
+    let plain = |byte: u8| byte.is_ascii_digit() || matches!(byte, b'.' | b'e' | b'E');
+    digits.bytes().all(plain).then(|| digits.to_owned())
 }
 
 fn sees_number(tokens: &Tokens<'_>) -> bool {
@@ -262,6 +271,8 @@ mod tests {
             Session,
             &["-1"],
         );
+        check("set x = -007", "x", Session, &["-7"]);
+        check("set x = 1.50", "x", Session, &["1.50"]);
         check("set x to default", "x", Session, &["DEFAULT"]);
         check("reset x", "x", Session, &["DEFAULT"]);
     }
@@ -344,6 +355,8 @@ mod tests {
             "set x = ",
             "set x = 1 2",
             "set x = E'a\\n'",
+            "set x = 0x1F",
+            "set x = 1_000",
             "set x = 'a' 'b'",
         ] {
             assert!(parse(text).is_none(), "{text}");

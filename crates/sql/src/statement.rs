@@ -8,7 +8,7 @@ use crate::pin::outline::{Outline, outline};
 use crate::scan::{Kind, Lexeme};
 use crate::tokens::{Tokens, is_any, is_word};
 use crate::{
-    Effects, Reason, SettingsEffect, lexical, prepared, read, setting, transaction, utility,
+    Effects, Reason, SettingsEffect, assign, lexical, prepared, read, setting, transaction, utility,
 };
 
 /// One statement, from its lexemes without blanks. `text` is what they were cut from; `None` if
@@ -75,7 +75,13 @@ fn query(text: Option<&[u8]>, lexemes: &[Lexeme<'_>]) -> Sentence {
         (_, None) => Err(Reason::TooLong),
     };
     let outline = read.as_ref().ok().and_then(|_| outline(lexemes));
-    rows(read, writes, outline)
+    let mut sentence = rows(read, writes, outline);
+    if matches!(sentence.writes, Bound::Lexical(_))
+        && let Some(assigned) = assign::assignments(Tokens::new(lexemes))
+    {
+        sentence.effects.settings = SettingsEffect::Calls(assigned);
+    }
+    sentence
 }
 
 /// A statement that reads or writes rows; without a bound it may call anything.

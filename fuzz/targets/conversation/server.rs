@@ -430,6 +430,7 @@ impl Server {
                 Some(&[zone]),
                 Some(b"public"),
                 None,
+                None,
             ])];
         }
         if text.starts_with(b"SELECT name FROM city WHERE") {

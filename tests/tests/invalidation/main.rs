@@ -5,6 +5,7 @@
 
 #![allow(clippy::panic, reason = "helpers of tests fail as tests do")]
 
+mod blocks;
 mod databases;
 mod hits;
 mod identity;

@@ -170,7 +170,7 @@ impl Schema {
         for event in lexical.targets.iter().map(|target| target.event) {
             run.add(&self.outcomes.beside(target, event, assigned)?);
         }
-        run.add(&self.runs(lexical, path));
+        run.add(&self.runs(lexical, Some(path)));
         match run.writes {
             Writes::Nothing => Some([].into()),
             Writes::Relations(others) if !others.contains(&target.id) => Some(others),

@@ -56,7 +56,7 @@ impl Server {
                 })
             }
             Sql::Show => Some(vec![column("TimeZone", 0, 0, 25)]),
-            Sql::Probe => Some((0..8).map(|_| column("?column?", 0, 0, 25)).collect()),
+            Sql::Probe => Some((0..9).map(|_| column("?column?", 0, 0, 25)).collect()),
             Sql::Execute(name) => {
                 let statement = self.statements.get(name)?;
                 self.columns(statement.sql.as_ref()?)
@@ -128,6 +128,7 @@ impl Server {
             format!("TimeZone\x1e{}", self.effective["timezone"]),
             self.effective["search_path"].clone(),
             String::new(),
+            "plpgsql".to_owned(),
         ]
         .into()
     }

@@ -41,7 +41,7 @@ fn settings_are_one_or_unknown() {
     );
     for text in [
         "set x = 1; select 2",
-        "select set_config('a', 'b', false)",
+        "select set_config('a', lower('b'), false)",
         "select pg_catalog.set_config('a', 'b', false) from t",
         "select configure()",
         "insert into t select configure()",
@@ -123,4 +123,32 @@ fn the_tag_judges_what_was_not_understood() {
     assert!(effects("execute p").tag_judges);
     assert!(!effects("create table x (id int)").tag_judges);
     assert!(!effects("gibberish; select 1").tag_judges);
+}
+
+#[test]
+fn set_config_sets_what_it_says_if_it_is_the_servers_own() {
+    let text = "select set_config('app.user', $1, true) as x";
+    let told = |db: &Database| {
+        let known = db.plan(text).effects.settings;
+        let anywhere = db.schema.plan_anywhere(&analyze(text.as_bytes()));
+        assert_eq!(known, anywhere.effects.settings);
+        matches!(known, SettingsEffect::Calls(_))
+    };
+    assert!(told(&Database::new()));
+    assert!(!told(&Database::with(|db| {
+        db.function(
+            "public",
+            "set_config",
+            Language::Sql,
+            Volatility::Volatile,
+            "select 1",
+        );
+    })));
+    assert!(!told(&Database::with(|db| {
+        let set = db.plpgsql("convert", "begin perform set_config('a.b', 'c', true); end");
+        db.cast("text", "int4", set);
+    })));
+    let blind = plan_without_catalog(&analyze(text.as_bytes()));
+    assert_eq!(blind.effects.settings, SettingsEffect::Unknown);
+    assert_eq!(Database::new().plan(text).read, Err(Reason::Volatile));
 }

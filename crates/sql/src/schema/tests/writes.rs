@@ -194,3 +194,54 @@ fn what_databases_share_is_written_in_all_of_them() {
         writes(text, &["*"]);
     }
 }
+
+#[test]
+fn under_a_path_that_is_not_known_names_mean_all_that_they_could() {
+    let db = Database::new();
+    let plan = |text: &str| db.schema.plan_anywhere(&analyze(text.as_bytes()));
+    let check = |text: &str, expected: &[(&str, &str)]| {
+        let Writes::Relations(ids) = plan(text).writes else {
+            panic!("{text}: {:?}", plan(text).writes);
+        };
+        let snapshot = db.schema.snapshot();
+        let known = |&(schema, name): &(&str, &str)| {
+            let schema = snapshot.schema_by_name(schema).unwrap().id;
+            snapshot.relation_by_name(schema, name).unwrap().id
+        };
+        let mut expected: Vec<RelationId> = expected.iter().map(known).collect();
+        expected.sort_unstable();
+        assert_eq!(*ids, expected, "{text}");
+    };
+    check("insert into u values (1)", &[("public", "u")]);
+    check(
+        "delete from t",
+        &[("public", "t"), ("other", "t"), ("public", "u")],
+    );
+    check("delete from other.t", &[("other", "t")]);
+    check("update far set id = 1", &[("other", "far")]);
+    check("select add_row()", &[("public", "log")]);
+    for harmless in [
+        "select * from t",
+        "select count(*) from none",
+        "select set_config('a.b', 'c', true)",
+        "select current_schema",
+    ] {
+        assert_eq!(plan(harmless).writes, Writes::Nothing, "{harmless}");
+    }
+    for text in [
+        "insert into none values (1)",
+        "select dynamic()",
+        "call x()",
+    ] {
+        assert_eq!(plan(text).writes, Writes::Everything, "{text}");
+    }
+    let read = plan("select * from t");
+    assert_eq!(read.read, Err(Reason::SettingsUnknown));
+    assert_eq!(read.effects.settings, SettingsEffect::Untouched);
+    assert_eq!(
+        plan("select now() from t").read,
+        Err(Reason::SettingsUnknown)
+    );
+    let set = plan("select configure()").effects.settings;
+    assert_eq!(set, SettingsEffect::Unknown);
+}
