@@ -20,10 +20,13 @@ use std::{
 
 use cache::{CacheKey, Entry, Refresh, Scope, Stamp, Version};
 use catalog::DatabaseId;
-use quick_cache::{Lifecycle, OptionsBuilder, Weighter, sync::Cache};
+use quick_cache::{Lifecycle, Weighter, sync::Cache};
 use smallvec::SmallVec;
 
-use crate::{Age, Fill, Found, Limits, Question, State, Status, Trouble, status::Troubles};
+use crate::{
+    Age, Fill, Found, Limits, Question, State, Status, Trouble, limits::RECORD_BYTES,
+    status::Troubles,
+};
 use cells::{Cell, Cells};
 use tokens::{Token, Tokens};
 
@@ -61,19 +64,10 @@ impl Memory {
     /// An empty store.
     pub fn new(limits: Limits) -> Self {
         let evictions = Arc::new(AtomicU64::new(0));
-        let shards = shards(&limits);
-        let items = usize::try_from(limits.bytes_max / ENTRY_BYTES_TYPICAL).unwrap_or(usize::MAX);
-        let options = OptionsBuilder::new()
-            .shards(shards)
-            .weight_capacity(limits.bytes_max)
-            // Below 32 items a shard, quick_cache would take fewer shards than it was told.
-            .estimated_items_capacity(items.clamp(32 * shards, ITEMS_MAX))
-            .build()
-            .expect("capacity and items are given, and no share is out of range");
         let tokens = Arc::new(Tokens::seeded(&RandomState::new()));
         Self {
             replies: Cache::with_options(
-                options,
+                limits.options(),
                 Bytes,
                 foldhash::fast::RandomState::default(),
                 Evictions(Arc::clone(&evictions)),
@@ -302,37 +296,9 @@ impl Lifecycle<CacheKey, Arc<Record>> for Evictions {
     }
 }
 
-/// As many shards as leave room for two of the largest entries in each: a larger entry would be
-/// dropped without a word.
-fn shards(limits: &Limits) -> usize {
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let wanted = (cores * SHARDS_PER_CORE).next_power_of_two();
-    let room = limits.bytes_max / (2 * (limits.entry_bytes_max + RECORD_BYTES));
-    let fitting = usize::try_from(room).unwrap_or(usize::MAX).max(1);
-    let fitting = if fitting.is_power_of_two() {
-        fitting
-    } else {
-        fitting.next_power_of_two() / 2
-    };
-    wanted.min(fitting)
-}
-
-/// Enough that two cores seldom want the same one.
-const SHARDS_PER_CORE: usize = 8;
-
-/// What an entry takes beside its frames: its key twice (map and slab), the record, its share of
-/// the hash table, and the allocations' own headers.
-const RECORD_BYTES: u64 = 256;
-
 /// What the cell of a row takes besides, and its place among the others, of which half may be
 /// unused.
 const CELL_BYTES: u64 = 384;
-
-/// A guess, from which the number of remembered evicted keys follows.
-const ENTRY_BYTES_TYPICAL: u64 = 2048;
-
-/// Bounds that number: it is paid for before there is an entry.
-const ITEMS_MAX: usize = 1 << 22;
 
 #[cfg(test)]
 mod tests;
