@@ -29,13 +29,15 @@ pub enum Store<'a> {
     Memory,
     /// In this Redis.
     Redis(&'a Redis),
+    /// In this Redis, and near under leases.
+    Leases(&'a Redis),
 }
 
 impl Store<'_> {
     fn argument(self) -> String {
         match self {
             Self::Memory => "memory".to_owned(),
-            Self::Redis(redis) => redis.url(),
+            Self::Redis(redis) | Self::Leases(redis) => redis.url(),
         }
     }
 }
@@ -144,6 +146,9 @@ impl Pgmemo {
         // Where everything shares two cores, the scheduler alone takes longer than the default.
         command.env("PGMEMO_REDIS_DEADLINE", "20ms");
         command.envs(variables.iter().map(|(name, value)| (name, value)));
+        if let Store::Leases(_) = store {
+            command.env("PGMEMO_REDIS_MODE", "leases");
+        }
         if !file.is_empty() {
             fs::write(dir.path().join("pgmemo.toml"), file)?;
             command.arg("--config").arg(dir.path().join("pgmemo.toml"));
@@ -215,6 +220,11 @@ impl Pgmemo {
         Ok(self.metrics()?.hits())
     }
 
+    /// Statements answered without asking Redis so far.
+    pub fn near_hits(&self) -> Result<f64> {
+        Ok(self.metrics()?.sum("pgmemo_store_near_hits_total", &[]))
+    }
+
     /// Fails unless at least `least` statements were answered from the store since `before`.
     pub fn expect_hits_since(&self, before: &Metrics, least: f64) -> Result<()> {
         if self.is_real() {
@@ -250,6 +260,16 @@ impl Pgmemo {
         let server = self.server()?;
         server.signal(Signal::Term)?;
         server.wait(deadline)
+    }
+
+    /// Freezes it.
+    pub fn pause(&mut self) -> Result<()> {
+        self.server()?.signal(Signal::Stop)
+    }
+
+    /// Thaws it.
+    pub fn cont(&mut self) -> Result<()> {
+        self.server()?.signal(Signal::Cont)
     }
 
     /// Kills it as `kill -9` does.

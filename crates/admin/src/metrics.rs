@@ -211,6 +211,36 @@ fn store(page: &mut Page<'_>, status: store::Status) -> fmt::Result {
         "pgmemo_store_owed",
         "Invalidations that have not reached the store yet",
         known(Some(status.owed)),
+    )?;
+    leases(page, &status)
+}
+
+fn leases(page: &mut Page<'_>, status: &store::Status) -> fmt::Result {
+    page.counter(
+        "pgmemo_store_near_hits",
+        "Hits from replies kept near, without asking Redis",
+        alone(status.near_hits),
+    )?;
+    page.counter(
+        "pgmemo_store_leases_lost",
+        "Leases that ran out, or were taken away, before they were renewed",
+        alone(status.leases_lost),
+    )?;
+    page.counter(
+        "pgmemo_store_waits",
+        "Changes that waited until other instances had forgotten what they outdate",
+        [
+            (
+                &[("end", "heard")][..],
+                status.waits.saturating_sub(status.waits_out),
+            ),
+            (&[("end", "lease")], status.waits_out),
+        ],
+    )?;
+    page.counter(
+        "pgmemo_store_wait_microseconds",
+        "How long they waited together",
+        alone(u64::try_from(status.waited.as_micros()).unwrap_or(u64::MAX)),
     )
 }
 

@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use crate::{
-    CacheSettings, Limits, RedisSettings, Secret, Upstream,
+    CacheSettings, Limits, RedisMode, RedisSettings, Secret, Upstream,
     problem::Refusal,
     redis,
     units::{self, duration_text, size_text},
@@ -47,6 +47,7 @@ pub(crate) enum Form {
     Boolean(fn(&mut Draft, bool)),
     Prefix(fn(&mut Draft, &str)),
     Path(fn(&mut Draft, PathBuf)),
+    RedisMode(fn(&mut Draft, RedisMode)),
 }
 
 /// A value as it was written. Environment and flags have no types, so all is text there.
@@ -116,6 +117,7 @@ impl Form {
             Self::Boolean(put) => put(draft, boolean(text)?),
             Self::Prefix(put) => put(draft, prefix(text)?),
             Self::Path(put) => put(draft, path(text)?),
+            Self::RedisMode(put) => put(draft, redis::mode(text)?),
         }
         Ok(())
     }
@@ -154,6 +156,7 @@ impl Form {
             }
             Self::Integer(least, most, _) => format!("number, {least} to {most}"),
             Self::Boolean(_) => "`true` or `false`".to_owned(),
+            Self::RedisMode(_) => "`\"strict\"` or `\"leases\"`".to_owned(),
             Self::Prefix(_) => format!("1 to {PREFIX_MAX} of `A-Z a-z 0-9 _ - . :`"),
             Self::Path(_) => "path of a file".to_owned(),
         }
@@ -171,6 +174,7 @@ impl Form {
             Self::Size(..) => "SIZE",
             Self::Integer(..) => "NUMBER",
             Self::Boolean(_) => "true|false",
+            Self::RedisMode(_) => "strict|leases",
             Self::Prefix(_) => "TEXT",
             Self::Path(_) => "FILE",
         }
@@ -197,9 +201,11 @@ impl Form {
             Self::Address(_) | Self::AddressOrOff(_) => {
                 (matches!(written, Written::Text(_)), ADDRESS_REMEDY)
             }
-            Self::Upstream(_) | Self::Store(_) | Self::Prefix(_) | Self::Path(_) => {
-                (matches!(written, Written::Text(_)), "write text in quotes")
-            }
+            Self::Upstream(_)
+            | Self::Store(_)
+            | Self::Prefix(_)
+            | Self::Path(_)
+            | Self::RedisMode(_) => (matches!(written, Written::Text(_)), "write text in quotes"),
         };
         if fits || matches!(written, Written::Untyped(_)) {
             return Ok(());

@@ -1,9 +1,9 @@
-//! `store`: `"memory"`, or the URL of a Redis server.
+//! `store`: `"memory"`, or the URL of a Redis server; and how that is used.
 //!
 //! Only what is common to all forms of the URL is checked here; the rest is the client's affair.
 
 use crate::{
-    Secret,
+    RedisMode, Secret,
     problem::Refusal,
     url::{Parts, decode},
 };
@@ -63,9 +63,30 @@ pub(crate) fn store(text: &str) -> Result<Option<Secret>, Refusal> {
     Ok(Some(Secret::new(text.to_owned())))
 }
 
+/// Reads how a reply is known to hold.
+pub(crate) fn mode(text: &str) -> Result<RedisMode, Refusal> {
+    match text {
+        "strict" => Ok(RedisMode::Strict),
+        "leases" => Ok(RedisMode::Leases),
+        _ => Err(Refusal::new(
+            "is neither \"strict\" nor \"leases\"",
+            "write \"strict\" to ask Redis at every lookup, or \"leases\" to keep replies in the \
+                process too",
+        )),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn reads_modes() {
+        assert_eq!(mode("strict"), Ok(RedisMode::Strict));
+        assert_eq!(mode("leases"), Ok(RedisMode::Leases));
+        let refused = mode("lease").unwrap_err();
+        assert_eq!(refused.what, "is neither \"strict\" nor \"leases\"");
+    }
 
     #[test]
     fn reads_memory_and_urls() {

@@ -132,7 +132,8 @@ pub const SETTINGS: &[Setting] = &[
         flag: Some("bytes-max"),
         default: DefaultValue::Text("256MiB"),
         reloads: false,
-        help: "All replies in memory together. Redis has a bound of its own, `maxmemory`.",
+        help: "All replies in memory together, with Redis and `redis.mode = \"leases\"` too. Redis \
+            has a bound of its own, `maxmemory`.",
         form: Form::Size(MIB, 1 << 40, |draft, bytes| draft.cache.bytes_max = bytes),
     },
     Setting {
@@ -195,6 +196,17 @@ pub const SETTINGS: &[Setting] = &[
         form: Form::Integer(1, 64, |draft, count| {
             draft.redis.connections = count as usize
         }),
+    },
+    Setting {
+        key: "redis.mode",
+        flag: None,
+        default: DefaultValue::Text("strict"),
+        reloads: false,
+        help: "How a reply is known to hold. `\"strict\"` asks Redis at every lookup. \
+            `\"leases\"` keeps replies in the process too, up to `cache.bytes_max`, and serves \
+            them without asking; a write then waits for all instances that do, which takes a \
+            second when one of them has just died. Instances that share a cache may differ.",
+        form: Form::RedisMode(|draft, mode| draft.redis.mode = mode),
     },
     Setting {
         key: "limits.clients_max",

@@ -72,6 +72,18 @@ pub struct RedisSettings {
     pub prefix: String,
     /// Connections. Default 2.
     pub connections: usize,
+    /// How a reply is known to hold. Default strict.
+    pub mode: RedisMode,
+}
+
+/// How a reply in Redis is known to hold.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum RedisMode {
+    /// Redis is asked at every lookup.
+    #[default]
+    Strict,
+    /// Replies are kept in the process too, and served without asking while it holds a lease.
+    Leases,
 }
 
 /// What is cached and how large it may grow.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use config::{Config, Place, Problem, StoreChoice};
-use store::{Limits, RedisSettings, State, Store, StoreError};
+use store::{Limits, RedisMode, RedisSettings, State, Store, StoreError};
 use tokio::time::{sleep, timeout};
 
 /// How long `check` waits for a store to be up.
@@ -25,6 +25,10 @@ pub(crate) fn open(config: &Config) -> Result<Store, StoreError> {
                 deadline: redis.deadline,
                 prefix: redis.prefix.clone(),
                 connections: redis.connections,
+                mode: match redis.mode {
+                    config::RedisMode::Strict => RedisMode::Strict,
+                    config::RedisMode::Leases => RedisMode::Leases,
+                },
             };
             Store::redis(settings, limits)
         }

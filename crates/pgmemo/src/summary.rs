@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use config::{Config, StoreChoice, duration_text, size_text};
+use config::{Config, RedisMode, StoreChoice, duration_text, size_text};
 
 /// What is logged at the start.
 pub(crate) fn summary(config: &Config, listening: SocketAddr) -> String {
@@ -18,7 +18,14 @@ pub(crate) fn summary(config: &Config, listening: SocketAddr) -> String {
 pub(crate) fn caching(config: &Config) -> String {
     let place = match &config.store {
         StoreChoice::Memory => format!("in memory ({})", size_text(config.cache.bytes_max)),
-        StoreChoice::Redis(redis) => format!("in Redis (prefix {})", redis.prefix),
+        StoreChoice::Redis(redis) => match redis.mode {
+            RedisMode::Strict => format!("in Redis (prefix {})", redis.prefix),
+            RedisMode::Leases => format!(
+                "in Redis (prefix {}) and in memory ({})",
+                redis.prefix,
+                size_text(config.cache.bytes_max)
+            ),
+        },
     };
     let tables = match (config.cache.default_ttl, config.tables.len()) {
         (Some(ttl), 0) => format!("every table cached for {}", duration_text(ttl)),

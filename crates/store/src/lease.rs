@@ -9,13 +9,9 @@
 //! - [`Wait`] is a writer that has posted a mark. It is over when every other member of the ledger
 //!   has acknowledged the mark, or its lease has surely run out.
 //!
-//! Nothing runs them yet but `tests`.
-//!
 //! Invariant: a holder serves only while each mark that is in effect has been applied here. Why it
 //! holds, and under what assumptions, is in `docs/adr/0011-near-replies-under-leases.md`; `tests`
 //! explore this very code with lost messages, pauses, drifting clocks and an emptied Redis.
-
-#![allow(dead_code, reason = "what runs it is still to come")]
 
 mod holder;
 mod wait;

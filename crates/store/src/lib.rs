@@ -7,7 +7,6 @@
 //! or a bump that is owed and fences the store until it is delivered.
 
 mod flights;
-#[cfg(test)]
 mod lease;
 mod limits;
 mod memory;
@@ -22,7 +21,7 @@ use catalog::DatabaseId;
 pub use flights::{Ending, Flights, Follower, Landed, Lead, Role};
 pub use limits::Limits;
 pub use memory::Memory;
-pub use redis::{Redis, RedisSettings, StoreError};
+pub use redis::{Redis, RedisMode, RedisSettings, StoreError};
 pub use status::{State, Status, Trouble};
 
 /// What a lookup asks.
@@ -120,11 +119,14 @@ impl Store {
 
     /// Looks a reply up.
     ///
-    /// In memory this never waits. Cancel safe.
+    /// In memory this never waits, nor for what is kept near. Cancel safe.
     pub async fn look_up(&self, question: &Question<'_>) -> Found {
         match self {
             Self::Memory(memory) => memory.look_up(question),
-            Self::Redis(redis) => Box::pin(redis.look_up(question)).await,
+            Self::Redis(redis) => match redis.look_up_near(question) {
+                Some(entry) => Found::Hit(entry),
+                None => Box::pin(redis.look_up(question)).await,
+            },
         }
     }
 
@@ -139,7 +141,7 @@ impl Store {
     ) -> (Found, Option<Age>) {
         match self {
             Self::Memory(memory) => memory.look_up_aging(question, refresh),
-            Self::Redis(redis) => (redis.look_up(question).await, None),
+            Self::Redis(_) => (self.look_up(question).await, None),
         }
     }
 
@@ -175,6 +177,18 @@ impl Store {
         match self {
             Self::Memory(memory) => Mark(Held::Memory(memory.mark(scopes))),
             Self::Redis(redis) => Mark(Held::Redis(Box::pin(redis.mark(scopes)).await)),
+        }
+    }
+
+    /// Gives `scopes` new versions, for a change that was seen and not announced.
+    ///
+    /// Waits for one answer of the store, and not for other instances to have heard of it: what
+    /// they keep near goes within a second. Cancel safe: cancelled, it is
+    /// delivered in the background.
+    pub async fn outdate(&self, scopes: &[Scope]) {
+        match self {
+            Self::Memory(memory) => drop(memory.mark(scopes)),
+            Self::Redis(redis) => redis.outdate(scopes).await,
         }
     }
 

@@ -36,10 +36,17 @@
 //! Redis 6.2 or later, alone or behind Sentinel.
 
 mod claim;
+mod clock;
+mod database;
 mod debts;
+mod ear;
+mod effect;
 mod hold;
 mod line;
 mod names;
+mod near;
+mod notice;
+mod outage;
 mod scripts;
 mod shared;
 mod tasks;
@@ -48,7 +55,7 @@ mod version;
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use cache::{Scope, Stamp, Version};
+use cache::{Entry, Scope, Stamp, Version};
 use catalog::DatabaseId;
 use fred::types::{
     Builder, RespVersion, Value,
@@ -59,10 +66,12 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{Fill, Found, Limits, Question, State, Status, Trouble};
 pub(crate) use claim::{Claim, Claimed};
+use database::Database;
 pub(crate) use hold::Hold;
 use line::{Line, Patience, command};
 use names::{Dice, Token};
-use shared::{By, Database, Shared, millis};
+use near::Touches;
+use shared::{By, Shared, millis};
 use value::Stored;
 use version::Seen;
 
@@ -78,6 +87,19 @@ pub struct RedisSettings {
     pub prefix: String,
     /// Connections; at least one is made.
     pub connections: usize,
+    /// How a reply is known to hold.
+    pub mode: RedisMode,
+}
+
+/// How a reply is known to hold.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum RedisMode {
+    /// Redis is asked at every lookup.
+    #[default]
+    Strict,
+    /// Replies are kept in this process too, within [`Limits::bytes_max`], and served without
+    /// asking while this instance holds a lease. Writers wait for those who hold one.
+    Leases,
 }
 
 impl fmt::Debug for RedisSettings {
@@ -87,6 +109,7 @@ impl fmt::Debug for RedisSettings {
             .field("deadline", &self.deadline)
             .field("prefix", &self.prefix)
             .field("connections", &self.connections)
+            .field("mode", &self.mode)
             .finish_non_exhaustive()
     }
 }
@@ -140,15 +163,20 @@ impl Redis {
         let dice = Dice::new().map_err(|error| StoreError::Entropy(error.to_string()))?;
         let lines = (0..settings.connections.max(1)).map(|_| connect(&settings));
         let lines = lines.collect::<Result<_, _>>()?;
-        let shared = Arc::new(Shared::new(lines, settings.prefix, limits, dice));
+        let ear = match settings.mode {
+            RedisMode::Strict => None,
+            RedisMode::Leases => Some(connect(&settings)?),
+        };
+        let shared = Arc::new(Shared::new(lines, ear, settings.prefix, limits, dice));
         let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
-        for index in 0..shared.lines.len() {
+        for index in 0..shared.lines.len() + usize::from(shared.ear().is_some()) {
             tasks.spawn_on(
                 tasks::tend(Arc::clone(&shared), index, stop.clone()),
                 &runtime,
             );
         }
         tasks.spawn_on(tasks::keep(Arc::clone(&shared), stop.clone()), &runtime);
+        tasks.spawn_on(ear::listen(Arc::clone(&shared), stop.clone()), &runtime);
         Ok(Self {
             shared,
             tasks,
@@ -157,15 +185,29 @@ impl Redis {
         })
     }
 
+    /// A reply that may be served without asking Redis. Never waits.
+    pub(crate) fn look_up_near(&self, question: &Question<'_>) -> Option<Entry> {
+        let near = self.shared.near.as_ref()?;
+        if self.shared.debts.any() {
+            return None;
+        }
+        near.look_up(question)
+    }
+
+    /// Asks Redis.
     pub(crate) async fn look_up(&self, question: &Question<'_>) -> Found {
+        let database = self.shared.database(question.database);
+        // Before the fence is looked at: whoever raises it forgets what is near afterwards, so that
+        // what was asked for before it is not kept.
+        let near = self.shared.near.as_ref();
+        let touches = near.and_then(|near| near.touches(&database, question.scopes));
         if self.shared.debts.any() {
             return Found::Unavailable;
         }
         let Some((line, trust)) = self.shared.line() else {
             return Found::Unavailable;
         };
-        let database = self.shared.database(question.database);
-        self.ask((line, &trust), &database, question)
+        self.ask((line, &trust), &database, question, touches)
             .await
             .unwrap_or_else(|trouble| {
                 self.shared.note(trouble);
@@ -176,8 +218,9 @@ impl Redis {
     async fn ask(
         &self,
         by: By<'_>,
-        database: &Database,
+        database: &Arc<Database>,
         question: &Question<'_>,
+        touches: Option<Touches>,
     ) -> Result<Found, Trouble> {
         let scopes = question.scopes;
         let mut reading = self
@@ -222,11 +265,14 @@ impl Redis {
         // The age is Redis's affair. What was recorded under a longer rule may be too old for
         // today's; a clock to tell would have to be the same everywhere.
         let holds = stamp.admits(&seen, scopes) && ttl <= question.ttl;
-        Ok(if holds {
-            Found::Hit(entry)
-        } else {
-            Found::Miss(stamp)
-        })
+        if !holds {
+            return Ok(Found::Miss(stamp));
+        }
+        if let Some((near, touches)) = self.shared.near.as_ref().zip(touches) {
+            let found = (&entry, &seen, ttl);
+            near.keep(question, (database, touches), found, reading.lasts);
+        }
+        Ok(Found::Hit(entry))
     }
 
     pub(crate) async fn epoch(&self, id: DatabaseId) -> Result<Option<Version>, Trouble> {
@@ -261,6 +307,10 @@ impl Redis {
 
     pub(crate) async fn mark(&self, scopes: &[Scope]) -> Hold {
         Hold::new(Arc::clone(&self.shared), scopes).await
+    }
+
+    pub(crate) async fn outdate(&self, scopes: &[Scope]) {
+        Hold::outdate(Arc::clone(&self.shared), scopes).await;
     }
 
     /// Sends a reply on its way. Under a stamp that no longer holds it does no harm: every lookup
@@ -318,6 +368,10 @@ impl Redis {
         };
         let mut status = shared.troubles.status(state);
         status.owed = owed;
+        if let Some(near) = &shared.near {
+            near.report(&mut status);
+        }
+        (status.waits, status.waits_out, status.waited) = shared.waits.sums();
         status
     }
 
@@ -363,6 +417,9 @@ fn connect(settings: &RedisSettings) -> Result<Line, StoreError> {
     config.version = RespVersion::RESP3;
     config.fail_fast = false;
     let client = Builder::from_config(config)
+        .with_performance_config(|performance| {
+            performance.broadcast_channel_capacity = ear::MESSAGES_MAX;
+        })
         .with_connection_config(|connection| {
             connection.connection_timeout = CONNECT_TIMEOUT;
             connection.internal_command_timeout = CONNECT_TIMEOUT;

@@ -1,6 +1,9 @@
 //! How a store is doing: for metrics, health and the dashboard.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::{
+    sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
+};
 
 /// Whether a store answers.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -94,6 +97,16 @@ pub struct Status {
     pub evictions: u64,
     /// Bumps that have not arrived yet.
     pub owed: u64,
+    /// Hits that did not ask Redis, since start.
+    pub near_hits: u64,
+    /// Leases that ran out, or were taken away, before they were renewed.
+    pub leases_lost: u64,
+    /// Marks that waited until other instances had heard of them.
+    pub waits: u64,
+    /// Those of them that had to wait until a lease had run out.
+    pub waits_out: u64,
+    /// How long they waited together.
+    pub waited: Duration,
     troubles: [u64; Trouble::ALL.len()],
 }
 
@@ -126,6 +139,11 @@ impl Troubles {
             bytes: None,
             evictions: 0,
             owed: 0,
+            near_hits: 0,
+            leases_lost: 0,
+            waits: 0,
+            waits_out: 0,
+            waited: Duration::ZERO,
             troubles: std::array::from_fn(|i| {
                 self.0
                     .get(i)

@@ -288,12 +288,7 @@ impl Watcher {
     /// Gives up all entries of the database, wherever they are.
     async fn bump(&self, id: DatabaseId, why: &str) {
         info!(why, "all entries of this database are given up");
-        self.common
-            .store
-            .mark(&[Scope::Epoch(id)])
-            .await
-            .bump()
-            .await;
+        self.common.store.outdate(&[Scope::Epoch(id)]).await;
     }
 
     /// Publishes what was read, under the rules of now.

@@ -1,7 +1,9 @@
 //! An instance's seat in the ledger of one database.
 //!
 //! Invariant: `applied` counts a mark only after what it touches has been forgotten here, and
-//! `Serve` grants time only if all marks are applied that were posted before the renewal.
+//! `Serve` grants time only if all marks are applied that were posted before the renewal. Between
+//! two forgettings of everything the time granted has no gap: who could tell nobody of a write has
+//! waited until all time had run out, and relies on it that nothing from before comes back.
 
 use super::{Moment, Pace, Token};
 
@@ -23,6 +25,8 @@ struct Seat {
     joined: Moment,
     /// Every mark up to this one is known here.
     applied: u64,
+    /// Until when we serve.
+    until: Moment,
     /// A renewal that told of marks we have not heard of yet.
     grant: Option<Grant>,
 }
@@ -95,7 +99,7 @@ impl Holder {
             Some(seat) => {
                 if let Some(grant) = seat.grant.take() {
                     actions.push(Action::Forget);
-                    seat.applied = grant.sequence;
+                    (seat.applied, seat.until) = (grant.sequence, grant.until);
                     actions.push(Action::Serve(grant.until));
                 }
                 Order::Beat {
@@ -119,13 +123,15 @@ impl Holder {
             (_, Answer::Silence, _) => {}
             (Order::Join { member }, Answer::Member { ledger, sequence }, _) => {
                 // Marks before this are seen by whoever reads from Redis from now on.
+                let until = self.pace.serves_until(sent);
                 actions.push(Action::Forget);
-                actions.push(Action::Serve(self.pace.serves_until(sent)));
+                actions.push(Action::Serve(until));
                 self.seat = Some(Seat {
                     ledger,
                     member,
                     joined: now,
                     applied: sequence,
+                    until,
                     grant: None,
                 });
             }
@@ -134,7 +140,7 @@ impl Holder {
             {
                 let until = self.pace.serves_until(sent);
                 seat.grant = Some(Grant { sequence, until });
-                seat.take_grant(actions);
+                seat.take_grant(now, actions);
             }
             (Order::Beat { .. }, Answer::Member { .. }, _) | (_, Answer::Stranger, _) => {
                 self.leave(actions);
@@ -143,7 +149,13 @@ impl Holder {
     }
 
     /// A mark was posted. Does nothing if it was posted in another ledger than ours.
-    pub(crate) fn heard(&mut self, ledger: &Token, sequence: u64, actions: &mut Vec<Action>) {
+    pub(crate) fn heard(
+        &mut self,
+        ledger: &Token,
+        sequence: u64,
+        now: Moment,
+        actions: &mut Vec<Action>,
+    ) {
         let Some(seat) = self.seat.as_mut().filter(|seat| seat.ledger == *ledger) else {
             return;
         };
@@ -154,7 +166,7 @@ impl Holder {
         let next = sequence == seat.applied + 1;
         actions.push(if next { Action::Touch } else { Action::Forget });
         seat.applied = sequence;
-        seat.take_grant(actions);
+        seat.take_grant(now, actions);
     }
 
     /// Gives up the seat, and stops serving.
@@ -169,9 +181,67 @@ impl Holder {
 
 impl Seat {
     /// Takes the time that was granted once nothing stands against it.
-    fn take_grant(&mut self, actions: &mut Vec<Action>) {
+    fn take_grant(&mut self, now: Moment, actions: &mut Vec<Action>) {
         if let Some(grant) = self.grant.take_if(|grant| self.applied >= grant.sequence) {
+            if self.until <= now {
+                actions.push(Action::Forget);
+            }
+            self.until = grant.until;
             actions.push(Action::Serve(grant.until));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PACE: Pace = Pace {
+        lease: 100,
+        margin: 10,
+        drift_permille: 0,
+    };
+    const LEDGER: Token = [1; 16];
+
+    /// What a holder does that has joined at 0, asks at a moment, and is answered.
+    fn renew(holder: &mut Holder, sent: u64, sequence: u64, now: u64) -> Vec<Action> {
+        let mut actions = Vec::new();
+        holder.ask(Moment(sent), [2; 16], &mut actions);
+        let ledger = LEDGER;
+        let answer = Answer::Member { ledger, sequence };
+        holder.answered(answer, Moment(now), &mut actions);
+        actions
+    }
+
+    #[test]
+    fn a_lease_goes_on_with_all_that_is_near() {
+        let mut holder = Holder::new(PACE);
+        let joined = renew(&mut holder, 0, 0, 5);
+        assert_eq!(joined, [Action::Forget, Action::Serve(Moment(90))]);
+        let renewed = renew(&mut holder, 80, 0, 89);
+        assert_eq!(renewed, [Action::Serve(Moment(170))]);
+    }
+
+    #[test]
+    fn a_lease_that_has_run_out_goes_on_with_nothing() {
+        let mut holder = Holder::new(PACE);
+        renew(&mut holder, 0, 0, 5);
+        let renewed = renew(&mut holder, 80, 0, 90);
+        assert_eq!(renewed, [Action::Forget, Action::Serve(Moment(170))]);
+    }
+
+    #[test]
+    fn time_that_waits_for_a_mark_and_comes_too_late_brings_nothing_back() {
+        for (heard, late) in [(89, false), (90, true)] {
+            let mut holder = Holder::new(PACE);
+            renew(&mut holder, 0, 0, 5);
+            assert_eq!(renew(&mut holder, 80, 1, 85), []);
+            let mut actions = Vec::new();
+            holder.heard(&LEDGER, 1, Moment(heard), &mut actions);
+            let mut expected = vec![Action::Touch];
+            expected.extend(late.then_some(Action::Forget));
+            expected.push(Action::Serve(Moment(170)));
+            assert_eq!(actions, expected);
         }
     }
 }

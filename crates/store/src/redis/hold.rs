@@ -29,23 +29,43 @@ impl Hold {
     ///
     /// Not cancel safe: cancelled, the mark ends as a bump in the background.
     pub(super) async fn new(shared: Arc<Shared>, scopes: &[Scope]) -> Self {
+        let mut hold = Self::begin(shared, scopes);
+        if hold.tell(Operation::Mark).await != Some(true) {
+            hold.fence = Some(hold.shared.debts.fence());
+            // What is being served at this moment was looked up before the fence.
+            hold.forget();
+        }
+        hold
+    }
+
+    /// Ends a mark that was never set: a change was seen that nobody had announced.
+    ///
+    /// Cancel safe: cancelled, the bump is owed.
+    pub(super) async fn outdate(shared: Arc<Shared>, scopes: &[Scope]) {
+        let mut hold = Self::begin(shared, scopes);
+        let (mark, operation) = (hold.mark, Operation::Bump);
+        hold.ended = hold
+            .shared
+            .tell(operation, &mark, &hold.scopes)
+            .await
+            .is_ok();
+        hold.touch();
+    }
+
+    fn begin(shared: Arc<Shared>, scopes: &[Scope]) -> Self {
         let mut scopes = scopes.to_vec();
         scopes.sort_unstable();
         scopes.dedup();
         let scopes: Scopes = scopes.into();
         let mark = shared.dice.token();
         shared.held.insert(mark, Arc::clone(&scopes));
-        let mut hold = Self {
+        Self {
             shared,
             mark,
             scopes,
             fence: None,
             ended: false,
-        };
-        if hold.tell(Operation::Mark).await != Some(true) {
-            hold.fence = Some(hold.shared.debts.fence());
         }
-        hold
     }
 
     /// Ends it with new versions. Cancel safe: cancelled, the bump is owed.
@@ -63,12 +83,38 @@ impl Hold {
         self.ended = true;
     }
 
-    /// Whether all objects took the operation; `None` if it is not known to have arrived.
+    /// Whether all objects took the operation, which is in effect then; `None` if it is not known
+    /// to have arrived.
     async fn tell(&self, operation: Operation) -> Option<bool> {
-        self.shared
-            .tell(operation, &self.mark, &self.scopes)
-            .await
-            .ok()
+        let told = self.shared.tell(operation, &self.mark, &self.scopes).await;
+        if operation != Operation::Clear {
+            // Only now: what was looked up before the operation may have been kept meanwhile.
+            self.touch();
+        }
+        let told = told.ok()?;
+        for (database, wait) in told.waits {
+            self.shared.await_effect(&database, wait).await;
+        }
+        Some(told.all)
+    }
+
+    /// Forgets what is kept here and depends on the scopes.
+    fn touch(&self) {
+        if let Some(near) = &self.shared.near {
+            for scopes in self.scopes.chunk_by(|a, b| a.database() == b.database()) {
+                let database = scopes.first().map(|scope| scope.database());
+                if let Some(database) = database.map(|id| self.shared.database(id)) {
+                    near.touch(&database, scopes.iter().copied());
+                }
+            }
+        }
+    }
+
+    /// Forgets all that is kept here of the databases of the scopes.
+    fn forget(&self) {
+        for scope in self.scopes.iter() {
+            self.shared.database(scope.database()).ward.forget();
+        }
     }
 }
 

@@ -11,7 +11,7 @@
 use std::{
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicU32, Ordering},
+        atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -30,10 +30,11 @@ use fred::{
 use tokio::sync::{Notify, broadcast::Receiver};
 
 use super::{
+    clock,
     names::Token,
-    scripts::{IDENTITY, KEEP, VERSIONS},
+    scripts::{IDENTITY, KEEP, LEDGER, VERSIONS},
 };
-use crate::Trouble;
+use crate::{Trouble, lease::Moment};
 
 /// A connection that fred replaces when it is lost.
 #[derive(Debug)]
@@ -47,6 +48,10 @@ pub(super) struct Line {
     /// Deadlines missed in a row.
     missed: AtomicU32,
     lost: Notify,
+    /// When trust was lost, in nanoseconds of [`clock::now`]; 0 if there never was any.
+    lost_at: AtomicU64,
+    /// Whether it was lost because nothing came for as long as background tasks wait.
+    hung: AtomicBool,
 }
 
 /// The result of a verification.
@@ -67,6 +72,11 @@ pub(super) struct Server([u8; 40]);
 impl Server {
     pub(super) fn from_bytes(bytes: &[u8]) -> Option<Self> {
         bytes.try_into().ok().map(Self)
+    }
+
+    /// As an argument.
+    pub(super) fn value(&self) -> Value {
+        Value::Bytes(Bytes::copy_from_slice(&self.0))
     }
 
     /// The generation in a term, if the term is this server's.
@@ -106,6 +116,8 @@ impl Line {
             trust: ArcSwapOption::empty(),
             missed: AtomicU32::new(0),
             lost: Notify::new(),
+            lost_at: AtomicU64::new(0),
+            hung: AtomicBool::new(false),
         }
     }
 
@@ -134,6 +146,7 @@ impl Line {
     /// Asks nothing more until the line is verified again.
     pub(super) fn distrust(&self) {
         if self.trust.swap(None).is_some() {
+            self.lost_at.store(clock::now().0, Ordering::Relaxed);
             self.lost.notify_one();
         }
     }
@@ -233,8 +246,9 @@ impl Line {
     }
 
     /// Finds out who is at the other end, gives the connection `name`, which must never have been
-    /// used before, and checks that it answers `GETEX probe` as fast as clients need. Cancel safe.
-    pub(super) async fn verify(&self, name: Bytes, probe: Value) -> Result<(), Trouble> {
+    /// used before, and checks that it answers `GETEX probe` as fast as clients need. It is to be
+    /// believed from then on. Cancel safe.
+    pub(super) async fn verify(&self, name: Bytes, probe: Value) -> Result<Trust, Trouble> {
         let reconnections = self.client.reconnect_rx();
         let named = Value::Bytes(name.clone());
         let replies = self
@@ -242,9 +256,9 @@ impl Line {
                 Patience::Background,
                 vec![
                     command("CLIENT", ["SETNAME".into(), named]),
-                    IDENTITY.load(),
                     KEEP.load(),
                     VERSIONS.load(),
+                    LEDGER.load(),
                 ],
             )
             .await
@@ -263,8 +277,19 @@ impl Line {
         for reply in self.ask_trusted(&trust, Patience::Client, probe).await? {
             reply.map_err(|error| self.blame(&error))?;
         }
+        Ok(trust)
+    }
+
+    /// When trust was lost last, 0 if there never was any; and whether that was because nothing had
+    /// come for a long time. To be asked once, before a verification is believed.
+    pub(super) fn loss(&self) -> (Moment, bool) {
+        let hung = self.hung.swap(false, Ordering::Relaxed);
+        (Moment(self.lost_at.load(Ordering::Relaxed)), hung)
+    }
+
+    /// Believes what comes over the connection that was verified.
+    pub(super) fn believe(&self, trust: Trust) {
         self.trust.store(Some(Arc::new(trust)));
-        Ok(())
     }
 
     /// Looks again whether the server is still what it was; if not, the trust is gone. Cancel safe.
@@ -274,6 +299,8 @@ impl Line {
         };
         let server = self.server(&trust).await;
         if server != Ok(trust.server) {
+            let hung = server == Err(Trouble::Timeout);
+            self.hung.fetch_or(hung, Ordering::Relaxed);
             self.distrust();
         }
         server.map(drop)

@@ -7,13 +7,15 @@ use cache::{CacheKey, Scope};
 use catalog::DatabaseId;
 use fred::types::Value;
 
+use super::near::Stripe;
+
 /// The keys of one database.
 ///
-/// `prefix:2:{system:database}:` and `t` for the term, `i` for the members, `e` for the epoch,
-/// `r:oid` for a relation, `b:oid` for rows that were not named, `r:oid:class` for one class of
-/// rows, `n:oid` for new rows. The braces put them all into one slot of a cluster, so that they are
-/// read and changed together. Replies, named `prefix:2:system:database:k:digest`, are spread, and so
-/// are claims, with `f` in place of `k`.
+/// `prefix:2:{system:database}:` and `t` for the term, `i` for the members, `l` for the ledger, `e`
+/// for the epoch, `r:oid` for a relation, `b:oid` for rows that were not named, `r:oid:class` for
+/// one class of rows, `n:oid` for new rows; marks are posted in the channel with `m`. The braces put
+/// them all into one slot of a cluster, so that they are read and changed together. Replies, named
+/// `prefix:2:system:database:k:digest`, are spread, and so are claims, with `f` in place of `k`.
 ///
 /// The 2 is the version of everything that is stored: another one shares nothing with it.
 #[derive(Debug)]
@@ -41,16 +43,34 @@ impl Keys {
         self.version("i")
     }
 
+    pub(super) fn ledger(&self) -> Value {
+        self.version("l")
+    }
+
+    /// The channel in which marks are posted.
+    pub(super) fn marks(&self) -> String {
+        format!("{}m", self.versions)
+    }
+
     pub(super) fn scope(&self, scope: Scope) -> Value {
-        match scope {
-            Scope::Epoch(_) => self.version("e"),
-            Scope::Relation(_, relation) => self.version(&format!("r:{relation}")),
-            Scope::Bulk(_, relation) => self.version(&format!("b:{relation}")),
-            Scope::Row(_, relation, class) => {
-                self.version(&format!("r:{relation}:{:05x}", class.number()))
-            }
-            Scope::Insert(_, relation) => self.version(&format!("n:{relation}")),
-        }
+        Value::Bytes(self.name(scope))
+    }
+
+    fn name(&self, scope: Scope) -> Bytes {
+        let end = match scope {
+            Scope::Epoch(_) => "e".to_owned(),
+            Scope::Relation(_, relation) => format!("r:{relation}"),
+            Scope::Bulk(_, relation) => format!("b:{relation}"),
+            Scope::Row(_, relation, class) => format!("r:{relation}:{:05x}", class.number()),
+            Scope::Insert(_, relation) => format!("n:{relation}"),
+        };
+        [self.versions.as_bytes(), end.as_bytes()].concat().into()
+    }
+
+    /// Where touches of a scope are counted: the same in every instance.
+    pub(super) fn stripe(&self, scope: Scope) -> Stripe {
+        let [low, high, ..] = *blake3::hash(&self.name(scope)).as_bytes();
+        Stripe::from_le_bytes([low, high])
     }
 
     pub(super) fn reply(&self, key: &CacheKey) -> Value {

@@ -29,9 +29,9 @@ impl Script {
         command("SCRIPT", ["LOAD".into(), self.text.into()])
     }
 
-    /// The command that runs it without keys and arguments, once it is remembered.
+    /// The command that runs it without keys and arguments, remembered or not.
     pub(super) fn call(&self) -> Command {
-        command("EVALSHA", [self.digest.as_str().into(), 0_u32.into()])
+        command("EVAL", [self.text.into(), 0_u32.into()])
     }
 
     /// Runs it. Not cancel safe: cancelled, it may have run.
@@ -71,6 +71,12 @@ macro_rules! identity {
     };
 }
 
+macro_rules! post {
+    () => {
+        include_str!("scripts/post.lua")
+    };
+}
+
 /// Names the server behind a connection and its term as a master; nil if it is a replica.
 ///
 /// A restart and a promotion both give a new name. Whoever sees the same name twice has talked to
@@ -79,8 +85,13 @@ pub(super) static IDENTITY: LazyLock<Script> =
     LazyLock::new(|| Script::new(concat!(identity!(), "return identity()")));
 
 /// Claims a database for the server's term, and keeps this instance among its members.
-pub(super) static KEEP: LazyLock<Script> =
-    LazyLock::new(|| Script::new(concat!(identity!(), include_str!("scripts/keep.lua"))));
+pub(super) static KEEP: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(concat!(
+        identity!(),
+        post!(),
+        include_str!("scripts/keep.lua")
+    ))
+});
 
 /// Makes a claim last, or ends it, if it is the asker's.
 pub(super) static CLAIM: LazyLock<Script> =
@@ -88,4 +99,11 @@ pub(super) static CLAIM: LazyLock<Script> =
 
 /// Reads and changes version objects.
 pub(super) static VERSIONS: LazyLock<Script> =
-    LazyLock::new(|| Script::new(include_str!("scripts/versions.lua")));
+    LazyLock::new(|| Script::new(concat!(post!(), include_str!("scripts/versions.lua"))));
+
+/// Keeps the members of a ledger.
+pub(super) static LEDGER: LazyLock<Script> =
+    LazyLock::new(|| Script::new(include_str!("scripts/ledger.lua")));
+
+#[cfg(test)]
+mod tests;

@@ -3,13 +3,13 @@
 use std::{
     collections::{HashMap, HashSet},
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicUsize, Ordering},
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
-    time::{Duration, Instant},
+    time::Duration,
 };
 
-use arc_swap::{ArcSwap, ArcSwapOption};
+use arc_swap::ArcSwap;
 use bytes::Bytes;
 use cache::{CacheKey, Scope};
 use catalog::DatabaseId;
@@ -17,19 +17,28 @@ use fred::types::Value;
 use tokio::sync::Notify;
 
 use super::{
+    database::Database,
     debts::Debts,
+    ear::NOBODY,
+    effect::{Acknowledged, Waits},
     hold::{Held, Scopes},
-    line::{Line, Patience, Server, Trust, command},
-    names::{Dice, Keys, Token, value},
+    line::{Line, Patience, Trust, command},
+    names::{Dice, Token, value},
+    near::Near,
+    notice,
+    outage::Outage,
     scripts::{KEEP, VERSIONS},
     version::{Operation, Seen},
 };
-use crate::{Limits, Trouble, status::Troubles};
+use crate::{Limits, Trouble, lease::Wait, status::Troubles};
 
 /// One instance's view of the store.
 #[derive(Debug)]
 pub(super) struct Shared {
     pub(super) lines: Box<[Line]>,
+    /// What is kept here, and the line on which we hear of marks.
+    pub(super) near: Option<Near>,
+    ear: Option<Line>,
     turn: AtomicUsize,
     pub(super) prefix: String,
     pub(super) limits: Limits,
@@ -42,71 +51,17 @@ pub(super) struct Shared {
     /// Scopes that were seen being written, whose marks may have lapsed.
     unsettled: Mutex<HashSet<Scope>>,
     pub(super) troubles: Troubles,
-    /// Since when no mark has arrived.
-    outage: Mutex<Option<Instant>>,
+    pub(super) acknowledged: Acknowledged,
+    pub(super) waits: Waits,
+    /// Somebody keeps replies near, or did.
+    leases: AtomicBool,
+    pub(super) outage: Outage,
     /// Something waits for the background.
     pub(super) nudge: Notify,
 }
 
 /// A line, and the verification by which it is believed.
 pub(super) type By<'a> = (&'a Line, &'a Arc<Trust>);
-
-/// One database, as far as this instance has come with it.
-#[derive(Debug)]
-pub(super) struct Database {
-    pub(super) id: DatabaseId,
-    pub(super) keys: Keys,
-    /// The server on which it is claimed, as far as we know.
-    claimed: ArcSwapOption<Server>,
-    /// The generation seen last, and until when nothing is believed that was read under it.
-    settling: Mutex<(Option<Token>, Option<Instant>)>,
-    /// The server on which it was last claimed, or first written. Bumps it acknowledged may be
-    /// missing on any other.
-    last: ArcSwapOption<Server>,
-}
-
-impl Database {
-    fn new(prefix: &str, id: DatabaseId) -> Self {
-        Self {
-            id,
-            keys: Keys::new(prefix, id),
-            claimed: ArcSwapOption::empty(),
-            settling: Mutex::default(),
-            last: ArcSwapOption::empty(),
-        }
-    }
-
-    /// Whether it is claimed on the server of a verification.
-    pub(super) fn is_claimed(&self, trust: &Trust) -> bool {
-        self.claimed.load().as_deref() == Some(&trust.server)
-    }
-
-    /// Whether a generation is so young that writes may be in flight whose marks went with the one
-    /// before: what is read from the server now may be older than what somebody has seen already.
-    pub(super) fn is_settling(&self, generation: Token) -> bool {
-        let mut settling = self.settling.lock().unwrap_or_else(PoisonError::into_inner);
-        let (known, until) = &mut *settling;
-        if *known != Some(generation) {
-            *until = known.map(|_| Instant::now() + SETTLING);
-            *known = Some(generation);
-        }
-        until.is_some_and(|until| Instant::now() < until)
-    }
-
-    /// Notes that something is about to be written on the server of a verification. Another one
-    /// that was noted before stays: what it acknowledged is still to be given up.
-    fn used(&self, trust: &Trust) {
-        if self.last.load().is_none() {
-            let server = Some(Arc::new(trust.server));
-            self.last.compare_and_swap(&None::<Arc<Server>>, server);
-        }
-    }
-
-    /// The epoch, then others.
-    pub(super) fn scopes(&self, others: &[Scope]) -> impl Iterator<Item = Scope> {
-        std::iter::once(Scope::Epoch(self.id)).chain(others.iter().copied())
-    }
-}
 
 /// What one look at Redis showed.
 #[derive(Debug)]
@@ -116,12 +71,33 @@ pub(super) struct Reading {
     /// The epoch first, then the scopes that were asked for.
     pub(super) versions: Vec<Seen>,
     pub(super) reply: Option<Bytes>,
+    /// For how long Redis will keep the reply.
+    pub(super) lasts: Duration,
+}
+
+/// What became of an operation.
+#[derive(Debug)]
+pub(super) struct Told {
+    /// All objects took it; one that could not be kept was removed instead, which for a bump is as
+    /// good.
+    pub(super) all: bool,
+    /// In which databases others have to be waited for.
+    pub(super) waits: Vec<(Arc<Database>, Wait)>,
 }
 
 impl Shared {
-    pub(super) fn new(lines: Box<[Line]>, prefix: String, limits: Limits, dice: Dice) -> Self {
+    pub(super) fn new(
+        lines: Box<[Line]>,
+        ear: Option<Line>,
+        prefix: String,
+        limits: Limits,
+        dice: Dice,
+    ) -> Self {
         Self {
             lines,
+            near: ear.as_ref().map(|_| Near::new(&limits)),
+            leases: AtomicBool::new(ear.is_some()),
+            ear,
             turn: AtomicUsize::new(0),
             prefix,
             limits,
@@ -132,9 +108,37 @@ impl Shared {
             held: Held::default(),
             unsettled: Mutex::default(),
             troubles: Troubles::default(),
-            outage: Mutex::default(),
+            acknowledged: Acknowledged::default(),
+            waits: Waits::default(),
+            outage: Outage::default(),
             nudge: Notify::new(),
         }
+    }
+
+    /// The line on which we hear of marks, if replies are kept here.
+    pub(super) const fn ear(&self) -> Option<&Line> {
+        self.ear.as_ref()
+    }
+
+    /// Names this process.
+    pub(super) const fn instance(&self) -> &Token {
+        &self.instance
+    }
+
+    /// The channel in which a writer hears that its marks have been applied.
+    pub(super) fn acknowledgements(&self, writer: &Token) -> String {
+        let writer = u128::from_be_bytes(*writer);
+        format!("{}:2:a:{writer:032x}", self.prefix)
+    }
+
+    /// Notes that somebody keeps replies near.
+    pub(super) fn met_leases(&self) {
+        self.leases.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether somebody may keep replies near whom Redis does not know of any more.
+    pub(super) fn are_leases_possible(&self) -> bool {
+        self.leases.load(Ordering::Relaxed)
     }
 
     /// A line that is trusted now, each in its turn.
@@ -202,19 +206,25 @@ impl Shared {
             .collect();
         let count = words.len();
         words.extend(key.map(|key| keys.reply(key)));
-        let commands = vec![command("GETEX", [keys.term()]), command("MGET", words)];
+        let mut commands = vec![command("GETEX", [keys.term()])];
+        let lasts = key.filter(|_| self.near.is_some());
+        // Asked first: of a reply that replaces another meanwhile, the lesser time counts.
+        commands.extend(lasts.map(|key| command("PTTL", [keys.reply(key)])));
+        commands.push(command("MGET", words));
         let replies = line.ask(Patience::Client, commands).await;
         let mut replies = replies.map_err(|error| line.blame(&error))?.into_iter();
         let mut next = || {
             let reply = replies.next().unwrap_or(Ok(Value::Null));
             reply.map_err(|error| line.blame(&error))
         };
-        let (term, mut versions) = (next()?, next()?.into_array());
+        let term = next()?;
+        let lasts = lasts.map_or(Ok(Value::Null), |_| next())?;
+        let mut versions = next()?.into_array();
         line.check(trust)?;
 
         let Some(generation) = trust.server.generation(term.as_bytes()) else {
             // Emptied, restored, or somebody else's: to be claimed anew.
-            database.claimed.store(None);
+            database.disclaim();
             self.nudge.notify_one();
             return Err(Trouble::Disconnected);
         };
@@ -230,6 +240,8 @@ impl Shared {
             generation,
             versions,
             reply,
+            // Negative if there is none.
+            lasts: Duration::from_millis(lasts.as_u64().unwrap_or(0)),
         })
     }
 
@@ -240,7 +252,7 @@ impl Shared {
         patience: Patience,
         scopes: &[Scope],
     ) -> Result<Vec<Seen>, Trouble> {
-        let states = self
+        let (states, _) = self
             .run(by, patience, Operation::Look, &[0; 16], scopes)
             .await?;
         Ok(states
@@ -249,8 +261,7 @@ impl Shared {
             .collect())
     }
 
-    /// Sends an operation of a mark on all its scopes. Whether all objects took it; one that could
-    /// not be kept was removed instead, which for a bump is as good.
+    /// Sends an operation of a mark on all its scopes.
     ///
     /// Not cancel safe: cancelled, it may have arrived.
     pub(super) async fn tell(
@@ -258,7 +269,7 @@ impl Shared {
         operation: Operation,
         mark: &Token,
         scopes: &[Scope],
-    ) -> Result<bool, Trouble> {
+    ) -> Result<Told, Trouble> {
         loop {
             let told = match self.line() {
                 Some((line, trust)) => {
@@ -268,9 +279,9 @@ impl Shared {
                 None => Err(Trouble::Disconnected),
             };
             match told {
-                Ok(all) => {
-                    self.outage().take();
-                    return Ok(all);
+                Ok(told) => {
+                    self.outage.end();
+                    return Ok(told);
                 }
                 Err(trouble) if operation != Operation::Mark || self.is_out() => {
                     self.note(trouble);
@@ -281,18 +292,6 @@ impl Shared {
         }
     }
 
-    /// Whether marks have failed for so long that writes go on without them.
-    ///
-    /// Other instances go on serving while they reach Redis, so a short outage is waited out: once,
-    /// by those who write when it begins.
-    fn is_out(&self) -> bool {
-        self.outage().get_or_insert_with(Instant::now).elapsed() >= OUTAGE_MAX
-    }
-
-    fn outage(&self) -> MutexGuard<'_, Option<Instant>> {
-        self.outage.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// As [`Shared::tell`], by a line of the caller's choice.
     pub(super) async fn tell_by(
         &self,
@@ -301,13 +300,18 @@ impl Shared {
         operation: Operation,
         mark: &Token,
         scopes: &[Scope],
-    ) -> Result<bool, Trouble> {
-        let mut all = true;
+    ) -> Result<Told, Trouble> {
+        let mut told = Told {
+            all: true,
+            waits: Vec::new(),
+        };
         for scopes in scopes.chunk_by(|a, b| a.database() == b.database()) {
-            let states = self.run(by, patience, operation, mark, scopes).await?;
-            all &= states.iter().all(|state| state.as_bytes() != Some(b"X"));
+            let (states, wait) = self.run(by, patience, operation, mark, scopes).await?;
+            told.all &= states.iter().all(|state| state.as_bytes() != Some(b"X"));
+            let database = scopes.first().map(|scope| self.database(scope.database()));
+            told.waits.extend(database.zip(wait));
         }
-        Ok(all)
+        Ok(told)
     }
 
     /// Runs the script of version objects on scopes of one database.
@@ -318,30 +322,41 @@ impl Shared {
         operation: Operation,
         mark: &Token,
         scopes: &[Scope],
-    ) -> Result<Vec<Value>, Trouble> {
+    ) -> Result<(Vec<Value>, Option<Wait>), Trouble> {
         let Some(&first) = scopes.first() else {
-            return Ok(Vec::new());
+            return Ok((Vec::new(), None));
         };
         let database = self.database(first.database());
         let (line, trust) = by;
         database.used(trust);
-        let keys: Vec<_> = scopes
-            .iter()
-            .map(|&scope| database.keys.scope(scope))
-            .collect();
+        let keys = &database.keys;
+        let mut objects: Vec<_> = scopes.iter().map(|&scope| keys.scope(scope)).collect();
+        objects.push(keys.ledger());
+        let stripes = scopes.iter().map(|&scope| keys.stripe(scope));
+        let member = database.member();
         let mut arguments = vec![
             operation.word().into(),
             value(mark),
             millis(LEASE),
             millis(VERSION_TTL),
+            trust.server.value(),
+            member.as_ref().map_or_else(|| "".into(), value),
+            keys.marks().into(),
+            Value::Bytes(notice::announce(&self.instance, stripes)),
         ];
         arguments.extend(scopes.iter().map(|_| self.dice.value()));
-        let states = VERSIONS.run(line, patience, keys, arguments).await?;
-        if states.len() == scopes.len() {
-            Ok(states)
-        } else {
-            Err(Trouble::Reply)
+        let mut reply = VERSIONS.run(line, patience, objects, arguments).await?;
+        let (posted, states) = (reply.pop(), reply.pop());
+        let states = states.map(Value::into_array).unwrap_or_default();
+        if states.len() != scopes.len() {
+            return Err(Trouble::Reply);
         }
+        let wait = match posted {
+            Some(Value::Array(posted)) => self.posted(&posted, line.check(trust).is_ok())?,
+            Some(Value::Null) => None,
+            _ => return Err(Trouble::Reply),
+        };
+        Ok((states, wait))
     }
 
     /// Claims a database on the server of a line, or keeps it claimed.
@@ -355,20 +370,24 @@ impl Shared {
         database: &Database,
         rotate: bool,
     ) -> Result<(), Trouble> {
-        let moved = database
-            .last
-            .load()
-            .as_deref()
-            .is_some_and(|last| *last != trust.server);
-        let force = if moved || rotate { "1" } else { "0" };
+        let doubts = database.doubts();
+        let force = if rotate || database.has_moved(trust) || database.is_doubtful(doubts) {
+            "1"
+        } else {
+            "0"
+        };
         let arguments = vec![
             self.dice.value(),
             force.into(),
             value(&self.instance),
             millis(MEMBER_LEASE),
             millis(VERSION_TTL),
+            database.keys.marks().into(),
+            // Nobody waits for it, and it touches everything.
+            value(&NOBODY),
         ];
-        let keys = vec![database.keys.term(), database.keys.members()];
+        let keys = &database.keys;
+        let keys = vec![keys.term(), keys.members(), keys.ledger()];
         let reply = KEEP.run(line, patience, keys, arguments).await?;
         if trust
             .server
@@ -381,9 +400,10 @@ impl Shared {
         if reply.get(1).and_then(Value::as_i64) == Some(1) {
             self.troubles.add(Trouble::Rotated);
         }
-        let server = Some(Arc::new(trust.server));
-        database.last.store(server.clone());
-        database.claimed.store(server);
+        if reply.get(2).and_then(Value::as_i64) == Some(1) {
+            self.met_leases();
+        }
+        database.claim(trust, doubts);
         Ok(())
     }
 
@@ -451,17 +471,10 @@ const MEMBER_LEASE: Duration = Duration::from_secs(5);
 
 /// How long a version that nobody changes is kept. It may come to an end at any time: its
 /// successor is another, and entries that cite it are then misses.
-const VERSION_TTL: Duration = Duration::from_secs(24 * 3600);
+pub(super) const VERSION_TTL: Duration = Duration::from_secs(24 * 3600);
 
 /// More than are ever written at once; the rest is suspected again by the next reader.
 const UNSETTLED_MAX: usize = 1024;
 
-/// How long writes wait for their marks to arrive when Redis begins to fail.
-const OUTAGE_MAX: Duration = Duration::from_millis(400);
-
 /// The pause between two attempts at a mark.
 const OUTAGE_STEP: Duration = Duration::from_millis(5);
-
-/// How long nothing is recorded after marks may have been lost. Writes that take longer renew
-/// theirs.
-const SETTLING: Duration = Duration::from_secs(1);

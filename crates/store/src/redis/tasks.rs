@@ -20,9 +20,9 @@ use super::{
 };
 use crate::Trouble;
 
-/// Keeps the line with this index verified until `stop`.
+/// Keeps the line with this index verified until `stop`; the one beyond the last is the ear.
 pub(super) async fn tend(shared: Arc<Shared>, index: usize, stop: CancellationToken) {
-    let Some(line) = shared.lines.get(index) else {
+    let Some(line) = shared.lines.get(index).or(shared.ear()) else {
         return;
     };
     let mut pause = PAUSE_MIN;
@@ -30,7 +30,10 @@ pub(super) async fn tend(shared: Arc<Shared>, index: usize, stop: CancellationTo
         line.revive();
         let verified = line.verify(shared.dice.name(), shared.probe()).await;
         let wait = match verified {
-            Ok(()) => {
+            Ok(trust) => {
+                // Before anything is asked by it.
+                shared.doubt(line);
+                line.believe(trust);
                 tracing::info!(line = index, "redis is in use");
                 shared.nudge.notify_one();
                 pause = PAUSE_MIN;
@@ -170,7 +173,7 @@ pub(super) async fn leave(shared: &Shared) {
             "left redis without saying good-bye"
         );
     }
-    for line in &shared.lines {
+    for line in shared.lines.iter().chain(shared.ear()) {
         _ = timeout(FAREWELL, line.client().quit()).await;
     }
 }

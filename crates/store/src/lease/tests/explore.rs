@@ -200,6 +200,19 @@ fn every_rule_is_needed() {
     }
 }
 
+/// One that has kept replies near for long, and one that has just been started.
+fn newcomer(without: Without) -> World {
+    let mut world = beginning(Left { asks: 1, ..WRITE }, without);
+    world.restart(1);
+    world
+}
+
+#[test]
+fn a_newcomer_writes_nothing_before_it_can_name_it() {
+    assert!(explore(newcomer(Without::Nothing)).is_some());
+    assert_eq!(explore(newcomer(Without::Naming)), None);
+}
+
 /// A member that is given up just after it has renewed its lease.
 fn given_up_too_late(without: Without) -> World {
     let left = Left {

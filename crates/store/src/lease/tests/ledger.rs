@@ -1,6 +1,6 @@
 //! The ledger as the scripts in Redis keep it, in a form that can be stepped.
 //!
-//! Scripts will have to do as it does.
+//! `redis::scripts::tests` holds the scripts to it.
 
 use crate::lease::{Answer, Order, Peer, Posted, Token};
 

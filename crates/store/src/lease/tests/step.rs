@@ -23,6 +23,8 @@ pub(super) enum Step {
     Write(usize),
     /// A writer reads the ledger.
     Read(usize),
+    /// An instance learns which database it serves, and gives up what was recorded of it.
+    Name(usize),
     /// Redis forgets everything.
     Flush,
 }
@@ -36,6 +38,7 @@ impl Step {
             | Self::GiveUp(i)
             | Self::LookUp(i)
             | Self::Write(i)
+            | Self::Name(i)
             | Self::Read(i) => Some(i),
             Self::Tick | Self::Flush | Self::Answer(_) | Self::Lose(_) | Self::Reconnect(_) => None,
         }
@@ -66,6 +69,8 @@ pub(super) enum Without {
     Beats,
     /// A writer's own replies stay when its mark is set.
     Own,
+    /// Who does not know yet to which database it writes does not wait until it does.
+    Naming,
 }
 
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]

@@ -59,7 +59,7 @@ fn walk(without: Without, choices: impl Iterator<Item = u32>) -> Walk {
         }
         let weight = |step: &Step| match step {
             Step::Flush | Step::Reconnect(_) => 1,
-            Step::Lose(_) | Step::GiveUp(_) | Step::Read(_) => 4,
+            Step::Lose(_) | Step::GiveUp(_) | Step::Read(_) | Step::Name(_) => 4,
             Step::Tick | Step::Write(_) => 10,
             Step::Ask(_) => 20,
             Step::Answer(_) | Step::Hear(_) | Step::LookUp(_) => 40,

@@ -3,6 +3,8 @@
 //! An instance that takes no step is one that is paused or dead, and one whose message does not
 //! arrive is cut off, so neither needs a step of its own.
 
+mod write;
+
 use std::collections::VecDeque;
 
 use super::{
@@ -47,6 +49,8 @@ pub(super) struct Instance {
     seen: (u64, u64),
     /// A reply, and what was seen before it was asked for.
     near: Option<(u8, (u64, u64))>,
+    /// Whether it knows which database it writes to.
+    pub(super) named: bool,
     /// Questions, whether they acknowledge something, and whether an answer is still wanted.
     up: VecDeque<(Order, bool, bool)>,
     down: VecDeque<Down>,
@@ -83,29 +87,38 @@ enum Write {
     Committed(Token, u8),
 }
 
-impl World {
-    /// Instances with clocks of these rates, in thousandths.
-    pub(super) fn new(pace: Pace, rates: &[u64], left: Left, without: Without) -> Self {
-        let instance = |&rate| Instance {
+impl Instance {
+    fn new(pace: Pace, rate: u64) -> Self {
+        Self {
             rate,
             holder: Holder::new(pace),
             until: Moment(0),
             seen: (0, 0),
             near: None,
+            named: true,
             up: VecDeque::new(),
             down: VecDeque::new(),
             acknowledge: false,
             look: Look::Idle,
             write: Write::Idle,
             acks: Vec::new(),
-        };
+        }
+    }
+}
+
+impl World {
+    /// Instances with clocks of these rates, in thousandths.
+    pub(super) fn new(pace: Pace, rates: &[u64], left: Left, without: Without) -> Self {
         Self {
             now: 1,
             without,
             pace,
             committed: 0,
             redis: Redis::default(),
-            instances: rates.iter().map(instance).collect(),
+            instances: rates
+                .iter()
+                .map(|&rate| Instance::new(pace, rate))
+                .collect(),
             left,
             names: 0,
         }
@@ -122,6 +135,14 @@ impl World {
     /// The law: nobody can answer with what a commit has replaced.
     pub(super) fn is_lawful(&self) -> bool {
         (0..self.instances.len()).all(|i| self.serves(i).is_none_or(|v| v == self.committed))
+    }
+
+    /// Instance `i` has been killed, and another one is started in its place.
+    pub(super) fn restart(&mut self, i: usize) {
+        self.instances[i] = Instance {
+            named: false,
+            ..Instance::new(self.pace, self.instances[i].rate)
+        };
     }
 
     pub(super) const fn commits(&self) -> u8 {
@@ -155,8 +176,12 @@ impl World {
                 instance.look != Look::Idle || self.left.lookups > 0,
                 Step::LookUp(i),
             );
+            may(!instance.named, Step::Name(i));
             match &instance.write {
-                Write::Idle => may(self.left.writes > 0, Step::Write(i)),
+                Write::Idle => {
+                    let named = instance.named || self.without == Without::Naming;
+                    may(self.left.writes > 0 && named, Step::Write(i));
+                }
                 Write::Waiting(_, wait, _) => {
                     let over = self.without == Without::Waiting || wait.is_over(self.clock(i));
                     may(over, Step::Write(i));
@@ -213,6 +238,12 @@ impl World {
                 self.with(i, |holder, _, actions| holder.leave(actions));
             }
             Step::LookUp(i) => self.look_up(i),
+            Step::Name(i) => {
+                // What it has not seen happen may have changed everything.
+                self.instances[i].named = true;
+                self.redis.version = self.name()[0];
+                self.post(i);
+            }
             Step::Write(i) => self.write(i),
             Step::Read(i) => self.read(i),
         }
@@ -303,8 +334,8 @@ impl World {
             }
             Some(Down::Mark(ledger, sequence)) => {
                 self.instances[i].acknowledge = true;
-                self.with(i, |holder, _, actions| {
-                    holder.heard(&ledger, sequence, actions)
+                self.with(i, |holder, now, actions| {
+                    holder.heard(&ledger, sequence, now, actions)
                 });
             }
             Some(Down::Ack(member, applied)) => {
@@ -370,105 +401,5 @@ impl World {
                 Look::Idle
             }
         };
-    }
-
-    fn write(&mut self, i: usize) {
-        let now = self.clock(i);
-        let write = std::mem::replace(&mut self.instances[i].write, Write::Idle);
-        self.instances[i].write = match write {
-            Write::Idle => {
-                self.left.writes -= 1;
-                Write::Sent(self.name())
-            }
-            Write::Sent(mark) => {
-                self.redis.marks.push(mark);
-                Write::Marked(mark, self.post(i), self.redis.generation)
-            }
-            Write::Marked(mark, posted, under) => {
-                if self.without != Without::Own {
-                    self.instances[i].seen.1 += 1;
-                }
-                let drift_permille = if self.without == Without::Drift {
-                    0
-                } else {
-                    self.pace.drift_permille
-                };
-                let pace = Pace {
-                    drift_permille,
-                    ..self.pace
-                };
-                Write::Waiting(mark, Wait::new(posted, now, pace), under)
-            }
-            Write::Waiting(mark, wait, under) => {
-                self.evict(&wait, now);
-                self.committed += 1;
-                Write::Committed(mark, under)
-            }
-            Write::Committed(mark, _) => {
-                let marks = self.redis.marks.len();
-                self.redis.marks.retain(|other| *other != mark);
-                self.redis.changed = true;
-                if marks == self.redis.marks.len() {
-                    // It was lost, so it did not keep replies from being remembered.
-                    self.post(i);
-                }
-                if self.redis.marks.is_empty() && std::mem::take(&mut self.redis.changed) {
-                    self.redis.version = self.name()[0];
-                }
-                Write::Idle
-            }
-        };
-        self.learn(i);
-    }
-
-    fn evict(&mut self, wait: &Wait, now: Moment) {
-        if let (Some(ledger), Some(id)) = (&mut self.redis.ledger, wait.ledger()) {
-            for peer in wait.overdue(now) {
-                let mut peer = *peer;
-                if self.without == Without::Beats {
-                    let all = ledger.members.iter();
-                    peer.beats = all
-                        .filter(|other| other.member == peer.member)
-                        .map(|other| other.beats)
-                        .next()
-                        .unwrap_or(0);
-                }
-                ledger.evict(&id, &peer);
-            }
-        }
-    }
-
-    fn post(&mut self, i: usize) -> Posted {
-        let own = self.instances[i].holder.member();
-        let mut posted = Ledger::post(&mut self.redis.ledger, own);
-        if let Some(ledger) = &self.redis.ledger
-            && !posted.others.is_empty()
-        {
-            for instance in &mut self.instances {
-                // A subscription comes before the seat. What was published before is not wanted.
-                if instance.holder.member().is_some() || !instance.up.is_empty() {
-                    instance
-                        .down
-                        .push_back(Down::Mark(ledger.id, ledger.sequence));
-                }
-            }
-            if self.without == Without::Ripeness {
-                posted.ledger = Some(ledger.id);
-            }
-        }
-        if self.without == Without::Ripeness && posted.others.is_empty() {
-            posted.ledger = Some([0; 16]);
-        }
-        posted
-    }
-
-    fn read(&mut self, i: usize) {
-        let Some(ledger) = &self.redis.ledger else {
-            return;
-        };
-        if let Write::Waiting(_, wait, _) = &mut self.instances[i].write {
-            let of = |name: &Token| ledger.members.iter().find(|peer| peer.member == *name);
-            wait.learn(&ledger.id, |name| of(name).map(|peer| peer.applied));
-        }
     }
 }

@@ -1,7 +1,9 @@
--- Keys: term, members.
--- Arguments: fresh generation, '1' to rotate, instance, lease in ms, time to live in ms.
--- Answers with the term (identity, generation) and whether it is a new one.
-local fresh, force, instance, lease, ttl = unpack(ARGV)
+-- Keys: term, members, ledger.
+-- Arguments: fresh generation, '1' to rotate, instance, lease in ms, time to live in ms, channel,
+-- notice.
+-- Answers with the term (identity, generation), whether it is a new one, and whether there is a
+-- ledger.
+local fresh, force, instance, lease, ttl, channel, notice = unpack(ARGV)
 local server = identity()
 if not server then
   return redis.error_reply('READONLY this server is not a master')
@@ -31,9 +33,15 @@ if rotate then
     redis.call('DEL', KEYS[1])
     return done
   end
+  -- What is kept near was recorded under the generation before.
+  if known then
+    post(KEYS[3], server, '', channel, notice)
+  else
+    redis.call('DEL', KEYS[3])
+  end
 else
   redis.call('PEXPIRE', KEYS[1], ttl)
 end
 redis.pcall('ZADD', KEYS[2], now + lease, instance)
 redis.pcall('PEXPIRE', KEYS[2], ttl)
-return { term, rotate and 1 or 0 }
+return { term, rotate and 1 or 0, redis.call('EXISTS', KEYS[3]) }

@@ -1,22 +1,26 @@
--- Keys: version objects.
--- Arguments: operation, mark, lease in ms, time to live in ms, then one fresh token per key.
--- Answers with what each object is now, 'X' for one that had to be removed.
+-- Keys: version objects, ledger.
+-- Arguments: operation, mark, lease in ms, time to live in ms, server, writer, channel, notice,
+-- then one fresh token per object.
+-- Answers with what each object is now, 'X' for one that had to be removed; and, if replies that
+-- are kept near may have been outdated, with what `post` answers.
 --
 -- A version object is 'C' and a token while it is current. While it is being written it is 'M',
 -- '1' if a mark has ended with a change or without a word, the token from before, and the marks:
 -- 16 bytes of name and 14 digits of Unix time in ms, at which it lapses.
 local operation, mark, lease, ttl = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4]
+local ledger = table.remove(KEYS)
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local ends = string.format('%014.0f', now + lease)
 
 local states = {}
+local posts = operation == 'mark'
 for n, key in ipairs(KEYS) do
-  local fresh = ARGV[4 + n]
+  local fresh = ARGV[8 + n]
   local state = redis.pcall('GET', key)
   local form = type(state) == 'string' and string.sub(state, 1, 1)
   -- Missing, or not ours: a token that nobody has seen.
-  local changed, before, marks, write = false, fresh, {}, true
+  local changed, before, marks, write, found = false, fresh, {}, true, false
   if form == 'C' and #state == 17 then
     before, write = string.sub(state, 2), false
   elseif form == 'M' and #state >= 18 and (#state - 18) % 30 == 0 then
@@ -24,7 +28,7 @@ for n, key in ipairs(KEYS) do
     for at = 19, #state, 30 do
       local other = string.sub(state, at, at + 29)
       if string.sub(other, 1, 16) == mark then
-        write = true
+        write, found = true, true
         if operation == 'renew' then
           marks[#marks + 1] = mark .. ends
         end
@@ -40,6 +44,8 @@ for n, key in ipairs(KEYS) do
     marks[#marks + 1], write = mark .. ends, true
   elseif operation == 'bump' then
     changed, write = true, true
+    -- A mark that was lost, or never came, has kept nobody from remembering replies.
+    posts = posts or not found
   end
 
   if write then
@@ -56,4 +62,4 @@ for n, key in ipairs(KEYS) do
   end
   states[n] = state
 end
-return states
+return { states, posts and post(ledger, ARGV[5], ARGV[6], ARGV[7], ARGV[8]) }

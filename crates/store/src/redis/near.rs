@@ -1,0 +1,262 @@
+//! Replies kept in this process, and whether they may be served without asking Redis.
+//!
+//! A reply comes here from Redis, after a lookup that compared its stamp. It is served as long as
+//! nothing it depends on has been *touched* since before that lookup was sent, and the lease of its
+//! database has not run out. What it depends on is what its stamp cites, by the rules of every
+//! store: a reply that lacks no row does without a last `Insert` ([`cache::suffices`]). The touches
+//! are counted in stripes that scopes share: a stripe that was touched for the sake of another scope
+//! costs a lookup in Redis, and no more.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use bytes::Bytes;
+use cache::{CacheKey, Entry, Scope, Scopes, Stamp, Version};
+use quick_cache::{Lifecycle, Weighter, sync::Cache};
+use smallvec::SmallVec;
+
+use super::{clock, database::Database};
+use crate::{
+    Limits, Question, Status,
+    lease::{Action, Moment},
+    limits::RECORD_BYTES,
+};
+
+/// All replies of this process, bounded in bytes.
+#[derive(Debug)]
+pub(super) struct Near {
+    replies: Cache<CacheKey, Arc<Record>, Weight, foldhash::fast::RandomState, Evictions>,
+    stripes: Box<[AtomicU64]>,
+    evictions: Arc<AtomicU64>,
+    hits: AtomicU64,
+    lost: AtomicU64,
+}
+
+/// What the replies of one database have in common.
+#[derive(Debug, Default)]
+pub(super) struct Ward {
+    /// Until when they may be served, in nanoseconds of [`clock::now`].
+    until: AtomicU64,
+    /// How often all of them were forgotten.
+    forgotten: AtomicU64,
+}
+
+/// How often what a reply depends on had been touched before it was asked for.
+#[derive(Debug)]
+pub(super) struct Touches {
+    asked: Moment,
+    forgotten: u64,
+    /// Those of the epoch and of each scope of the question, in its order.
+    stripes: SmallVec<[(Stripe, u64); 4]>,
+}
+
+/// A place where touches of some scopes are counted.
+pub(super) type Stripe = u16;
+
+#[derive(Debug)]
+struct Record {
+    entry: Entry,
+    epoch: Version,
+    /// What its stamp cites besides the epoch, in the order of the question.
+    scopes: Scopes,
+    database: Arc<Database>,
+    /// As many as are cited.
+    before: Touches,
+    /// When Redis drops it too.
+    expires: Moment,
+    /// What the rules said when it was recorded.
+    ttl: Duration,
+}
+
+impl Near {
+    pub(super) fn new(limits: &Limits) -> Self {
+        let evictions = Arc::new(AtomicU64::new(0));
+        Self {
+            replies: Cache::with_options(
+                limits.options(),
+                Weight,
+                foldhash::fast::RandomState::default(),
+                Evictions(Arc::clone(&evictions)),
+            ),
+            stripes: std::iter::repeat_with(AtomicU64::default)
+                .take(1 << Stripe::BITS)
+                .collect(),
+            evictions,
+            hits: AtomicU64::new(0),
+            lost: AtomicU64::new(0),
+        }
+    }
+
+    /// A reply that may be served now.
+    ///
+    /// The lease is looked at before the touches, and both here and where they change all accesses
+    /// are ordered: whoever sees a lease that was renewed sees what was forgotten before. So at the
+    /// moment of the look at the clock no mark was in effect that this reply would contradict.
+    pub(super) fn look_up(&self, question: &Question<'_>) -> Option<Entry> {
+        let record = self.replies.get(question.key)?;
+        let until = record.database.ward.until.load(Ordering::SeqCst);
+        let now = clock::now();
+        let holds = now.0 < until
+            && now < record.expires
+            && self.are_untouched(&record)
+            && record.epoch == question.epoch
+            && record.database.id == question.database
+            && question.scopes.starts_with(&record.scopes)
+            && cache::suffices(record.scopes.len(), question.scopes)
+            && record.ttl <= question.ttl;
+        if !holds {
+            return None;
+        }
+        self.hits.fetch_add(1, Ordering::Relaxed);
+        Some(record.entry.clone())
+    }
+
+    fn are_untouched(&self, record: &Record) -> bool {
+        let Touches {
+            forgotten, stripes, ..
+        } = &record.before;
+        record.database.ward.forgotten.load(Ordering::SeqCst) == *forgotten
+            && stripes
+                .iter()
+                .all(|&(stripe, seen)| self.count(stripe) == seen)
+    }
+
+    /// The touches so far, to be taken before a lookup is sent; `None` if nothing may be served.
+    pub(super) fn touches(&self, database: &Database, scopes: &[Scope]) -> Option<Touches> {
+        let asked = clock::now();
+        let ward = &database.ward;
+        (asked.0 < ward.until.load(Ordering::SeqCst)).then(|| Touches {
+            asked,
+            forgotten: ward.forgotten.load(Ordering::SeqCst),
+            stripes: database
+                .scopes(scopes)
+                .map(|scope| database.keys.stripe(scope))
+                .map(|stripe| (stripe, self.count(stripe)))
+                .collect(),
+        })
+    }
+
+    /// Keeps what a lookup has found. `lasts` is how long Redis keeps it from then on.
+    pub(super) fn keep(
+        &self,
+        question: &Question<'_>,
+        (database, mut before): (&Arc<Database>, Touches),
+        (entry, stamp, ttl): (&Entry, &Stamp, Duration),
+        lasts: Duration,
+    ) {
+        let Some((&epoch, cited)) = stamp.versions().split_first() else {
+            return;
+        };
+        let Some(scopes) = question.scopes.get(..cited.len()) else {
+            return;
+        };
+        before.stripes.truncate(1 + cited.len());
+        let (description, complete) = entry.offsets();
+        // It shares a buffer with whatever else arrived, which would be kept with it.
+        let frames = Bytes::copy_from_slice(entry.frames());
+        let Ok(entry) = Entry::new(frames, description, complete, entry.rows()) else {
+            return;
+        };
+        let lasts = u64::try_from(lasts.min(ttl).as_nanos()).unwrap_or(u64::MAX);
+        let record = Record {
+            entry,
+            epoch,
+            scopes: scopes.into(),
+            database: Arc::clone(database),
+            expires: Moment(before.asked.0.saturating_add(lasts)),
+            before,
+            ttl,
+        };
+        self.replies.insert(*question.key, Arc::new(record));
+    }
+
+    /// Touches scopes of one database.
+    pub(super) fn touch(&self, database: &Database, scopes: impl Iterator<Item = Scope>) {
+        self.touch_stripes(scopes.map(|scope| database.keys.stripe(scope)));
+    }
+
+    fn touch_stripes(&self, stripes: impl Iterator<Item = Stripe>) {
+        for stripe in stripes {
+            if let Some(count) = self.stripes.get(usize::from(stripe)) {
+                count.fetch_add(1, Ordering::SeqCst);
+            }
+        }
+    }
+
+    fn count(&self, stripe: Stripe) -> u64 {
+        self.stripes
+            .get(usize::from(stripe))
+            .map_or(0, |count| count.load(Ordering::SeqCst))
+    }
+
+    /// Does what a holder says, in its order. `stripes` are those of the mark that was heard of;
+    /// none stands for all.
+    pub(super) fn perform(&self, ward: &Ward, actions: &[Action], stripes: &[Stripe]) {
+        for action in actions {
+            match action {
+                Action::Touch if !stripes.is_empty() => {
+                    self.touch_stripes(stripes.iter().copied());
+                }
+                Action::Touch | Action::Forget => ward.forget(),
+                Action::Serve(until) => ward.until.store(until.0, Ordering::SeqCst),
+            }
+        }
+    }
+
+    /// Notes that a lease ran out, or was taken away, before it was renewed.
+    pub(super) fn note_lost(&self) {
+        self.lost.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn report(&self, status: &mut Status) {
+        status.entries = Some(self.replies.len() as u64);
+        status.bytes = Some(self.replies.weight());
+        status.evictions = self.evictions.load(Ordering::Relaxed);
+        status.near_hits = self.hits.load(Ordering::Relaxed);
+        status.leases_lost = self.lost.load(Ordering::Relaxed);
+    }
+}
+
+impl Ward {
+    /// Forgets all replies of the database.
+    pub(super) fn forget(&self) {
+        self.forgotten.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// Whether a lease was granted that has run out.
+    pub(super) fn has_lapsed(&self) -> bool {
+        let until = self.until.load(Ordering::SeqCst);
+        until != 0 && until <= clock::now().0
+    }
+}
+
+/// Weighs a record by the memory it takes.
+#[derive(Clone, Copy, Debug)]
+struct Weight;
+
+impl Weighter<CacheKey, Arc<Record>> for Weight {
+    fn weight(&self, _: &CacheKey, record: &Arc<Record>) -> u64 {
+        let scopes = record.scopes.len() * SCOPE_BYTES;
+        (record.entry.len() + scopes) as u64 + RECORD_BYTES
+    }
+}
+
+/// Counts what had to leave.
+#[derive(Clone, Debug)]
+struct Evictions(Arc<AtomicU64>);
+
+impl Lifecycle<CacheKey, Arc<Record>> for Evictions {
+    type RequestState = ();
+
+    fn on_evict(&self, (): &mut (), _: CacheKey, _: Arc<Record>) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// What a scope takes in a record: itself and its stripe.
+const SCOPE_BYTES: usize = 64;

@@ -1,0 +1,203 @@
+//! Holds the scripts of the ledger to the model that the protocol is explored with.
+
+#[path = "../../../tests/server/mod.rs"]
+#[expect(dead_code, reason = "other tests need more of it")]
+mod server;
+
+use super::*;
+use crate::lease::{Answer, Order, Peer, Posted, tests::ledger::Ledger};
+use server::Server;
+
+const LEDGER_KEY: &str = "l";
+const SERVER: &str = "server";
+
+/// Names that a shell can write.
+fn name(n: u8) -> [u8; 16] {
+    [b'a' + n % 26; 16]
+}
+
+fn text(name: &[u8; 16]) -> &str {
+    str::from_utf8(name).unwrap()
+}
+
+/// A small generator: which numbers does not matter, only that they are always the same.
+struct Numbers(u64);
+
+impl Numbers {
+    fn below(&mut self, bound: u64) -> u64 {
+        self.0 = self
+            .0
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1);
+        (self.0 >> 33) % bound
+    }
+}
+
+fn eval(server: &Server, script: &str, arguments: &[&str]) -> Vec<String> {
+    let mut words = vec!["EVAL", script, "1", LEDGER_KEY];
+    words.extend(arguments);
+    let answer = server.cli(&words);
+    answer
+        .lines()
+        .map(str::to_owned)
+        .filter(|line| !line.is_empty() || answer.len() > 1)
+        .collect()
+}
+
+/// What the script answers to an order.
+fn order(server: &Server, order: Order, fresh: &[u8; 16]) -> Answer {
+    let lines = match order {
+        Order::Join { member } => {
+            let arguments = ["join", SERVER, "60000", text(&member), text(fresh), "64"];
+            eval(server, LEDGER.text, &arguments)
+        }
+        Order::Beat {
+            ledger,
+            member,
+            applied,
+            ripe,
+        } => {
+            let (applied, ripe) = (applied.to_string(), if ripe { "1" } else { "0" });
+            let (ledger, member) = (text(&ledger), text(&member));
+            let arguments = [
+                "beat", SERVER, "60000", ledger, member, &applied, ripe, "channel",
+            ];
+            eval(server, LEDGER.text, &arguments)
+        }
+    };
+    match lines.as_slice() {
+        [id, sequence] => Answer::Member {
+            ledger: id.as_bytes().try_into().unwrap(),
+            sequence: sequence.parse().unwrap(),
+        },
+        _ => Answer::Stranger,
+    }
+}
+
+/// What the script answers to who posts a mark.
+fn post(server: &Server, own: &[u8; 16]) -> Posted {
+    let script = [
+        include_str!("post.lua"),
+        "return post(KEYS[1], unpack(ARGV))",
+    ]
+    .concat();
+    let lines = eval(server, &script, &[SERVER, text(own), "channel", "notice"]);
+    let [id, sequence, others @ ..] = lines.as_slice() else {
+        panic!("{lines:?}");
+    };
+    let mut others: Vec<_> = others
+        .chunks(3)
+        .map(|peer| Peer {
+            member: peer[0].as_bytes().try_into().unwrap(),
+            applied: peer[1].parse().unwrap(),
+            beats: peer[2].parse().unwrap(),
+        })
+        .collect();
+    others.sort_unstable_by_key(|peer| peer.member);
+    Posted {
+        ledger: id.as_bytes().try_into().ok(),
+        sequence: sequence.parse().unwrap(),
+        others: others.into(),
+    }
+}
+
+#[test]
+fn scripts_do_as_the_model_does() {
+    let server = Server::start(&[]);
+    let mut model: Option<Ledger> = None;
+    let mut numbers = Numbers(7);
+    let (mut names, mut strangers, mut posts) = (0, 0, 0);
+    for step in 0..400 {
+        // Members 0 to 5 join, renew and post, now and then under a ledger that is gone.
+        let member = name(u8::try_from(numbers.below(6)).unwrap());
+        match numbers.below(20) {
+            0 => {
+                server.cli(&["DEL", LEDGER_KEY]);
+                model = None;
+            }
+            1..6 => {
+                let known = model
+                    .as_ref()
+                    .is_some_and(|ledger| ledger.members.iter().any(|peer| peer.member == member));
+                if !known {
+                    names += 1;
+                    let fresh = name(10 + names % 16);
+                    let joined = order(&server, Order::Join { member }, &fresh);
+                    let expected = Ledger::order(&mut model, Order::Join { member }, fresh);
+                    assert_eq!(joined, expected, "step {step}");
+                }
+            }
+            6..12 => {
+                let current = model.as_ref().map_or(name(9), |ledger| ledger.id);
+                let beat = Order::Beat {
+                    ledger: if numbers.below(8) == 0 {
+                        name(8)
+                    } else {
+                        current
+                    },
+                    member,
+                    applied: numbers.below(50),
+                    ripe: numbers.below(3) == 0,
+                };
+                let answer = order(&server, beat, &name(0));
+                assert_eq!(
+                    answer,
+                    Ledger::order(&mut model, beat, name(0)),
+                    "step {step}"
+                );
+                strangers += u32::from(answer == Answer::Stranger);
+            }
+            12..17 => {
+                let posted = post(&server, &member);
+                let mut expected = Ledger::post(&mut model, Some(member));
+                expected.others.sort_unstable_by_key(|peer| peer.member);
+                assert_eq!(posted, expected, "step {step}");
+                posts += u32::from(!posted.others.is_empty());
+            }
+            _ => {
+                if let Some(ledger) = &mut model
+                    && let Some(mut peer) = ledger.members.first().copied()
+                {
+                    peer.beats += numbers.below(2);
+                    let (id, beats) = (ledger.id, peer.beats.to_string());
+                    let (id_text, member) = (text(&id), text(&peer.member));
+                    let arguments = ["strike", SERVER, "60000", id_text, member, &beats];
+                    eval(&server, LEDGER.text, &arguments);
+                    ledger.evict(&id, &peer);
+                }
+            }
+        }
+    }
+    assert!(
+        strangers > 10 && posts > 20,
+        "{strangers} strangers, {posts} posts"
+    );
+}
+
+/// Another server's ledger, say one that came with a snapshot, is not believed.
+#[test]
+fn a_ledger_of_another_server_is_dropped() {
+    let server = Server::start(&[]);
+    let join = Order::Join { member: name(0) };
+    order(&server, join, &name(1));
+    server.cli(&["HSET", LEDGER_KEY, "ripe", "1"]);
+    assert_eq!(post(&server, &name(2)).ledger, Some(name(1)));
+    server.cli(&["HSET", LEDGER_KEY, "server", "another"]);
+    assert_eq!(post(&server, &name(2)), Posted::default());
+    assert_eq!(server.cli(&["EXISTS", LEDGER_KEY]).trim(), "0");
+}
+
+#[test]
+fn who_joins_again_takes_the_former_name_off() {
+    let server = Server::start(&[]);
+    order(&server, Order::Join { member: name(0) }, &name(1));
+    let (former, ledger, member) = (name(0), name(1), name(2));
+    let (former, ledger, member) = (text(&former), text(&ledger), text(&member));
+    let arguments = ["join", SERVER, "60000", member, ledger, "64", former];
+    eval(&server, LEDGER.text, &arguments);
+    let others = post(&server, &name(9)).others;
+    assert_eq!(
+        others.iter().map(|peer| peer.member).collect::<Vec<_>>(),
+        [name(2)]
+    );
+}
