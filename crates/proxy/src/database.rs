@@ -333,6 +333,19 @@ impl Database {
         &self.ledger
     }
 
+    /// Waits until the server has said once which database it is, or will not say, or the deadline
+    /// has passed. Cancel safe.
+    pub(crate) async fn named(&self, deadline: Instant) {
+        let mut progress = self.progress.subscribe();
+        let named = async {
+            tokio::select! {
+                () = self.ledger.told() => {}
+                _ = progress.wait_for(|now| matches!(now.state, State::Refused(_))) => {}
+            }
+        };
+        _ = timeout_at(deadline, named).await;
+    }
+
     /// How it is doing.
     pub fn state(&self) -> State {
         self.progress.borrow().state.clone()

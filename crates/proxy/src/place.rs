@@ -26,6 +26,10 @@ use crate::{
 /// How long a lost connection's backend may go on working before its tables are released.
 const BACKEND_GONE_MAX: Duration = Duration::from_secs(60);
 
+/// How long after its login a client's writes wait until they can be told to other instances. Later
+/// they are sent without: the server does not say which database it is, and may not for long.
+const NAME_MAX: Duration = Duration::from_secs(5);
+
 /// How long the end of a write waits for the catalog, if definitions may have changed under it.
 const VERIFY_MAX: Duration = Duration::from_secs(1);
 
@@ -75,6 +79,8 @@ pub(crate) struct Place {
     process: Option<i32>,
     /// The session is not to be looked up: it does not speak the extended protocol.
     simple: bool,
+    /// Since when the client is here.
+    seated: Instant,
     /// Hits so far, counted when some are to be forgotten.
     asked: AtomicUsize,
 }
@@ -104,6 +110,7 @@ impl Place {
             database,
             process,
             simple,
+            seated: Instant::now(),
             asked: AtomicUsize::new(0),
         }
     }
@@ -227,6 +234,10 @@ impl Place {
         let database = self.database.as_ref()?;
         if writes.is_unbounded() {
             self.services.databases.leave_vacant();
+        }
+        if self.services.store.is_shared() && database.ledger().remembered().is_none() {
+            // Other instances may serve what this changes, and nobody could tell them.
+            Box::pin(database.named(self.seated + NAME_MAX)).await;
         }
         let identity = match database.ledger().identity() {
             Some(identity) => identity,

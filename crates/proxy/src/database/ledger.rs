@@ -1,11 +1,15 @@
 //! What outlives the watching of a database.
 
-use std::sync::{
-    Mutex, MutexGuard, PoisonError,
-    atomic::{AtomicUsize, Ordering},
+use std::{
+    pin::pin,
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 use catalog::DatabaseId;
+use tokio::sync::Notify;
 
 /// What is written in a database while it is not known. All who share its name share this, also
 /// those who came while it was watched before.
@@ -14,6 +18,7 @@ pub(crate) struct Ledger {
     /// Writes in flight of which the store does not know, or not for sure.
     blind: AtomicUsize,
     identity: Mutex<Named>,
+    told: Notify,
 }
 
 /// Which database bears the name.
@@ -43,6 +48,17 @@ impl Ledger {
             id: Some(id),
             sure: true,
         };
+        self.told.notify_waiters();
+    }
+
+    /// Waits until anybody was ever told which database it is. Cancel safe.
+    pub(super) async fn told(&self) {
+        let mut told = pin!(self.told.notified());
+        // Who is told from here on wakes us.
+        told.as_mut().enable();
+        if self.remembered().is_none() {
+            told.await;
+        }
     }
 
     /// Nobody watches any more. To be called when nothing is looked up any more.
