@@ -15,20 +15,30 @@ use tempfile::TempDir;
 
 use crate::contender::{Contender, Kind};
 
+/// Where pgmemo keeps replies.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Residence {
+    Memory,
+    Redis,
+    /// In Redis, and near under leases.
+    Leases,
+}
+
 /// How pgmemo is started.
 #[derive(Debug)]
 pub(crate) struct Own<'a> {
     pub(crate) name: &'a str,
     pub(crate) program: &'a Path,
     pub(crate) upstream: String,
-    pub(crate) redis: bool,
+    pub(crate) residence: Residence,
     pub(crate) arguments: &'a [&'a str],
 }
 
 /// Starts pgmemo.
 pub(crate) fn own(own: &Own<'_>) -> Result<Contender> {
     let (address, admin) = (local(free_port()?), local(free_port()?));
-    let redis = own.redis.then(Redis::start).transpose()?;
+    let redis = (own.residence != Residence::Memory).then(Redis::start);
+    let redis = redis.transpose()?;
     let store = redis
         .as_ref()
         .map_or_else(|| "memory".to_owned(), Redis::url);
@@ -43,6 +53,9 @@ pub(crate) fn own(own: &Own<'_>) -> Result<Contender> {
     command.args(own.arguments);
     // Where everything shares few cores, the scheduler alone takes longer than the default.
     command.env("PGMEMO_REDIS_DEADLINE", "20ms");
+    if own.residence == Residence::Leases {
+        command.env("PGMEMO_REDIS_MODE", "leases");
+    }
     let dir = directory()?;
     let mut server = Server::spawn("pgmemo", command, Signal::Term, &log(&dir), dir.path())?;
     server.await_ready(SOON, || accepts(address))?;

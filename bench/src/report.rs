@@ -128,6 +128,7 @@ const fn target(
 
 const OWN: &str = "pgmemo";
 const OWN_REDIS: &str = "pgmemo, Redis";
+const OWN_LEASES: &str = "pgmemo, leases";
 
 #[rustfmt::skip]
 const TARGETS: &[Target] = &[
@@ -146,6 +147,10 @@ const TARGETS: &[Target] = &[
     target("hit, wide: CPU to canned", ("wide", Prepared), (OWN, To("canned")), cpu, AtMost(1.3)),
     target("hit, Redis: CPU to canned + Redis", ("point", Simple), (OWN_REDIS, To("canned + Redis")), cpu, AtMost(1.5)),
     target("hit, Redis: CPU to canned + Redis", ("point", Prepared), (OWN_REDIS, To("canned + Redis")), cpu, AtMost(1.5)),
+    target("hit, leases: CPU to hit from memory", ("point", Simple), (OWN_LEASES, To(OWN)), cpu, AtMost(1.3)),
+    target("hit, leases: CPU to hit from memory", ("point", Prepared), (OWN_LEASES, To(OWN)), cpu, AtMost(1.3)),
+    target("hit, leases, 1 client: latency to direct", ("point, 1 client", Simple), (OWN_LEASES, To("direct")), latency, AtMost(0.9)),
+    target("hit, leases, 1 client: latency to direct", ("point, 1 client", Prepared), (OWN_LEASES, To("direct")), latency, AtMost(0.9)),
     target("pass-through: CPU to PgBouncer", ("pass-through", Simple), (OWN, To("PgBouncer")), cpu, AtMost(1.0)),
     target("pass-through: CPU to PgBouncer", ("pass-through", Prepared), (OWN, To("PgBouncer")), cpu, AtMost(1.0)),
     target("miss: CPU to pass-through", ("miss", Simple), (OWN, Beside("pass-through")), cpu, AtMost(1.4)),

@@ -11,7 +11,7 @@ use crate::{
     contender::{Contender, Kind},
     idle,
     measure::{Cell, Sample},
-    peers::{self, Own},
+    peers::{self, Own, Residence},
     report::{self, Idle, Row},
     verify,
     workload::{Field, State, WORKLOADS, Workload},
@@ -187,19 +187,20 @@ fn start_for(
             }
         }
     }
-    let against = options.against.as_deref();
+    let (this, against) = (Some(&*options.pgmemo), options.against.as_deref());
     let builds = [
-        ("pgmemo", Some(options.pgmemo.as_path()), false),
-        ("pgmemo, other build", against, false),
-        ("pgmemo, Redis", Some(options.pgmemo.as_path()), true),
+        ("pgmemo", this, Residence::Memory),
+        ("pgmemo, other build", against, Residence::Memory),
+        ("pgmemo, Redis", this, Residence::Redis),
+        ("pgmemo, leases", this, Residence::Leases),
     ];
-    for (name, program, redis) in builds {
+    for (name, program, residence) in builds {
         if let Some(program) = program.filter(|_| wanted(name)) {
             own.push(peers::own(&Own {
                 name,
                 program,
                 upstream: postgres.url("postgres"),
-                redis,
+                residence,
                 arguments: &[],
             })?);
         }
@@ -272,7 +273,7 @@ fn idle_memory(options: &Options) -> Result<Vec<Idle>> {
             program: &options.pgmemo,
             // Without a user there is no catalog to be read, which this upstream has not.
             upstream: format!("postgres://{}/postgres", upstream.address),
-            redis: false,
+            residence: Residence::Memory,
             arguments: &[],
         })?;
         let bouncer = peers::pgbouncer(upstream.address, false);
