@@ -6,7 +6,7 @@ use std::{thread, time::Duration};
 
 use anyhow::{Context, Result, ensure};
 use pgmemo_tests::{
-    Pgmemo, Postgres, Store, Version,
+    Pgmemo, Postgres, Redis, Store, Version,
     net::{SOON, eventually},
     postgres::Database,
     wire::{Answer, Conn, Format, Frontend, Login},
@@ -42,12 +42,15 @@ struct Stage {
 
 impl Stage {
     fn new(rules: &str) -> Result<Self> {
-        let postgres = Postgres::shared(Version::System);
+        Self::on(Postgres::shared(Version::System), Store::Memory, rules)
+    }
+
+    fn on(postgres: &Postgres, store: Store<'_>, rules: &str) -> Result<Self> {
         let database = postgres.database()?;
         let mut direct = database.connect()?;
         direct.run(FIXTURE)?;
         let file = format!("{FUNCTION}{rules}");
-        let pgmemo = Pgmemo::start_with(postgres, Store::Memory, &[], &file)?;
+        let pgmemo = Pgmemo::start_with(postgres, store, &[], &file)?;
         Ok(Self {
             database,
             direct,
@@ -273,5 +276,174 @@ fn what_cannot_be_renewed_ends_with_its_ttl() -> Result<()> {
         ensure!(stage.renewals("other_login")? >= 1.0);
         ensure!(stage.count("pgmemo_stale_served_total", "")? == 0.0);
     }
+    Ok(())
+}
+
+const REWRITTEN: &str = "
+[tables.t]
+ttl = '1h'
+on_write = 'refresh'
+";
+
+/// What is asked for often is there again after a write before anybody asks.
+fn is_read_again_after_a_write(store: Store<'_>) -> Result<()> {
+    let mut stage = Stage::on(Postgres::shared(Version::System), store, REWRITTEN)?;
+    stage
+        .direct
+        .run("INSERT INTO t VALUES (2, 'other', now())")?;
+    let (mut client, mut writer) = (stage.connect()?, stage.connect()?);
+    let (hot, all, cold) = (
+        "SELECT v FROM t WHERE id = 1",
+        "SELECT string_agg(v, ',' ORDER BY id) FROM t",
+        "SELECT v FROM t WHERE id = 2",
+    );
+    for _ in 0..5 {
+        for sql in [hot, all, cold] {
+            client.query(sql)?;
+        }
+    }
+    // At first the catalog may yet be read once more, and statements planned anew.
+    eventually("a write is followed", SOON, || {
+        for sql in [hot, all] {
+            client.query(sql).ok()?;
+        }
+        let done = stage.renewals("done").ok()?;
+        writer.run("UPDATE t SET v = 'first' WHERE id = 1").ok()?;
+        let followed = || (stage.renewals("done").ok()? >= done + 2.0).then_some(());
+        let followed = eventually("it is", Duration::from_secs(1), followed).is_ok();
+        (followed || !stage.pgmemo.is_real()).then_some(())
+    })?;
+    for n in 0..3 {
+        let (done, before) = (stage.renewals("done")?, stage.pgmemo.metrics()?);
+        writer.run(&format!("UPDATE t SET v = 'written {n}' WHERE id = 1"))?;
+        if stage.pgmemo.is_real() {
+            // The row and the whole; the other row is what it was.
+            stage.renewed(done + 1.0)?;
+        }
+        for _ in 0..2 {
+            ensure!(client.value(hot)? == format!("written {n}"));
+            ensure!(client.value(all)? == format!("written {n},other"));
+            ensure!(client.value(cold)? == "other");
+        }
+        if stage.pgmemo.is_real() {
+            let missed = stage.pgmemo.metrics()?.misses() - before.misses();
+            ensure!(missed == 0.0, "{missed} were missed");
+            let rewritten = stage.count("pgmemo_write_refreshes_total", "")?
+                - before.sum("pgmemo_write_refreshes_total", &[]);
+            ensure!(rewritten == 2.0, "{rewritten} were to be read again");
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn what_is_hot_is_read_again_after_a_write() -> Result<()> {
+    is_read_again_after_a_write(Store::Memory)
+}
+
+#[test]
+fn what_is_hot_is_read_again_into_redis() -> Result<()> {
+    is_read_again_after_a_write(Store::Redis(&Redis::start()?))
+}
+
+#[test]
+fn a_write_that_overtakes_a_renewal_has_it_done_once_more() -> Result<()> {
+    let mut stage = Stage::new(REWRITTEN)?;
+    if !stage.pgmemo.is_real() {
+        return Ok(());
+    }
+    let (mut client, mut writer) = (stage.connect()?, stage.connect()?);
+    let sql = "SELECT v, slow(0.5) FROM t WHERE id = 1";
+    for _ in 0..3 {
+        client.query(sql)?;
+    }
+    let calls = stage.calls()?;
+    writer.run("UPDATE t SET v = 'first'")?;
+    eventually("it is being read again", SOON, || {
+        (stage.calls().ok()? > calls).then_some(())
+    })?;
+    writer.run("UPDATE t SET v = 'second'")?;
+    // The first reading is done in vain, the second is not.
+    stage.renewed(1.0)?;
+    let before = stage.pgmemo.metrics()?;
+    ensure!(client.value(sql)? == "second");
+    ensure!(
+        stage.pgmemo.metrics()?.misses() == before.misses(),
+        "it was missed"
+    );
+    Ok(())
+}
+
+#[test]
+fn every_write_is_seen_at_once_while_replies_are_read_again() -> Result<()> {
+    let stage = Stage::new(REWRITTEN)?;
+    let (mut client, mut writer) = (stage.connect()?, stage.connect()?);
+    let queries = ["SELECT v FROM t WHERE id = 1", "SELECT max(v) FROM t"];
+    for n in 0..100 {
+        writer.run(&format!("UPDATE t SET v = '{n:03}'"))?;
+        for sql in queries {
+            ensure!(client.value(sql)? == format!("{n:03}"), "{sql}, write {n}");
+            ensure!(writer.value(sql)? == format!("{n:03}"), "{sql}, write {n}");
+        }
+    }
+    Ok(())
+}
+
+/// Age is forgiven for longer while the server takes no further connection; a write never is.
+#[test]
+fn a_reply_is_served_past_its_end_while_reading_it_again_fails() -> Result<()> {
+    const RULE: &str = "
+[tables.t]
+ttl = '300ms'
+stale_while_revalidate = '1s'
+stale_if_error = '1h'
+";
+    let postgres = Postgres::start(Version::System)?;
+    let mut stage = Stage::on(&postgres, Store::Memory, RULE)?;
+    if !stage.pgmemo.is_real() {
+        return Ok(());
+    }
+    let mut client = stage.connect()?;
+    let sql = "SELECT v FROM t WHERE id = 1";
+    for _ in 0..3 {
+        client.query(sql)?;
+    }
+    let lines = "pg_catalog.string_to_table(pg_catalog.pg_read_file('pg_hba.conf'), E'\\n')";
+    stage
+        .direct
+        .run(&format!("CREATE TABLE hba AS SELECT {lines} AS line"))?;
+    let file = stage.direct.value("SHOW hba_file")?;
+    let admit = |stage: &mut Stage, admit: bool| -> Result<()> {
+        let all = if admit {
+            "TABLE hba"
+        } else {
+            "SELECT 'host all all 127.0.0.1/32 reject'"
+        };
+        let copy = format!("COPY ({all}) TO '{file}' WITH (DELIMITER E'\\x01')");
+        stage.direct.run(&copy)?;
+        stage.direct.run("SELECT pg_reload_conf()")?;
+        Ok(())
+    };
+    admit(&mut stage, false)?;
+    stage.direct.run("UPDATE t SET v = 'around'")?;
+    let failed = |stage: &Stage| stage.renewals("disconnected");
+    eventually("reading it again fails", SOON, || {
+        client.query(sql).ok()?;
+        (failed(&stage).ok()? > 0.0).then_some(())
+    })?;
+    // Well past what a server that answers would be given.
+    thread::sleep(Duration::from_secs(2));
+    let before = stage.pgmemo.metrics()?;
+    ensure!(client.value(sql)? == "a", "it was not served");
+    ensure!(
+        stage.pgmemo.metrics()?.misses() == before.misses(),
+        "it was missed"
+    );
+    client.run("UPDATE t SET v = 'through'")?;
+    ensure!(client.value(sql)? == "through", "age alone is forgiven");
+
+    stage.direct.run("UPDATE t SET v = 'again around'")?;
+    admit(&mut stage, true)?;
+    comes_to("again around", || client.query(sql))?;
     Ok(())
 }

@@ -153,6 +153,11 @@ fn renewals(page: &mut Page<'_>, telemetry: &Telemetry) -> fmt::Result {
             .map(|(labels, count)| (&labels[..], count.value())),
     )?;
     page.counter(
+        "pgmemo_write_refreshes",
+        "Replies that were to be read again because a write made them worthless",
+        alone(telemetry.rewritten.value()),
+    )?;
+    page.counter(
         "pgmemo_stale_served",
         "Replies served after the end of their TTL while they were being renewed",
         alone(telemetry.stale.value()),

@@ -11,5 +11,5 @@ mod scope;
 
 pub use entry::{Entry, EntryError};
 pub use key::{CacheKey, Digest, DigestBuilder};
-pub use policy::{Pattern, PatternError, Policy, Refresh, Rule};
+pub use policy::{Ages, Pattern, PatternError, Policy, Refresh, Rule};
 pub use scope::{Scope, Scopes, Stamp, Version, is_optional, suffices};

@@ -16,8 +16,12 @@ pub struct Rule {
 pub struct Refresh {
     /// How long beyond its TTL an entry may be served while it is being renewed.
     pub stale: Duration,
+    /// How long beyond its TTL an entry may be served while renewing it fails.
+    pub stale_if_error: Duration,
     /// An entry that is asked for near the end of its TTL is renewed before it ends.
     pub prefetch: bool,
+    /// An entry that is asked for often is renewed when a write has made it worthless.
+    pub on_write: bool,
 }
 
 impl Refresh {
@@ -26,11 +30,31 @@ impl Refresh {
         *self != Self::default()
     }
 
-    /// From which age on an entry with this TTL is to be renewed, and up to which it may be served.
-    pub fn ages(&self, ttl: Duration) -> (Duration, Duration) {
-        let due = if self.prefetch { ttl * 4 / 5 } else { ttl };
-        (due, ttl.saturating_add(self.stale))
+    /// Whether it says what happens if renewing fails, and renews nothing because of age.
+    pub fn has_idle_patience(&self) -> bool {
+        !self.stale_if_error.is_zero() && self.stale.is_zero() && !self.prefetch
     }
+
+    /// The bounds on the age of an entry with this TTL.
+    pub fn ages(&self, ttl: Duration) -> Ages {
+        let stale = ttl.saturating_add(self.stale);
+        Ages {
+            due: if self.prefetch { ttl * 4 / 5 } else { ttl },
+            stale,
+            failing: ttl.saturating_add(self.stale_if_error).max(stale),
+        }
+    }
+}
+
+/// Bounds on the age of an entry.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Ages {
+    /// From here on it is to be renewed.
+    pub due: Duration,
+    /// Up to here it may be served while it is being renewed.
+    pub stale: Duration,
+    /// Up to here it may be served while renewing it fails.
+    pub failing: Duration,
 }
 
 /// All rules. The most specific one decides: an exact name beats a pattern, and among patterns the
@@ -82,7 +106,9 @@ impl Policy {
             .map(|(schema, name)| self.of(schema, name).refresh)
             .reduce(|all, one| Refresh {
                 stale: all.stale.min(one.stale),
+                stale_if_error: all.stale_if_error.min(one.stale_if_error),
                 prefetch: all.prefetch && one.prefetch,
+                on_write: all.on_write && one.on_write,
             })
             .unwrap_or_default()
     }
@@ -217,19 +243,35 @@ mod tests {
         let rule = |text: &str, stale, prefetch| {
             let refresh = Refresh {
                 stale: Duration::from_secs(stale),
+                stale_if_error: Duration::from_secs(7),
                 prefetch,
+                on_write: prefetch,
             };
             let ttl = Some(Duration::from_secs(10));
             (Pattern::parse(text).unwrap(), Rule { ttl, refresh })
         };
         let policy = Policy::new(None, vec![rule("a", 5, true), rule("b", 3, false)]);
         let both = policy.refresh([("s", "a"), ("s", "b")]);
-        assert_eq!((both.stale.as_secs(), both.prefetch), (3, false));
+        assert_eq!(
+            (both.stale.as_secs(), both.stale_if_error.as_secs()),
+            (3, 7)
+        );
+        assert!(!both.prefetch && !both.on_write);
         assert!(!policy.refresh([("s", "a"), ("s", "c")]).is_on());
-        let (due, most) = policy.refresh([("s", "a")]).ages(Duration::from_secs(10));
-        assert_eq!((due.as_secs(), most.as_secs()), (8, 15));
-        let (due, most) = Refresh::default().ages(Duration::from_secs(10));
-        assert_eq!(due, most, "what is not renewed is never due before it ends");
+        let ages = policy.refresh([("s", "a")]).ages(Duration::from_secs(10));
+        assert_eq!(
+            (
+                ages.due.as_secs(),
+                ages.stale.as_secs(),
+                ages.failing.as_secs()
+            ),
+            (8, 15, 17)
+        );
+        let ages = Refresh::default().ages(Duration::from_secs(10));
+        assert_eq!(
+            ages.due, ages.failing,
+            "what is not renewed is never due before it ends"
+        );
     }
 
     #[test]

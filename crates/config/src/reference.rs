@@ -108,6 +108,14 @@ cache = false
 - `prefetch = true` reads a reply again in the background when it is asked for in the last fifth of
   its TTL, so that it does not end. All tables of a reply must say so. With Redis as the store it
   has no effect.
+- `stale_if_error` is a duration like `stale_while_revalidate`, for when reading again fails: the
+  server cannot be reached, takes no further connection, or does not answer within 30 seconds. For
+  a minute after that, a reply whose TTL has ended not longer ago than this is served while reading
+  it again is tried on. Age only, too. It needs `stale_while_revalidate` or `prefetch`.
+- `on_write = "refresh"` reads replies again as soon as a write has made them worthless, rather than
+  when somebody next asks: of each table that the write changes, the 16 that this instance is asked
+  for most. A write that pgmemo cannot bound to tables is not followed by it. All tables of a reply
+  must say so. The default is `"drop"`.
 - What is read in the background is read through connections of pgmemo's own, as the user of
   `upstream`; so only replies to clients that log in as that user are renewed. `pgmemo_refreshes_total`
   counts what was renewed and why others were not.

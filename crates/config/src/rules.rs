@@ -79,6 +79,10 @@ fn table(
             "has cache = true without a ttl",
             "write ttl = \"5m\", or cache = false",
         )),
+        _ if refresh.has_idle_patience() => Some((
+            "has stale_if_error, but nothing is read again that could fail",
+            "add stale_while_revalidate or prefetch",
+        )),
         _ => None,
     };
     if let Some((what, remedy)) = problem.filter(|_| problems.is_empty()) {
@@ -124,7 +128,10 @@ fn said(
             "stale_while_revalidate" => {
                 rule_ttl(&written).map(|stale| said.refresh.stale = stale.unwrap_or_default())
             }
+            "stale_if_error" => rule_ttl(&written)
+                .map(|stale| said.refresh.stale_if_error = stale.unwrap_or_default()),
             "prefetch" => truth(&written).map(|prefetch| said.refresh.prefetch = prefetch),
+            "on_write" => on_write(&written).map(|renewed| said.refresh.on_write = renewed),
             _ => {
                 let place = source.of(key);
                 problems.push(unknown(subject, name, value, place, &TABLE_KEYS));
@@ -140,7 +147,30 @@ fn said(
 }
 
 /// What a rule for tables may say.
-const TABLE_KEYS: [&str; 4] = ["ttl", "cache", "stale_while_revalidate", "prefetch"];
+const TABLE_KEYS: [&str; 6] = [
+    "ttl",
+    "cache",
+    "stale_while_revalidate",
+    "stale_if_error",
+    "prefetch",
+    "on_write",
+];
+
+/// Whether replies that a write makes worthless are read again.
+fn on_write(written: &Written<'_>) -> Result<bool, Refusal> {
+    match written {
+        Written::Text("refresh") => Ok(true),
+        Written::Text("drop") => Ok(false),
+        Written::Untyped(_)
+        | Written::Text(_)
+        | Written::Number(_)
+        | Written::Boolean(_)
+        | Written::Other(_) => Err(Refusal::new(
+            "is not known",
+            "write \"refresh\" or \"drop\"",
+        )),
+    }
+}
 
 fn truth(written: &Written<'_>) -> Result<bool, Refusal> {
     match written {

@@ -43,6 +43,7 @@ impl Marks {
                 Held::Relations(mark, told) if committed => {
                     everything |= Box::pin(told.verify()).await;
                     mark.bump().await;
+                    told.renew();
                 }
                 Held::Everything(mark) if committed => mark.bump().await,
                 Held::Relations(mark, _) | Held::Everything(mark) => mark.clear().await,

@@ -175,16 +175,22 @@ impl Place {
 
     /// Looks up a reply that is renewed in the background, and asks for that if it is time.
     async fn look_up_aging(&self, question: &Question, recipe: &Arc<Recipe>) -> Found {
-        let store = &self.services.store;
+        let (store, refresher) = (&self.services.store, &self.services.refresher);
+        if recipe.refresh.on_write {
+            refresher.note(recipe);
+        }
         let (found, age) = store.look_up_aging(&asked(question), &recipe.refresh).await;
         let (Some(age), Some(database)) = (age, &self.database) else {
             return found;
         };
-        let renewed = self.services.refresher.renew(recipe, database);
+        if age == Age::Expired && !refresher.is_failing(&recipe.key) {
+            return store.look_up(&asked(question)).await;
+        }
+        let renewed = refresher.renew(recipe, database);
         match age {
             // What is not renewed ends with its TTL.
-            Age::Stale if !renewed => store.look_up(&asked(question)).await,
-            Age::Stale => {
+            Age::Stale | Age::Expired if !renewed => store.look_up(&asked(question)).await,
+            Age::Stale | Age::Expired => {
                 self.telemetry().stale.inc();
                 found
             }
@@ -265,13 +271,15 @@ impl Place {
                         Scope::Relation(..) | Scope::Epoch(_) => {}
                     }
                 }
+                let hottest = self.services.refresher.hit_by(&scopes);
                 let mark = self.services.store.mark(&scopes).await;
                 self.services.flights.outdate(&scopes);
                 let told = Told {
-                    store: self.services.store.clone(),
+                    services: Arc::clone(&self.services),
                     identity,
                     database: database.clone(),
                     planned,
+                    hottest,
                 };
                 Some(Held::Relations(mark, told))
             }
@@ -363,11 +371,13 @@ fn asked(question: &Question) -> store::Question<'_> {
 /// The definitions from which the effects of a write were told.
 #[derive(Debug)]
 pub(crate) struct Told {
-    store: Store,
+    services: Arc<Services>,
     identity: DatabaseId,
     database: Visit,
     /// Epoch and generation of what was known.
     planned: Option<(Version, u64)>,
+    /// What is to be read again when the write is done.
+    hottest: Vec<Arc<Recipe>>,
 }
 
 impl Told {
@@ -376,9 +386,9 @@ impl Told {
     ///
     /// Another epoch does not yet mean other definitions; the catalog tells. While the epoch is
     /// being written nothing is served, and what is recorded later is recorded under another.
-    pub(crate) async fn verify(self) -> bool {
+    pub(crate) async fn verify(&self) -> bool {
         let (current, (epoch, generation)) =
-            match (self.store.epoch(self.identity).await, self.planned) {
+            match (self.services.store.epoch(self.identity).await, self.planned) {
                 (Ok(None), _) => return false,
                 (Ok(Some(current)), Some(planned)) => (current, planned),
                 // Whether definitions have changed, nobody can tell.
@@ -395,10 +405,17 @@ impl Told {
         self.give_up().await
     }
 
-    async fn give_up(self) -> bool {
+    async fn give_up(&self) -> bool {
         let scope = Scope::Epoch(self.identity);
-        self.store.mark(&[scope]).await.bump().await;
+        self.services.store.mark(&[scope]).await.bump().await;
         true
+    }
+
+    /// The write is done, and what it made worthless has new versions.
+    pub(crate) fn renew(self) {
+        self.services
+            .refresher
+            .renew_all(&self.hottest, &self.database);
     }
 }
 

@@ -1,4 +1,5 @@
-//! Reading replies again in the background, before or shortly after their TTL ends.
+//! Reading replies again in the background: before or shortly after their TTL ends, or when a write
+//! has made them worthless.
 //!
 //! Invariants: a renewed reply is recorded under a stamp that was read before its query left, so
 //! that one that a write has overtaken is never served; and it was read on a connection that had
@@ -7,14 +8,15 @@
 //! One task reads one reply after the other. What waits for it, and how often it reads, is bounded.
 
 mod line;
+mod ranking;
 
 use std::{
-    collections::HashSet,
+    collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
-use cache::{CacheKey, Entry};
+use cache::{CacheKey, Scope};
 use session::{Recipe, Renewal, Telemetry};
 use store::{Fill, Flights, Found, Role, Store};
 use tokio::{
@@ -23,7 +25,7 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use self::line::Line;
+use self::{line::Line, ranking::Rankings};
 use crate::{
     control::{ControlError, Credentials},
     database::Visit,
@@ -34,6 +36,7 @@ use crate::{
 #[derive(Debug)]
 pub(crate) struct Refresher {
     common: Arc<Common>,
+    rankings: Rankings,
     /// The task is started with the first job.
     jobs: OnceLock<mpsc::Sender<Job>>,
     tasks: TaskTracker,
@@ -50,7 +53,20 @@ struct Common {
     entry_bytes_max: usize,
     stop: CancellationToken,
     /// Replies that wait to be renewed, or are being renewed.
-    pending: Mutex<HashSet<CacheKey>>,
+    pending: Mutex<HashMap<CacheKey, Pending>>,
+    /// Since when renewing these has failed, as far as it is known.
+    failing: Mutex<HashMap<CacheKey, Instant>>,
+}
+
+/// Where a renewal stands.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Pending {
+    /// It will see what is written up to now.
+    Waiting,
+    /// It may have been overtaken by a write.
+    Begun,
+    /// It has been overtaken by a write and is to be done once more.
+    Overtaken,
 }
 
 /// A reply to be read again.
@@ -77,9 +93,11 @@ impl Refresher {
             entry_bytes_max: sessions.limits.entry_bytes_max,
             stop: CancellationToken::new(),
             pending: Mutex::default(),
+            failing: Mutex::default(),
         };
         Self {
             common: Arc::new(common),
+            rankings: Rankings::default(),
             jobs: OnceLock::new(),
             tasks: TaskTracker::new(),
         }
@@ -97,17 +115,54 @@ impl Refresher {
         able
     }
 
+    /// A reply was asked for that is to be renewed after writes, if it is among the hottest.
+    pub(crate) fn note(&self, recipe: &Arc<Recipe>) {
+        if self.common.is_own(recipe) {
+            self.rankings.count(recipe);
+        }
+    }
+
+    /// The hottest replies that a write of these scopes makes worthless. To be asked for before the
+    /// write is known to have happened, and handed to [`Refresher::renew_all`] afterwards.
+    pub(crate) fn hit_by(&self, scopes: &[Scope]) -> Vec<Arc<Recipe>> {
+        self.rankings.hit_by(scopes)
+    }
+
+    /// A write has made these worthless: asks for them to be read again. Never waits.
+    pub(crate) fn renew_all(&self, recipes: &[Arc<Recipe>], database: &Visit) {
+        for recipe in recipes {
+            self.common.telemetry.rewritten.inc();
+            let mut pending = self.common.pending();
+            if let Some(state) = pending.get_mut(&recipe.key) {
+                if *state == Pending::Begun {
+                    *state = Pending::Overtaken;
+                }
+                continue;
+            }
+            drop(pending);
+            self.enqueue(recipe, database);
+        }
+    }
+
+    /// Whether renewing a reply has failed lately for want of a server that answers.
+    pub(crate) fn is_failing(&self, key: &CacheKey) -> bool {
+        let failing = self.common.failing();
+        failing
+            .get(key)
+            .is_some_and(|since| since.elapsed() < FAILING_MAX)
+    }
+
     fn enqueue(&self, recipe: &Arc<Recipe>, database: &Visit) {
         let common = &self.common;
         {
             let mut pending = common.pending();
-            if pending.contains(&recipe.key) {
+            if pending.contains_key(&recipe.key) {
                 return;
             }
             if pending.len() >= PENDING_MAX {
                 return common.count(Renewal::Busy);
             }
-            pending.insert(recipe.key);
+            pending.insert(recipe.key, Pending::Waiting);
         }
         let job = Job {
             recipe: Arc::clone(recipe),
@@ -148,21 +203,29 @@ async fn work(common: Arc<Common>, mut jobs: mpsc::Receiver<Job>) {
             }
         };
         let Some(job) = job else { return };
-        let renewed = timeout(RENEWAL_MAX, common.read_again(&job, &mut line));
-        let outcome = tokio::select! {
-            () = common.stop.cancelled() => return,
-            outcome = renewed => outcome.unwrap_or(Renewal::Late),
-        };
-        if matches!(
-            outcome,
-            Renewal::Context | Renewal::Refused | Renewal::Disconnected | Renewal::Late
-        ) {
-            // Who knows what it would answer next.
-            line = None;
+        loop {
+            common.pending().insert(job.recipe.key, Pending::Begun);
+            let renewed = timeout(RENEWAL_MAX, common.read_again(&job, &mut line));
+            let outcome = tokio::select! {
+                () = common.stop.cancelled() => return,
+                outcome = renewed => outcome.unwrap_or(Renewal::Late),
+            };
+            if matches!(
+                outcome,
+                Renewal::Context | Renewal::Refused | Renewal::Disconnected | Renewal::Late
+            ) {
+                // Who knows what it would answer next.
+                line = None;
+            }
+            common.count(outcome);
+            let failed = matches!(outcome, Renewal::Disconnected | Renewal::Late);
+            common.note_failure(&job.recipe.key, failed);
+            let overtaken = common.pending().remove(&job.recipe.key) == Some(Pending::Overtaken);
+            sleep(if failed { PAUSE_AFTER_FAILURE } else { PAUSE }).await;
+            if !overtaken {
+                break;
+            }
         }
-        common.pending().remove(&job.recipe.key);
-        common.count(outcome);
-        sleep(PAUSE).await;
     }
 }
 
@@ -170,13 +233,19 @@ impl Common {
     async fn read_again(&self, job: &Job, line: &mut Option<Line>) -> Renewal {
         let recipe = &job.recipe;
         let known = job.database.knowledge();
-        if known.is_none_or(|known| known.generation != recipe.knowledge.generation) {
+        let Some(known) = known.filter(|it| it.generation == recipe.knowledge.generation) else {
             return Renewal::Changed;
-        }
+        };
+        // Before others may wait for what is read.
+        let line = match self.connected(job, line).await {
+            Ok(line) => line,
+            Err(outcome) => return outcome,
+        };
         let question = store::Question {
             key: &recipe.key,
             database: recipe.knowledge.database,
-            epoch: recipe.knowledge.epoch,
+            // The same definitions may have come under another epoch since.
+            epoch: known.epoch,
             scopes: &recipe.scopes,
             ttl: recipe.ttl,
         };
@@ -193,7 +262,11 @@ impl Common {
             Role::Alone if self.flights.wait_max().is_none() => None,
             Role::Alone | Role::Follow(_) => return Renewal::Held,
         };
-        let entry = match self.entry(job, line).await {
+        let entry = async {
+            line.prove(recipe).await?;
+            line.read(recipe, self.entry_bytes_max).await
+        };
+        let entry = match entry.await {
             Ok(entry) => entry,
             Err(outcome) => return outcome,
         };
@@ -212,8 +285,12 @@ impl Common {
         Renewal::Done
     }
 
-    /// Reads the reply on a connection in the state it was first read in.
-    async fn entry(&self, job: &Job, kept: &mut Option<Line>) -> Result<Entry, Renewal> {
+    /// A connection that should be in the state in which the reply was first read.
+    async fn connected<'l>(
+        &self,
+        job: &Job,
+        kept: &'l mut Option<Line>,
+    ) -> Result<&'l mut Line, Renewal> {
         let recipe = &job.recipe;
         let name = job.database.name();
         if kept.as_ref().is_none_or(|line| !line.is_for(name, recipe)) {
@@ -223,9 +300,22 @@ impl Common {
             };
             *kept = Some(Line::open(&self.upstream, credentials, name, recipe).await?);
         }
-        let line = kept.as_mut().ok_or(Renewal::Disconnected)?;
-        line.prove(recipe).await?;
-        line.read(recipe, self.entry_bytes_max).await
+        kept.as_mut().ok_or(Renewal::Disconnected)
+    }
+
+    /// Remembers whether the server could be asked for a reply.
+    fn note_failure(&self, key: &CacheKey, failed: bool) {
+        let mut failing = self.failing();
+        if !failed {
+            failing.remove(key);
+            return;
+        }
+        if failing.len() >= PENDING_MAX {
+            failing.retain(|_, since| since.elapsed() < FAILING_MAX);
+        }
+        if failing.len() < PENDING_MAX {
+            failing.insert(*key, Instant::now());
+        }
     }
 
     /// Whether a reply's client has logged in as we do. As anybody else we could only pass
@@ -241,8 +331,12 @@ impl Common {
         self.telemetry.renewal(outcome).inc();
     }
 
-    fn pending(&self) -> MutexGuard<'_, HashSet<CacheKey>> {
+    fn pending(&self) -> MutexGuard<'_, HashMap<CacheKey, Pending>> {
         self.pending.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn failing(&self) -> MutexGuard<'_, HashMap<CacheKey, Instant>> {
+        self.failing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -257,3 +351,9 @@ const IDLE_MAX: Duration = Duration::from_secs(1);
 
 /// Between two of them, so that the server is asked for at most a hundred a second.
 const PAUSE: Duration = Duration::from_millis(10);
+
+/// The same after one that failed: a server in trouble is left alone.
+const PAUSE_AFTER_FAILURE: Duration = Duration::from_millis(500);
+
+/// How long a failure is held against the server: longer than the next attempt takes to fail.
+const FAILING_MAX: Duration = Duration::from_secs(60);

@@ -44,6 +44,12 @@ impl Recipe {
         &self.identity.digest
     }
 
+    /// How many bytes the statement and its arguments take.
+    pub fn bytes(&self) -> usize {
+        let extended = self.extended.as_ref();
+        self.text.len() + extended.map_or(0, |(types, arguments)| types.len() + arguments.len())
+    }
+
     /// The name of the role that the session has logged in as.
     pub fn login(&self) -> Option<&str> {
         let role = self.knowledge.schema.snapshot().role(self.identity.login)?;

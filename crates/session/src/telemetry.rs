@@ -203,6 +203,8 @@ pub struct Telemetry {
     pub flights: FlightCounters,
     /// Replies served after the end of their TTL.
     pub stale: Counter,
+    /// Replies that were to be read again because of a write.
+    pub rewritten: Counter,
     /// Replies that were to be read again in the background.
     renewals: [Counter; Renewal::ALL.len()],
     /// Replies that were being recorded and not kept, by reason.
@@ -234,6 +236,7 @@ impl Default for Telemetry {
             fills: Counter::default(),
             flights: FlightCounters::default(),
             stale: Counter::default(),
+            rewritten: Counter::default(),
             renewals: Default::default(),
             refused: Default::default(),
             table_bumps: Counter::default(),

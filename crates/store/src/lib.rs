@@ -71,6 +71,9 @@ pub enum Age {
     Due,
     /// Its TTL has ended.
     Stale,
+    /// So has the time in which it may be served while it is being renewed. It is to be served
+    /// only if renewing it fails.
+    Expired,
 }
 
 /// A reply to be remembered.

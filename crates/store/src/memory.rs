@@ -111,11 +111,17 @@ impl Memory {
     ) -> (Found, Option<Age>) {
         if let Some(record) = self.replies.get(question.key) {
             let (age, ttl) = (record.age(now), record.ttl.min(question.ttl));
-            let (due, most) = refresh.ages(ttl);
-            if age < most && self.answers(&record, question) {
-                let stale = if age >= ttl { Age::Stale } else { Age::Due };
+            let ages = refresh.ages(ttl);
+            if age < ages.failing && self.answers(&record, question) {
                 let found = Found::Hit(record.entry.clone());
-                return (found, (age >= due).then_some(stale));
+                let kind = if age >= ages.stale {
+                    Some(Age::Expired)
+                } else if age >= ttl {
+                    Some(Age::Stale)
+                } else {
+                    (age >= ages.due).then_some(Age::Due)
+                };
+                return (found, kind);
             }
         }
         (self.stamp(question), None)

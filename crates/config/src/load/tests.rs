@@ -186,6 +186,9 @@ fn rules_say_how_replies_are_renewed() {
         (Duration::from_secs(10), false)
     );
     assert!(refresh("prefetch = true").prefetch);
+    assert!(refresh("on_write = 'refresh'").on_write);
+    let patient = refresh("prefetch = true\nstale_if_error = '1h'");
+    assert_eq!(patient.stale_if_error, Duration::from_secs(3600));
     assert!(!refresh("ttl = '1s'\nstale_while_revalidate = 'off'\nprefetch = false").is_on());
     let check = |rule: &str, what: &str| {
         let report = report(&format!("{UPSTREAM}[tables.a]\n{rule}"));
@@ -195,7 +198,13 @@ fn rules_say_how_replies_are_renewed() {
     check("stale_while_revalidate = '31d'", "is too large");
     check("prefetch = 'yes'", "is not a truth value");
     check("prefetch = false", "says nothing");
-    check("on_write = 'refresh'", "unknown key `on_write`");
+    check("on_write = 'drop'", "says nothing");
+    check("on_write = true", "write \"refresh\" or \"drop\"");
+    check(
+        "stale_if_error = '1h'",
+        "add stale_while_revalidate or prefetch",
+    );
+    check("on_read = 'refresh'", "unknown key `on_read`");
 }
 
 #[test]

@@ -187,7 +187,9 @@ fn a_reply_may_be_served_past_its_ttl_but_not_past_a_write() {
         };
         let refresh = Refresh {
             stale: Duration::from_secs(stale),
+            stale_if_error: Duration::from_secs(20 * stale),
             prefetch,
+            on_write: false,
         };
         let now = reader.start + Duration::from_secs(secs);
         match memory.look_up_aging_at(&question, &refresh, now) {
@@ -201,7 +203,9 @@ fn a_reply_may_be_served_past_its_ttl_but_not_past_a_write() {
     assert_eq!(ask(59, 10, false), Some(None));
     assert_eq!(ask(60, 10, false), Some(Some(Age::Stale)));
     assert_eq!(ask(69, 10, false), Some(Some(Age::Stale)));
-    assert_eq!(ask(70, 10, false), None);
+    assert_eq!(ask(70, 10, false), Some(Some(Age::Expired)));
+    assert_eq!(ask(259, 10, false), Some(Some(Age::Expired)));
+    assert_eq!(ask(260, 10, false), None);
     assert_eq!(ask(47, 0, true), Some(None));
     assert_eq!(ask(48, 0, true), Some(Some(Age::Due)));
     assert_eq!(ask(60, 0, true), None);
