@@ -12,6 +12,7 @@ use crate::tokens::{Tokens, is_any, is_word};
 ///   that table count as read;
 /// - `TABLE name` is the query it stands for;
 /// - `ROWS FROM (f(…), g(…))` is a list of calls;
+/// - `(row).*` is the row;
 /// - `EXCLUDE …` in a frame, `SEARCH …` and `CYCLE …` behind a common table expression are gone:
 ///   they name nothing but columns.
 pub(crate) fn plain(lexemes: &[Lexeme<'_>]) -> String {
@@ -64,6 +65,8 @@ fn edit(lexemes: &[Lexeme<'_>], index: usize, edits: &mut [Edit]) {
     } else if is_word(lexeme, "rows") && is_rows_from(after) {
         drop_closing(after.get(1..).unwrap_or_default(), index + 2, edits);
         3
+    } else if is_row_star(before, lexeme, after) {
+        2
     } else if is_word(lexeme, "exclude") && follows(&["preceding", "following", "row"]) {
         exclusion(after).map_or(0, |length| length + 1)
     } else if is_mark(previous, b')') && is_word(lexeme, "search") {
@@ -98,6 +101,18 @@ pub(crate) fn is_table_command(
         .first()
         .is_some_and(|next| matches!(next.kind, Kind::Word | Kind::Quoted));
     begins && name && is_word(lexeme, "table")
+}
+
+/// Whether this is the `.` of `(row).*`.
+pub(crate) fn is_row_star(
+    before: &[Lexeme<'_>],
+    lexeme: &Lexeme<'_>,
+    after: &[Lexeme<'_>],
+) -> bool {
+    let star = after
+        .first()
+        .is_some_and(|next| next.kind == Kind::Operator && next.bytes == b"*");
+    star && lexeme.kind == Kind::Mark(b'.') && is_mark(before.last(), b')')
 }
 
 /// `FROM (` behind ROWS.
@@ -227,6 +242,13 @@ mod tests {
             "sum(x) over (rows 1 preceding)",
             "sum(x) over (rows 1 preceding)",
         );
+    }
+
+    #[test]
+    fn the_columns_of_a_row_are_the_row() {
+        check("select (x).* from x", "select (x) from x");
+        check("select (f(a)).*, b from x", "select (f(a)) , b from x");
+        check("select x.* from x", "select x.* from x");
     }
 
     #[test]

@@ -6,7 +6,7 @@ use sqlparser::parser::Parser;
 use sqlparser::tokenizer::Tokenizer;
 
 use crate::facts::Read;
-use crate::plain::plain;
+use crate::plain::{is_row_star, plain};
 use crate::scan::{Kind, Lexeme};
 use crate::tokens::{identifier, is_star, is_word};
 use crate::walk::{CURRENT_SETTING, walk};
@@ -40,6 +40,11 @@ pub(crate) fn read(text: &[u8], lexemes: &[Lexeme<'_>]) -> Result<Box<Read>, Rea
     if !read.settings.is_empty() && written != read.settings.len() {
         return Err(Reason::SessionState);
     }
+    read.unnamed_columns |= lexemes.iter().enumerate().any(|(index, lexeme)| {
+        let before = lexemes.get(..index).unwrap_or_default();
+        let after = lexemes.get(index + 1..).unwrap_or_default();
+        is_row_star(before, lexeme, after)
+    });
     read.qualified = lexemes.windows(2).any(|pair| match pair {
         [word, next] => is_word(word, "operator") && next.kind == Kind::Mark(b'('),
         _ => false,
