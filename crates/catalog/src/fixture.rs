@@ -288,6 +288,7 @@ impl Fixture {
             returns: type_named("text"),
             volatility,
             language,
+            definer: false,
             body,
             support: [].into(),
             settings: [].into(),

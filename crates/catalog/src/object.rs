@@ -265,6 +265,8 @@ pub struct Function {
     pub volatility: Volatility,
     /// What it is written in.
     pub language: Language,
+    /// It runs with the rights of its owner (SECURITY DEFINER).
+    pub definer: bool,
     /// Its body for SQL and PL/pgSQL functions (`prosrc`, or `pg_get_function_sqlbody`);
     /// `None` for builtins, which are known by name.
     pub body: Option<Box<str>>,

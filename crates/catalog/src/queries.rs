@@ -41,8 +41,8 @@ pub enum Kind {
     /// Relation, `CREATE RULE …`.
     Rules,
     /// OID, schema, name, kind, arguments, defaults among them, variadic, types of arguments
-    /// separated by spaces, type of the result, volatility, language, body, settings separated by
-    /// U+001F, extension.
+    /// separated by spaces, type of the result, volatility, language, security definer, body,
+    /// settings separated by U+001F, extension.
     Functions,
     /// Function, functions it calls beside its body, separated by spaces.
     Support,
@@ -313,7 +313,7 @@ WHERE oid >= 16384 AND rulename <> '_RETURN'";
 
 const FUNCTIONS: &str = "\
 SELECT p.oid, p.pronamespace, p.proname, p.prokind, p.pronargs, p.pronargdefaults,
-    p.provariadic <> 0, p.proargtypes, p.prorettype, p.provolatile, l.lanname,
+    p.provariadic <> 0, p.proargtypes, p.prorettype, p.provolatile, l.lanname, p.prosecdef,
     CASE WHEN p.oid < 16384 OR l.lanname NOT IN ('sql', 'plpgsql') THEN NULL
         WHEN p.prosqlbody IS NOT NULL THEN pg_get_function_sqlbody(p.oid)
         ELSE p.prosrc END,

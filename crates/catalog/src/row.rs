@@ -292,6 +292,7 @@ fn function(row: &mut Row<'_, '_>) -> Result<Function, RowError> {
             "plpgsql" => Language::PlPgSql,
             _ => Language::Foreign,
         },
+        definer: row.flag()?,
         body: row.next().map(Into::into),
         support: [].into(),
         settings: row.names(),

@@ -1,14 +1,16 @@
 //! The names of a query, resolved: which relations it reads, and whether all it runs is known.
 
+mod inline;
 mod operators;
 mod text;
 mod trust;
 
 use catalog::{
     Function, FunctionKind, Relation, RelationId, RelationKind, RoleId, RowSecurity, SearchPath,
-    Snapshot,
+    Snapshot, TypeId,
 };
 
+pub(crate) use self::inline::DEPTH_MAX;
 use self::text::Texts;
 pub(crate) use self::trust::Trust;
 use self::trust::is_trusted;
@@ -28,6 +30,10 @@ pub(crate) struct Viewer<'a> {
     pub(crate) role: Option<RoleId>,
     /// The relation whose policy is looked at.
     pub(crate) within: Option<RelationId>,
+    /// The types of the arguments of the function whose body is looked at.
+    pub(crate) given: &'a [TypeId],
+    /// How much deeper functions are looked into.
+    pub(crate) depth: u8,
 }
 
 impl Viewer<'_> {
@@ -39,28 +45,43 @@ impl Viewer<'_> {
         lexical: &Lexical,
         below: &[RelationId],
     ) -> Result<Needs, Reason> {
+        let mut found = Found::default();
+        self.gather(read, lexical, below, &mut found)?;
+        if found.relations.is_empty() {
+            return Err(Reason::NoTable);
+        }
+        Ok(found.needs())
+    }
+
+    /// The same, which need not be a table.
+    fn gather(
+        &self,
+        read: &Read,
+        lexical: &Lexical,
+        below: &[RelationId],
+        found: &mut Found,
+    ) -> Result<(), Reason> {
         let mut named = Vec::with_capacity(read.relations.len());
         for name in &read.relations {
             named.push(self.resolve(name)?);
         }
-        let mut found = Found::default();
         for relation in &named {
-            self.relation(relation, &mut found)?;
+            self.relation(relation, found)?;
         }
         for id in below {
             let relation = self.snapshot.relation(*id).ok_or(Reason::UnknownRelation)?;
-            self.relation(relation, &mut found)?;
+            self.relation(relation, found)?;
         }
         let hidden = self.hidden_relations(read, lexical, &named);
         for relation in &hidden {
-            self.relation(relation, &mut found)?;
+            self.relation(relation, found)?;
         }
         for call in &read.calls {
-            self.call(call, &mut found)?;
+            self.call(call, found)?;
         }
-        self.hidden_calls(read, lexical, &mut found)?;
+        self.hidden_calls(read, lexical, found)?;
         let tables: Vec<&Relation> = named.iter().chain(&hidden).copied().collect();
-        self.operators(read, lexical, &tables, &mut found)?;
+        self.operators(read, lexical, &tables, found)?;
         for (range, column) in &read.columns {
             self.column(range.as_deref(), column, read, &named)?;
         }
@@ -70,11 +91,7 @@ impl Viewer<'_> {
             named: &named,
         };
         texts.check()?;
-        self.settings(read, &mut found)?;
-        if found.relations.is_empty() {
-            return Err(Reason::NoTable);
-        }
-        Ok(found.needs())
+        self.settings(read, found)
     }
 
     /// Settings that are read by the server's own function.
@@ -277,7 +294,10 @@ impl Viewer<'_> {
                 added.unwrap_or(Err(Reason::UnknownRelation)).err()
             });
         }
-        (!is_trusted(self.snapshot, function)).then_some(Reason::UnknownFunction)
+        if is_trusted(self.snapshot, function) {
+            return None;
+        }
+        self.inline(function, found)
     }
 
     /// `t.f` may mean `f(t)` if `f` is no column of `t`.

@@ -11,7 +11,7 @@ use foldhash::HashSet;
 use crate::effects::{Effects as Outcomes, Outcome};
 use crate::facts::{Bound, Lexical, Name, Read, Sentence};
 use crate::needs::Needs;
-use crate::resolve::{Trust, Viewer};
+use crate::resolve::{DEPTH_MAX, Trust, Viewer};
 use crate::views::{Views, views};
 use crate::{
     Analysis, Context, Effects, FunctionRule, Pinned, Plan, Reason, SettingsEffect, Writes, classes,
@@ -131,6 +131,8 @@ impl Schema {
             path: context.path,
             role: Some(context.role),
             within: None,
+            given: &[],
+            depth: DEPTH_MAX,
         };
         viewer.read(read, lexical, &[])
     }

@@ -7,7 +7,7 @@ use crate::Reason;
 use crate::analysis::analyze;
 use crate::facts::Bound;
 use crate::needs::{Found, Needs};
-use crate::resolve::{Trust, Viewer};
+use crate::resolve::{self, Trust, Viewer};
 
 /// What is read behind the relations of a database.
 #[derive(Debug, Default)]
@@ -37,8 +37,14 @@ pub(crate) fn views(snapshot: &Snapshot, trust: &Trust) -> Views {
         views: Views::default(),
         open: HashSet::default(),
     };
-    for relation in snapshot.relations() {
-        builder.relation(relation.id, DEPTH_MAX);
+    // What functions read is not known to be below a view or policy: what was refused for want of it
+    // is looked at once more.
+    for _ in 0..2 {
+        builder.views.queries.retain(|_, needs| needs.is_ok());
+        builder.views.policies.retain(|_, needs| needs.is_ok());
+        for relation in snapshot.relations() {
+            builder.relation(relation.id, DEPTH_MAX);
+        }
     }
     let Views {
         queries, policies, ..
@@ -142,6 +148,8 @@ impl Builder<'_> {
             path: &self.path,
             role: None,
             within,
+            given: &[],
+            depth: resolve::DEPTH_MAX,
         };
         let read = sentence.read.as_ref().map_err(|reason| *reason)?;
         viewer.read(read, lexical, below)

@@ -208,9 +208,37 @@ fn privileges_are_the_servers() {
             s3: CREATE FUNCTION tenant() RETURNS int STABLE LANGUAGE sql AS $$ SELECT current_setting('app.tenant')::int $$
             s3: CREATE POLICY c ON t USING (id = tenant())
             s1: SET app.tenant = '2'
-            s1 cold: SELECT * FROM t ORDER BY id
+            s1 hot: SELECT * FROM t ORDER BY id
             s1: SET app.tenant = '1'
             s1: SELECT * FROM t ORDER BY id
+            s3: CREATE OR REPLACE FUNCTION tenant() RETURNS int STABLE LANGUAGE plpgsql AS $$ BEGIN RETURN current_setting('app.tenant')::int; END $$
+            s1 cold: SELECT * FROM t ORDER BY id
+            ",
+        ),
+        (
+            "S04 policies through functions in SQL",
+            "
+            d: CREATE SCHEMA auth; GRANT USAGE ON SCHEMA auth TO PUBLIC
+            d: CREATE FUNCTION auth.uid() RETURNS int STABLE LANGUAGE sql AS $$ select coalesce(nullif(current_setting('request.jwt.claim.sub', true), ''), (nullif(current_setting('request.jwt.claims', true), '')::jsonb ->> 'sub'))::int $$
+            d: CREATE FUNCTION auth.team() RETURNS SETOF int STABLE SECURITY DEFINER SET search_path = public AS $$ SELECT tid FROM u WHERE u.id = auth.uid() $$ LANGUAGE sql
+            d: ALTER TABLE t ENABLE ROW LEVEL SECURITY; CREATE POLICY own ON t USING (id = (SELECT auth.uid()) OR id IN (SELECT auth.team()))
+            s1: BEGIN
+            s1: SELECT set_config('role', '{alice}', true), set_config('request.jwt.claims', '{\"sub\": 1}', true)
+            s1: SELECT * FROM t ORDER BY id
+            s1: COMMIT
+            s2: BEGIN
+            s2: SELECT set_config('role', '{alice}', true), set_config('request.jwt.claims', '{\"sub\": 1}', true)
+            s2 still: SELECT * FROM t ORDER BY id
+            s2: COMMIT
+            s1: BEGIN
+            s1: SELECT set_config('role', '{alice}', true), set_config('request.jwt.claims', '{\"sub\": 2}', true)
+            s1: SELECT * FROM t ORDER BY id
+            s1: COMMIT
+            s3: UPDATE u SET tid = 2 WHERE id = 1
+            s1: BEGIN
+            s1: SELECT set_config('role', '{alice}', true), set_config('request.jwt.claims', '{\"sub\": 1}', true)
+            s1: SELECT * FROM t ORDER BY id
+            s1: COMMIT
             ",
         ),
         (

@@ -196,7 +196,7 @@ fn is_scalar(texts: &Texts<'_>, kind: TypeId) -> bool {
 }
 
 /// `anyelement` and its kin: the type is that of the arguments.
-const fn is_polymorphic(kind: TypeId) -> bool {
+pub(super) const fn is_polymorphic(kind: TypeId) -> bool {
     matches!(
         kind.oid(),
         2_277 | 2_283 | 2_776 | 3_500 | 3_831 | 4_537 | 4_538 | 5_077..=5_080

@@ -3,6 +3,7 @@
 use catalog::{Function, FunctionId, Language, Operator, RelationId, Snapshot, TypeId, Volatility};
 use foldhash::HashMap;
 
+use super::inline::Bodies;
 use crate::{FunctionRule, classes};
 
 /// What lies outside `pg_catalog` and may still be run by a read.
@@ -10,6 +11,8 @@ use crate::{FunctionRule, classes};
 pub(crate) struct Trust {
     /// Functions that the operator vouches for, with the relations they read.
     listed: HashMap<FunctionId, Box<[RelationId]>>,
+    /// Functions in SQL, which are read like views.
+    pub(super) bodies: Bodies,
     /// Casts that run a function which is not trusted: from this type to that.
     pub(super) casts: Box<[[TypeId; 2]]>,
     /// Types whose values run such a function: the check of a domain, an operator class.
@@ -29,6 +32,7 @@ impl Trust {
         let types = types.filter(|implicit| implicit.kind.oid() != 0 && !run(implicit.function));
         let mut trust = Self {
             listed: HashMap::default(),
+            bodies: Bodies::new(snapshot),
             casts: casts.map(|cast| [cast.source, cast.target]).collect(),
             types: types.map(|implicit| implicit.kind).collect(),
         };
@@ -41,6 +45,11 @@ impl Trust {
     /// Whether the operator says that a function only reads.
     pub(crate) fn vouches_for(&self, function: FunctionId) -> bool {
         self.listed.contains_key(&function)
+    }
+
+    /// Whether a function may read what its call does not show.
+    pub(crate) fn reads_more(&self, function: FunctionId) -> bool {
+        self.vouches_for(function) || self.bodies.has(function)
     }
 
     /// What a function reads, if the operator says so.

@@ -88,7 +88,7 @@ impl Schema {
         })
     }
 
-    /// Whether a function may be called of which the operator says which tables it reads.
+    /// Whether a function may be called that reads tables by itself.
     fn calls_listed(&self, read: &Read, lexical: &Lexical, path: &SearchPath) -> bool {
         let calls = read.calls.iter().map(|call| &call.name);
         let named = calls
@@ -105,7 +105,7 @@ impl Schema {
             .iter()
             .flat_map(|symbol| self.snapshot.operators(symbol))
             .map(|operator| operator.function);
-        let listed = |id| self.trust.vouches_for(id);
+        let listed = |id| self.trust.reads_more(id);
         named
             .chain(attributes)
             .map(|function: &Function| function.id)

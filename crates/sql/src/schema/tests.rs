@@ -2,6 +2,7 @@
 
 mod clients;
 mod effects;
+mod inline;
 mod operators;
 mod pins;
 mod reads;
