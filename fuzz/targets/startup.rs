@@ -32,7 +32,7 @@ use tokio::{
 };
 
 use self::proxy::{
-    greeting::{GreetError, Greeting, StartupPacket, greet},
+    greeting::{Encryption, GreetError, Greeting, StartupPacket, greet},
     login, options,
 };
 
@@ -66,7 +66,7 @@ fn greeting(bytes: &[u8], step: usize) {
     // It never waits for anything, so that it is ready at once.
     let outcome = {
         let deadline = Instant::now() + Duration::from_secs(3600);
-        let mut greet = std::pin::pin!(greet(&mut client, deadline));
+        let mut greet = std::pin::pin!(greet(&mut client, Encryption::Declined, deadline));
         match greet.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
             Poll::Ready(outcome) => outcome,
             Poll::Pending => panic!("a greeting waits for a client that never waits"),
@@ -87,6 +87,7 @@ fn greeting(bytes: &[u8], step: usize) {
             assert_eq!(heard.len(), refusals);
             assert!(request.len() >= 8);
         }
+        Ok(Greeting::Encrypt) => panic!("TLS was declined"),
         Ok(Greeting::Gone) => assert!(client.said.is_empty() && heard.len() == refusals),
         Err(GreetError::Layout | GreetError::Unsupported { .. }) => {
             assert!(heard.len() > refusals);
