@@ -176,7 +176,7 @@ impl Session {
         recording: Option<Box<Recording>>,
     ) -> Step {
         self.materialize_block();
-        self.materialize_statement(bind.statement);
+        self.materialize_or_stand_in(bind.statement);
         let mut types = Types::new();
         let mut expect = Expect::Bind;
         if let (Some(statement), Some(current)) =

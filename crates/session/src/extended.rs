@@ -39,13 +39,7 @@ impl Session {
         let taken = !name.is_empty() && self.registry.statement(name).is_some();
         if taken {
             // The server has to say so. If it does not, the statement was dropped unseen.
-            let failed = self.status() == backend::Status::Failed;
-            let absent = |it: &Statement| !it.on_server && !is_plain_control(&it.prepared);
-            if failed && self.registry.statement(name).is_some_and(absent) {
-                self.stand_in(name);
-            } else {
-                self.materialize_statement(name);
-            }
+            self.materialize_or_stand_in(name);
             self.registry.doubt(name, self.segment.segment);
         }
         // Behind a reply that is owed the server may yet skip it.

@@ -10,9 +10,8 @@
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
-use sql::Writes;
+use sql::{Control, Writes};
 use wire::{
-    HEADER,
     backend::{self, Status},
     frontend::{self, Target},
 };
@@ -21,7 +20,7 @@ use crate::{
     client::Step,
     prepared::Prepared,
     queue::{Awaited, Expect, Route, Slot},
-    registry::{Name, Stale, Undo},
+    registry::{Name, Stale, Statement, Undo},
     session::Session,
 };
 
@@ -186,30 +185,50 @@ impl Session {
         Step::Done
     }
 
-    /// In a failed block a name that is taken has to be taken on the server, which refuses to parse
-    /// the statement itself: an empty one, with as many parameters, stands in for it.
-    pub(crate) fn stand_in(&mut self, name: &[u8]) {
+    /// The server must have this statement from here on, or in a failed block, in which it refuses
+    /// to parse it, one that takes its place: whoever binds it is refused in the same words.
+    pub(crate) fn materialize_or_stand_in(&mut self, name: &[u8]) {
+        let failed = self.status() == Status::Failed;
+        let absent = |it: &Statement| !it.on_server && !ends_block(&it.prepared);
+        if failed && self.registry.statement(name).is_some_and(absent) {
+            self.stand_in(name);
+        } else {
+            self.materialize_statement(name);
+        }
+    }
+
+    /// An empty statement, with as many parameters, stands in for one that the server refuses to
+    /// parse. It is made anew before it is used outside of the block.
+    fn stand_in(&mut self, name: &[u8]) {
         let Some(statement) = self.registry.statement_mut(name) else {
             return;
         };
         let known = statement.prepared.shape(&statement.types);
         let parameters = known.and_then(|shape| shape.parameters).unwrap_or_default();
-        let count = parameters.get(HEADER..HEADER + 2).unwrap_or(&[0, 0]);
-        let mut types = BytesMut::from(count);
-        let one = |byte: &u8| usize::from(*byte);
-        let count = count.iter().fold(0, |sum, byte| sum * 256 + one(byte));
-        types.resize(2 + 4 * count, 0);
+        let declared = u16::try_from(statement.types.len() / 4).unwrap_or(u16::MAX);
+        let count = declared.max(sql::last_parameter(&statement.prepared.text));
+        let mut types = BytesMut::from(&count.to_be_bytes()[..]);
+        types.resize(2 + 4 * usize::from(count), 0);
         frontend::put_parse_typed(self.to_server.tail(), name, b"", &types);
         statement.on_server = true;
         statement.stale = Some(Stale {
             parameters,
             refused: true,
         });
+        self.registry.server_unnamed |= name.is_empty();
         self.registry.doubt(name, self.segment.segment);
         self.forwarded = true;
         let undo = Undo::Absent(Name::from_slice(name));
         self.push_swallowed(Expect::Parse(None), Some(undo));
     }
+}
+
+/// Whether a failed block accepts it.
+fn ends_block(prepared: &Prepared) -> bool {
+    matches!(
+        prepared.plan.effects.control,
+        Some(Control::Commit { .. } | Control::Rollback { .. })
+    )
 }
 
 /// Which message meets a stale statement.

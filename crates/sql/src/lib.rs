@@ -52,4 +52,4 @@ pub use plan::{
 pub use reason::Reason;
 pub use schema::{Schema, plan_without_catalog};
 pub use tag::tag_clears;
-pub use text::{has_nocache_hint, significant_text};
+pub use text::{has_nocache_hint, last_parameter, significant_text};

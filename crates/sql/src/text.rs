@@ -22,6 +22,16 @@ pub fn significant_text(text: &[u8]) -> Cow<'_, [u8]> {
     }
 }
 
+/// The highest number of a parameter that a text names; 0 if it names none.
+pub fn last_parameter(text: &[u8]) -> u16 {
+    let parameters = lexemes(text).filter(|lexeme| lexeme.kind == Kind::Parameter);
+    let number = |lexeme: Lexeme<'_>| {
+        let digits = std::str::from_utf8(lexeme.bytes.get(1..)?).ok()?;
+        digits.parse().ok()
+    };
+    parameters.filter_map(number).max().unwrap_or(0)
+}
+
 /// Whether a comment before the first token is `/* pgmemo: nocache */`.
 pub fn has_nocache_hint(text: &[u8]) -> bool {
     let text = trimmed(text);
@@ -98,6 +108,18 @@ fn without_comments(text: &[u8]) -> Option<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn parameters_are_counted_where_they_are_some() {
+        for (text, last) in [
+            ("select 1", 0),
+            ("select $2 + $1", 2),
+            ("select '$7', \"$8\", $$ $9 $$ /* $5 */ -- $6\n, $12", 12),
+            ("select $99999999", 0),
+        ] {
+            assert_eq!(last_parameter(text.as_bytes()), last, "{text}");
+        }
+    }
 
     fn check(text: &str, expected: &str) {
         let found = significant_text(text.as_bytes());
