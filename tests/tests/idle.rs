@@ -71,6 +71,28 @@ fn a_client_that_is_served_from_the_store_is_not_idle() {
     assert!(conn.try_read().unwrap().is_none());
 }
 
+/// The same in a block of which the server knows.
+#[test]
+fn a_client_that_is_served_in_a_block_is_not_idle() {
+    let scene = scene().unwrap();
+    let timeout = "idle_in_transaction_session_timeout";
+    let mut conn = scene.connect(&scene.login().with(timeout, "4s")).unwrap();
+    conn.run("BEGIN").unwrap();
+    conn.run("SHOW timezone").unwrap();
+    let before = scene.pgmemo.metrics().unwrap();
+    let end = Instant::now() + Duration::from_secs(8);
+    while Instant::now() < end {
+        let answer = conn.query(READ).unwrap();
+        let last = answer.0.last().unwrap();
+        assert_eq!((last.tag, &last.body[..]), (b'Z', &b"T"[..]));
+        std::thread::sleep(Duration::from_millis(300));
+    }
+    scene.pgmemo.expect_hits_since(&before, 10.0).unwrap();
+    let last = conn.read().unwrap();
+    assert_eq!((last.tag, &*last.sqlstate()), (b'E', "25P03"));
+    assert!(conn.try_read().unwrap().is_none());
+}
+
 #[test]
 fn a_terminated_server_is_told_to_a_client_that_only_hits() {
     let scene = scene().unwrap();

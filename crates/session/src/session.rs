@@ -180,9 +180,10 @@ impl Session {
     }
 
     /// Asks the server for a sign of life, for which the client hears nothing: to the server a client
-    /// that lives on hits is idle. Does nothing unless it stands between commands.
+    /// that lives on hits is idle, in a block or outside. Does nothing unless it stands between
+    /// commands.
     pub fn keep_alive(&mut self) {
-        if !self.server_is_quiet() || self.transaction.is_open() || self.raw || self.ended {
+        if !self.server_is_quiet() || self.raw || self.ended {
             return;
         }
         self.to_server.put(wire::frontend::SYNC);
