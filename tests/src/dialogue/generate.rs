@@ -19,10 +19,13 @@ const TEXT_TYPES: [u32; 2] = [0, 25];
 /// A dialogue.
 pub fn dialogue(random: &mut Random) -> Dialogue {
     let speakers = [1, 1, 2, 3][random.index(4)];
+    // What is prepared holds its locks, for which a hit does not wait.
+    let prepares = random.chance(20);
     let mut writer = Writer {
         sessions: vec![Session::default(); speakers],
-        lonely: speakers == 1,
-        schema: random.chance(35),
+        lonely: speakers == 1 && !prepares,
+        schema: !prepares && random.chance(35),
+        prepares,
         random,
     };
     let bursts = 2 + writer.random.below(BURSTS_MAX - 1);
@@ -38,10 +41,12 @@ struct Session {
 
 struct Writer<'a> {
     sessions: Vec<Session>,
-    /// There is but one session.
+    /// There is but one session, and nobody else holds locks.
     lonely: bool,
     /// Definitions change.
     schema: bool,
+    /// Transactions are committed in two phases.
+    prepares: bool,
     random: &'a mut Random,
 }
 
@@ -86,13 +91,11 @@ impl Writer<'_> {
                 says.push(message);
             }
             _ => {
-                // lower(text), a function that is called by its number
-                let arguments = vec!["Fast".to_owned()];
-                says.push(if self.random.chance(50) {
-                    Say::Call(870, arguments)
-                } else {
-                    Say::Call(1, Vec::new())
-                });
+                // Functions that are called by their number: lower(text), nextval(regclass), which
+                // writes, and none.
+                let (function, arguments) =
+                    [(870, "Fast"), (1574, "q"), (1574, "missing"), (1, "")][self.random.index(4)];
+                says.push(Say::Call(function, vec![arguments.to_owned()]));
             }
         }
     }
@@ -101,6 +104,7 @@ impl Writer<'_> {
     fn text(&mut self, session: usize, alone: bool) -> Text {
         let own = self.schema && session == 0;
         let pool = match self.random.below(100) {
+            30..=37 if self.prepares => pool::TWO_PHASES,
             0..=37 => pool::READS,
             38..=52 => pool::WRITES,
             53..=69 => pool::CONTROL,
@@ -108,6 +112,7 @@ impl Writer<'_> {
             76..=81 => pool::NAMES,
             82..=87 => pool::ODD,
             88..=90 if alone => pool::STRINGS,
+            91 | 92 => pool::NOTES,
             88..=94 if own => pool::OWN,
             95..=99 if own => pool::SCHEMA,
             _ => pool::READS,
@@ -217,12 +222,15 @@ impl Writer<'_> {
 
     fn copy(&mut self, says: &mut Vec<Say>) {
         let extended = self.random.chance(40);
-        let text = [
+        let texts = [
             "COPY w FROM STDIN",
             "COPY w FROM STDIN",
+            "COPY w FROM STDIN",
+            "COPY wv FROM STDIN",
+            "COPY w FROM STDIN; COPY w FROM STDIN; SELECT count(*) FROM w",
             "COPY r (id, v) TO STDOUT",
         ];
-        let text = text[self.random.index(3)];
+        let text = texts[self.random.index(texts.len())];
         if extended {
             let parse = Say::Parse {
                 name: String::new(),
@@ -242,31 +250,42 @@ impl Writer<'_> {
             says.push(Say::Query(text.to_owned()));
         }
         if text.contains("STDIN") {
-            let lines = ["11\televen\n", "12\t\\N\n13\tx\n", "15\t\n"];
-            for _ in 0..self.random.below(3) {
-                says.push(Say::CopyData(lines[self.random.index(3)].to_owned()));
-            }
-            if self.random.chance(15) {
-                says.push(Say::Flush);
-            }
-            says.push(if self.random.chance(80) {
-                Say::CopyDone
-            } else {
-                Say::CopyFail("enough".to_owned())
-            });
+            let copies = text.matches("STDIN").count();
+            (0..copies).for_each(|_| self.copy_data(says));
         }
         if extended {
             says.push(Say::Sync);
         }
     }
 
+    /// Copy data, some of which are refused: at once, or at their end.
+    fn copy_data(&mut self, says: &mut Vec<Say>) {
+        let lines = [
+            "11\televen\n",
+            "12\t\\N\n13\tx\n",
+            "15\t\n",
+            "1\ttwice\n",
+            "x\tbad\n",
+        ];
+        for _ in 0..self.random.below(4) {
+            says.push(Say::CopyData(
+                lines[self.random.index(lines.len())].to_owned(),
+            ));
+            match self.random.below(10) {
+                0 => says.push(Say::Sync),
+                1 => says.push(Say::Flush),
+                _ => {}
+            }
+        }
+        match self.random.below(10) {
+            0..=7 => says.push(Say::CopyDone),
+            8 => says.push(Say::CopyFail("enough".to_owned())),
+            _ => {}
+        }
+    }
+
     /// Drops, adds, doubles or swaps messages, now and then.
     fn bend(&mut self, session: usize, says: &mut Vec<Say>) {
-        // Which Sync the server passes over in a copy that fails depends on when it reads it.
-        let copies = |say: &Say| matches!(say, Say::CopyDone | Say::CopyFail(_));
-        if says.iter().any(copies) {
-            return;
-        }
         while self.random.chance(12) {
             let at = self.random.index(says.len() + 1);
             match self.random.below(4) {
@@ -358,8 +377,14 @@ impl Writer<'_> {
         let results = match self.random.below(10) {
             0..=5 => Vec::new(),
             6 => vec![Format::Text],
-            7 | 8 => vec![Format::Binary],
-            _ => vec![Format::Binary, Format::Text],
+            7 => vec![Format::Binary],
+            8 => vec![Format::Text, Format::Binary],
+            _ => {
+                let columns = 2 + self.random.index(3);
+                let each = (0..columns).map(|_| self.random.chance(50));
+                let format = |binary| if binary { Format::Binary } else { Format::Text };
+                each.map(format).collect()
+            }
         };
         Say::Bind {
             portal: portal.to_owned(),

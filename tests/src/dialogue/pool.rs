@@ -150,6 +150,8 @@ pub(super) const CONTROL: &[Text] = &[
     ("ROLLBACK TO a", &[]),
     ("ROLLBACK TO SAVEPOINT b", &[]),
     ("RELEASE a", &[]),
+    ("RELEASE SAVEPOINT b", &[]),
+    ("ROLLBACK WORK TO SAVEPOINT a", &[]),
     ("COMMIT AND CHAIN", &[]),
     ("ROLLBACK AND CHAIN", &[]),
     ("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ", &[]),
@@ -209,6 +211,12 @@ pub(super) const NAMES: &[Text] = &[
         "DECLARE h CURSOR WITH HOLD FOR SELECT id FROM w ORDER BY id",
         &[],
     ),
+    (
+        "DECLARE h SCROLL CURSOR WITH HOLD FOR SELECT id, v FROM r ORDER BY id",
+        &[],
+    ),
+    ("FETCH 1 FROM h", &[]),
+    ("FETCH PRIOR FROM h", &[]),
     ("FETCH 2 FROM p", &[]),
     ("FETCH BACKWARD 1 FROM c", &[]),
     ("FETCH ALL FROM h", &[]),
@@ -245,6 +253,24 @@ pub(super) const ODD: &[Text] = &[
     ("DO $$ BEGIN UPDATE w SET v = 'done'; END $$", &[]),
     ("LOCK TABLE w IN ROW SHARE MODE", &[]),
     ("SELECT pg_advisory_xact_lock(1)", &[]),
+];
+
+/// What sessions tell each other.
+pub(super) const NOTES: &[Text] = &[
+    ("LISTEN l", &[]),
+    ("LISTEN l", &[]),
+    ("NOTIFY l, 'heard by all'", &[]),
+    ("NOTIFY l", &[]),
+    ("SELECT pg_notify('l', $1)", &[Words]),
+    ("UNLISTEN l", &[]),
+];
+
+/// Both phases, in one session or several. What is left is rolled back when a dialogue is over.
+pub(super) const TWO_PHASES: &[Text] = &[
+    ("PREPARE TRANSACTION 'dialogue'", &[]),
+    ("PREPARE TRANSACTION 'dialogue'", &[]),
+    ("COMMIT PREPARED 'dialogue'", &[]),
+    ("ROLLBACK PREPARED 'dialogue'", &[]),
 ];
 
 /// Several statements in one string; only simple queries hold them.

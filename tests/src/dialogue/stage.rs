@@ -51,13 +51,20 @@ impl fmt::Display for Difference {
 #[derive(Debug)]
 pub struct Stage {
     oracle: Oracle,
+    /// Names of prepared transactions are the cluster's: one stage at a time has them.
+    gate: Conn,
     direct: Scene,
     plain: (Scene, Pgmemo),
     forgetful: (Scene, Pgmemo),
 }
 
-/// What was said to each burst, in order.
-type Heard = Vec<Vec<Message>>;
+/// What was said to each burst, in order, and what sessions were told by others meanwhile: that
+/// comes when it comes.
+#[derive(Debug, Default)]
+struct Heard {
+    bursts: Vec<Vec<Message>>,
+    notes: BTreeMap<char, Vec<Message>>,
+}
 
 impl Stage {
     /// Starts pgmemo twice. The seed says which hits are refused.
@@ -67,6 +74,7 @@ impl Stage {
         let forgetful = Pgmemo::start_forgetful(postgres, Store::Memory, seed)?;
         Ok(Self {
             oracle: Oracle::new(&direct.database)?,
+            gate: postgres.connect("postgres")?,
             direct,
             plain: (Scene::new(postgres)?, plain),
             forgetful: (Scene::new(postgres)?, forgetful),
@@ -88,7 +96,19 @@ impl Stage {
     /// Plays it at PostgreSQL, then in these ways through pgmemo, up to the first difference.
     pub fn compare(&mut self, dialogue: &Dialogue, ways: &[Way]) -> Result<Option<Difference>> {
         let dialogue = with_end(dialogue);
-        let (expected, left) = self.direct(&dialogue)?;
+        let prepares = dialogue.to_string().contains("PREPARE TRANSACTION");
+        if prepares {
+            self.gate.run("SELECT pg_advisory_lock(2)")?;
+        }
+        let difference = self.compare_whole(&dialogue, ways);
+        if prepares {
+            self.gate.run("SELECT pg_advisory_unlock(2)")?;
+        }
+        difference
+    }
+
+    fn compare_whole(&mut self, dialogue: &Dialogue, ways: &[Way]) -> Result<Option<Difference>> {
+        let (expected, left) = self.direct(dialogue)?;
         for &way in ways {
             let (scene, pgmemo) = match way {
                 Way::Plain | Way::InPieces => &mut self.plain,
@@ -96,7 +116,8 @@ impl Stage {
             };
             scene.restore(Some(pgmemo))?;
             let (name, address) = (scene.database.name(), pgmemo.address());
-            let mut what = through(name, address, way, &dialogue, &expected)?;
+            let mut what = through(name, address, way, dialogue, &expected)?;
+            scene.forget_prepared()?;
             if what.is_none() {
                 let found = scene.signature()?;
                 what = (found != left)
@@ -113,7 +134,7 @@ impl Stage {
         self.direct.restore(None)?;
         let (name, address) = (self.direct.database.name(), self.direct.database.address());
         let mut cast = Cast::new(name, address, dialogue)?;
-        let mut heard = Heard::new();
+        let mut heard = Heard::default();
         for burst in &dialogue.0 {
             let conn = cast.conn(burst.who)?;
             let asked = self.oracle.ask(conn, &burst.bytes());
@@ -124,9 +145,12 @@ impl Stage {
                     body: Vec::new(),
                 });
             }
-            heard.push(cast.normal(burst.who, messages));
+            let (told, messages) = cast.split(burst.who, messages);
+            heard.notes.entry(burst.who).or_default().extend(told);
+            heard.bursts.push(cast.normal(burst.who, messages));
         }
         cast.leave();
+        self.direct.forget_prepared()?;
         Ok((heard, self.direct.signature()?))
     }
 }
@@ -167,7 +191,9 @@ fn through(
     expected: &Heard,
 ) -> Result<Option<String>> {
     let mut cast = Cast::new(database, address, dialogue)?;
-    for (number, (burst, expected)) in dialogue.0.iter().zip(expected).enumerate() {
+    let mut notes: BTreeMap<char, Vec<Message>> = BTreeMap::new();
+    let bursts = dialogue.0.iter().zip(&expected.bursts);
+    for (number, (burst, expected)) in bursts.enumerate() {
         let conn = cast.conn(burst.who)?;
         match way {
             Way::InPieces => conn.send_in_pieces(&burst.bytes(), 7)?,
@@ -176,8 +202,12 @@ fn through(
         let mut heard = Vec::new();
         let mut broken = None;
         while heard.len() < expected.len() && broken.is_none() {
-            match conn.try_read() {
-                Ok(Some(message)) => heard.push(message),
+            match cast.conn(burst.who)?.try_read() {
+                Ok(Some(message)) => {
+                    let (told, answer) = cast.split(burst.who, vec![message]);
+                    notes.entry(burst.who).or_default().extend(told);
+                    heard.extend(answer);
+                }
                 Ok(None) => {
                     heard.push(Message {
                         tag: CLOSED,
@@ -191,6 +221,16 @@ fn through(
         let heard = cast.normal(burst.who, heard);
         let differs = expected.iter().zip(&heard).position(|(a, b)| a != b);
         let differs = differs.or((heard.len() < expected.len()).then_some(heard.len()));
+        // What was on its way to a client that goes on sending is lost when the connection ends.
+        let lost = |index: usize| {
+            heard
+                .get(index)
+                .is_some_and(|message| message.tag == CLOSED)
+        };
+        let closes = expected.last().is_some_and(|last| last.tag == CLOSED);
+        if way == Way::InPieces && closes && differs.is_some_and(lost) {
+            continue;
+        }
         if let Some(index) = differs {
             let said = &burst.says;
             return Ok(Some(format!(
@@ -205,7 +245,23 @@ fn through(
         }
     }
     cast.leave();
-    Ok(None)
+    // Who was cut off was not told everything.
+    let whole = |who: &char| !ends(expected, dialogue, *who);
+    let told = |notes: &BTreeMap<char, Vec<Message>>| -> Vec<_> {
+        let all = notes.iter().filter(|(who, _)| whole(who));
+        all.flat_map(|(who, notes)| notes.iter().map(|note| (*who, note.clone())))
+            .collect()
+    };
+    let (expected, heard) = (told(&expected.notes), told(&notes));
+    Ok((expected != heard)
+        .then(|| format!("told by others\n  PostgreSQL: {expected:?}\n  pgmemo:     {heard:?}")))
+}
+
+/// Whether the server ends the connection of a session.
+fn ends(heard: &Heard, dialogue: &Dialogue, who: char) -> bool {
+    let mut bursts = dialogue.0.iter().zip(&heard.bursts);
+    let closed = |message: &Message| message.tag == CLOSED;
+    bursts.any(|(burst, heard)| burst.who == who && heard.iter().any(closed))
 }
 
 /// The connections of one performance.
@@ -244,6 +300,17 @@ impl Cast {
         let news = !self.closed.contains(&who);
         self.closed.push(who);
         news
+    }
+
+    /// Parts what another session has told this one from the answers.
+    fn split(&mut self, who: char, messages: Vec<Message>) -> (Vec<Message>, Vec<Message>) {
+        let own = self.conns.get(&who).and_then(|conn| conn.cancel_key().ok());
+        let own = own.map(|(pid, _)| pid.to_be_bytes());
+        let foreign = |message: &Message| {
+            message.tag == b'A' && message.body.get(..4) != own.as_ref().map(|pid| &pid[..])
+        };
+        let (notes, answers) = messages.into_iter().partition(foreign);
+        (self.normal(who, notes), answers)
     }
 
     fn leave(self) {
@@ -349,6 +416,16 @@ impl Scene {
             definitions,
             content,
         })
+    }
+
+    /// What was prepared and not committed is rolled back, around pgmemo.
+    fn forget_prepared(&mut self) -> Result<()> {
+        let sql = "SELECT gid FROM pg_prepared_xacts WHERE database = current_database()";
+        for row in self.control.run(sql)?.rows() {
+            let gid = row.into_iter().flatten().next().unwrap_or_default();
+            self.control.run(&format!("ROLLBACK PREPARED '{gid}'"))?;
+        }
+        Ok(())
     }
 
     /// Brings back what the last dialogue has changed, the same way as it was changed.
