@@ -24,7 +24,8 @@ use crate::{
 /// Which server to run.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Version {
-    /// The one the distribution installed; 15 on Debian 12.
+    /// The one the distribution installed, 15 on Debian 12, or another that `PGMEMO_TEST_VERSION`
+    /// names.
     System,
     /// 16, fetched by `cargo xtask setup 16`.
     V16,
@@ -53,18 +54,11 @@ impl Version {
     /// Where `initdb` and `postgres` lie.
     pub fn bin(self) -> Result<PathBuf> {
         match self {
-            Self::System => system_bin(),
-            Self::V16 | Self::V17 | Self::V18 => {
-                let bin = cache()
-                    .join(format!("postgres-{}", self.label()))
-                    .join("bin");
-                ensure!(
-                    bin.join("initdb").is_file(),
-                    "PostgreSQL {0} is missing; run `cargo xtask setup {0}`",
-                    self.label()
-                );
-                reachable(&bin)
-            }
+            Self::System => match env::var("PGMEMO_TEST_VERSION") {
+                Ok(version) => fetched(&version),
+                Err(_) => system_bin(),
+            },
+            Self::V16 | Self::V17 | Self::V18 => fetched(self.label()),
         }
     }
 }
@@ -374,6 +368,16 @@ fn reachable(bin: &Path) -> Result<PathBuf> {
         let _ = fs::rename(&whole, &copy);
     }
     Ok(copy.join("bin"))
+}
+
+/// One that set-up has fetched.
+fn fetched(version: &str) -> Result<PathBuf> {
+    let bin = cache().join(format!("postgres-{version}")).join("bin");
+    ensure!(
+        bin.join("initdb").is_file(),
+        "PostgreSQL {version} is missing; run `cargo xtask setup {version}`"
+    );
+    reachable(&bin)
 }
 
 fn system_bin() -> Result<PathBuf> {
