@@ -16,6 +16,7 @@ mod fixture;
 mod messages;
 mod server;
 mod shell;
+mod text;
 
 use std::sync::LazyLock;
 

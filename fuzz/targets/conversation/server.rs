@@ -11,7 +11,10 @@ use wire::{
     frontend::{self, Bind, Parse, Target},
 };
 
-use crate::messages::TEXTS;
+use crate::text::{
+    check_syntax, description, ends_block, failed, has_rows, is_probe, no_portal, parameters,
+    refuse_parameters, shown,
+};
 
 /// What can be changed, and comes back when a transaction is rolled back.
 #[derive(Clone, Copy, Default)]
@@ -36,7 +39,7 @@ struct Portal {
 }
 
 /// An error: its code and what it says.
-type Refusal = (&'static str, String);
+pub(crate) type Refusal = (&'static str, String);
 
 /// One session of a server.
 pub(crate) struct Server {
@@ -451,73 +454,4 @@ impl Server {
             .put_u32(u32::try_from(body.len() + 4).expect("it is short"));
         self.held.put_slice(body);
     }
-}
-
-fn check_syntax(text: &[u8]) -> Result<(), Refusal> {
-    if text == b"SELEKT" {
-        return Err(("42601", "syntax error at or near \"SELEKT\"".to_owned()));
-    }
-    assert!(
-        is_probe(text) || TEXTS.iter().any(|known| known.as_bytes() == text),
-        "nobody said {}",
-        shown(text)
-    );
-    Ok(())
-}
-
-/// A statement with a parameter, in a query that binds none.
-fn refuse_parameters(text: &[u8]) -> Result<(), Refusal> {
-    match parameters(text) {
-        0 => Ok(()),
-        _ => Err(("42P02", "there is no parameter $1".to_owned())),
-    }
-}
-
-fn is_probe(text: &[u8]) -> bool {
-    text.starts_with(b"SELECT (SELECT r.oid ")
-}
-
-fn parameters(text: &[u8]) -> usize {
-    usize::from(text.ends_with(b"$1"))
-}
-
-fn has_rows(text: &[u8]) -> bool {
-    text.starts_with(b"SELECT ")
-}
-
-fn ends_block(text: &[u8]) -> bool {
-    matches!(text, b"COMMIT" | b"ROLLBACK")
-}
-
-fn failed() -> Refusal {
-    let text = "current transaction is aborted, commands ignored until end of transaction block";
-    ("25P02", text.to_owned())
-}
-
-fn no_portal(name: &[u8]) -> Refusal {
-    (
-        "34000",
-        format!("portal \"{}\" does not exist", shown(name)),
-    )
-}
-
-fn shown(name: &[u8]) -> String {
-    String::from_utf8_lossy(name).into_owned()
-}
-
-/// The body of a RowDescription.
-fn description(text: &[u8], formats: &[u8]) -> Vec<u8> {
-    let columns = if is_probe(text) { 8 } else { 1 };
-    let mut body = BytesMut::new();
-    body.put_u16(columns);
-    for _ in 0..columns {
-        body.put_slice(b"name\0");
-        body.put_u32(16_400);
-        body.put_u16(1);
-        body.put_u32(25);
-        body.put_i16(-1);
-        body.put_i32(-1);
-        body.put_slice(formats.get(..2).unwrap_or(&[0, 0]));
-    }
-    body.to_vec()
 }
