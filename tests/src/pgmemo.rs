@@ -84,6 +84,17 @@ impl Pgmemo {
         Ok(pgmemo)
     }
 
+    /// The same; points between which others may come wait now and then, as the seed says.
+    pub fn start_delayed(upstream: &Postgres, store: Store<'_>, seed: u64) -> Result<Self> {
+        if direct() {
+            return Self::start(upstream, store, &[]);
+        }
+        let seed = ("PGMEMO_TESTING_DELAY", seed.to_string());
+        let mut pgmemo = Self::launch(&upstream.url("postgres"), store, &[], "", &[seed])?;
+        pgmemo.await_ready()?;
+        Ok(pgmemo)
+    }
+
     /// The same, but waits only until it listens: it is not ready while its store is away.
     pub fn start_unready(upstream: &Postgres, store: Store<'_>) -> Result<Self> {
         if direct() {

@@ -86,6 +86,32 @@ fn two_instances_on_one_redis_serve_nothing_older_than_the_others_writes() -> Re
     check(&postgres.database()?, &[&first, &second], CALM)
 }
 
+/// Fills, writes and readings of the catalog overtake each other where they seldom do.
+#[test]
+fn one_instance_with_delays_serves_nothing_stale() -> Result<()> {
+    let postgres = Postgres::shared(Version::System);
+    let pgmemo = Pgmemo::start_delayed(postgres, Store::Memory, seed())?;
+    check(&postgres.database()?, &[&pgmemo], CALM)
+}
+
+#[test]
+fn one_instance_with_redis_and_delays_serves_nothing_stale() -> Result<()> {
+    let postgres = Postgres::shared(Version::System);
+    let redis = Redis::start()?;
+    let pgmemo = Pgmemo::start_delayed(postgres, Store::Redis(&redis), seed())?;
+    check(&postgres.database()?, &[&pgmemo], CALM)
+}
+
+#[test]
+fn two_instances_with_delays_serve_nothing_older_than_the_others_writes() -> Result<()> {
+    let postgres = Postgres::shared(Version::System);
+    let redis = Redis::start()?;
+    let seed = seed();
+    let first = Pgmemo::start_delayed(postgres, Store::Redis(&redis), seed)?;
+    let second = Pgmemo::start_delayed(postgres, Store::Redis(&redis), !seed)?;
+    check(&postgres.database()?, &[&first, &second], CALM)
+}
+
 /// The judge is judged: a writer who passes by pgmemo makes it serve what is stale.
 #[test]
 fn writes_around_pgmemo_are_found_out() -> Result<()> {

@@ -27,6 +27,9 @@ const OTHER_VARIABLES: [&str; 3] = ["PGMEMO_CONFIG", "PGMEMO_LOG", "PGMEMO_LOG_F
 /// See [`Config::testing_forget`].
 const FORGET: &str = "PGMEMO_TESTING_FORGET";
 
+/// See [`Config::testing_delay`].
+const DELAY: &str = "PGMEMO_TESTING_DELAY";
+
 impl Environment {
     /// Those of this process.
     pub fn of_process() -> Self {
@@ -123,14 +126,13 @@ impl Sources {
             }
         }
         loading.check_together(&tables);
+        let seed = |name| self.environment.value(name)?.parse().ok();
         match loading.draft.finish() {
             Some(config) if loading.problems.is_empty() => Ok(Config {
                 tables,
                 functions,
-                testing_forget: self
-                    .environment
-                    .value(FORGET)
-                    .and_then(|seed| seed.parse().ok()),
+                testing_forget: seed(FORGET),
+                testing_delay: seed(DELAY),
                 ..config
             }),
             _ => Err(Problems(loading.problems)),
@@ -274,6 +276,7 @@ impl Draft {
             tables: Vec::new(),
             functions: Vec::new(),
             testing_forget: None,
+            testing_delay: None,
         })
     }
 }

@@ -28,6 +28,9 @@ pub struct Config {
     /// For tests alone: by this seed, half of what would be answered from the store is asked of
     /// the server instead. Read from `PGMEMO_TESTING_FORGET`, and nowhere else.
     pub testing_forget: Option<u64>,
+    /// For tests alone, and without effect in a released build: by this seed, points between which
+    /// others may come wait now and then. Read from `PGMEMO_TESTING_DELAY`, and nowhere else.
+    pub testing_delay: Option<u64>,
 }
 
 /// A password, or a URL that holds one. It does not print.

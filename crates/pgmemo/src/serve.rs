@@ -28,6 +28,11 @@ pub(crate) fn serve(invocation: &Invocation) -> Result<(), Failure> {
     for problem in invocation.sources.environment.misspelt() {
         tracing::warn!(remedy = %problem.remedy, "{}: {}", problem.place, problem.what);
     }
+    #[cfg(debug_assertions)]
+    if let Some(seed) = config.testing_delay {
+        tracing::warn!(seed, "delays for tests are on");
+        store::delay_by(seed);
+    }
     let runtime = runtime(&config)?;
     let outcome = runtime.block_on(run(&invocation.sources, config));
     // What has not ended by now has had its time.

@@ -13,7 +13,7 @@ use std::{
 use cache::Stamp;
 use session::{Answer, Need, Outcome, Session, SessionError};
 use sql::{Reason, Writes};
-use store::{Fill, Found, Lead};
+use store::{Fill, Found, Lead, Point, delay};
 use tokio::{io::AsyncWriteExt, net::TcpStream, time::timeout};
 use tokio_rustls::{client, server};
 
@@ -119,6 +119,9 @@ impl Client {
         let mut listens = false;
         loop {
             self.pump().await?;
+            if !self.session.to_server.is_empty() {
+                delay(Point::Sending).await;
+            }
             if word.is_none() && self.session.is_idle() {
                 return Ok(End::Shutdown);
             }
@@ -140,7 +143,7 @@ impl Client {
                 Poll::Pending
             });
             match event.await? {
-                Event::Progress => {}
+                Event::Progress => delay(Point::Heard).await,
                 // Its statement goes to the server, then its goodbye.
                 Event::ClientEnded if self.flight.is_waiting() => self.flight.stop_waiting(),
                 // As if it had said goodbye: the server carries out what was sent, then closes.
@@ -169,7 +172,10 @@ impl Client {
             }
             self.perform(need).await;
         }
-        self.keep_records();
+        if !self.session.records.is_empty() {
+            delay(Point::Recording).await;
+            self.keep_records();
+        }
         while !self.flight.is_waiting() {
             let need = self.session.client(&mut self.client.input)?;
             if matches!(need, Need::Input) {
@@ -190,11 +196,14 @@ impl Client {
                 None => return,
             },
             Need::Mark(ticket, writes) => {
+                delay(Point::Marking).await;
                 self.mark(ticket, &writes).await;
                 Answer::Done
             }
             Need::End(ticket, outcome) => {
+                delay(Point::Ending).await;
                 let everything = self.marks.end(ticket, outcome == Outcome::Committed).await;
+                delay(Point::Ended).await;
                 if everything {
                     self.place.catalog_changed();
                 }
@@ -211,6 +220,7 @@ impl Client {
             return Some(Answer::Nothing(Reason::NoCatalog));
         };
         let found = self.place.look_up(question).await;
+        delay(Point::Answering).await;
         let answer = match found {
             Found::Hit(entry) => {
                 self.timing.hit = true;

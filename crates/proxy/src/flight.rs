@@ -13,7 +13,7 @@ use std::{
 
 use cache::{CacheKey, Entry, Stamp};
 use session::{FlightCounters, Question};
-use store::{Claimed, Ending, Lead, Role};
+use store::{Claimed, Ending, Lead, Point, Role, delay};
 use tokio::time::sleep;
 
 use crate::{
@@ -217,7 +217,9 @@ impl Flight {
         follow: bool,
     ) -> Then {
         let counters = &place.telemetry().flights;
-        match place.claim(question, stamp).await {
+        let claimed = place.claim(question, stamp).await;
+        delay(Point::Claimed).await;
+        match claimed {
             Claimed::Ours(None) => {}
             Claimed::Ours(Some(claim)) => {
                 counters.claims.inc();
@@ -254,10 +256,12 @@ impl Flight {
         let counted = Counted::new(place.services());
         self.waiting = Some(Box::pin(async move {
             let _counted = counted;
-            tokio::select! {
+            let ended = tokio::select! {
                 ending = ending => Ended::Flight(ending),
                 () = cancelled => Ended::Cancelled,
-            }
+            };
+            delay(Point::Woken).await;
+            ended
         }));
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use store::Mark;
+use store::{Mark, Point, delay};
 
 use crate::place::{Blind, Told};
 
@@ -42,6 +42,7 @@ impl Marks {
             match held {
                 Held::Relations(mark, told) if committed => {
                     everything |= Box::pin(told.verify()).await;
+                    delay(Point::Verified).await;
                     mark.bump().await;
                     told.renew();
                 }

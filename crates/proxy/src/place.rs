@@ -12,7 +12,7 @@ use cache::{Scope, Stamp, Version};
 use catalog::DatabaseId;
 use session::{Question, Recipe, Session, Telemetry};
 use sql::Writes;
-use store::{Age, Claimed, Flights, Found, Mark, Role, Store};
+use store::{Age, Claimed, Flights, Found, Mark, Point, Role, Store, delay};
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
@@ -160,6 +160,7 @@ impl Place {
             None => self.services.store.look_up(&asked(question)).await,
             Some(recipe) => self.look_up_aging(question, recipe).await,
         };
+        delay(Point::LookedUp).await;
         let blind = |database: &Visit| database.ledger().is_blind();
         if self.database.as_ref().is_some_and(blind) {
             return Found::InFlight;

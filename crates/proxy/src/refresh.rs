@@ -18,7 +18,7 @@ use std::{
 
 use cache::{CacheKey, Scope};
 use session::{Recipe, Renewal, Telemetry};
-use store::{Fill, Flights, Found, Role, Store};
+use store::{Fill, Flights, Found, Point, Role, Store, delay};
 use tokio::{
     sync::mpsc,
     time::{sleep, timeout},
@@ -257,6 +257,7 @@ impl Common {
             Found::Hit(_) => return Renewal::Held,
             Found::InFlight | Found::Outdated | Found::Unavailable => return Renewal::Changed,
         };
+        delay(Point::Renewing).await;
         let lead = match self.flights.join(&question, &stamp, (true, false)) {
             Role::Lead(lead) => Some(lead),
             Role::Alone if self.flights.wait_max().is_none() => None,
@@ -270,6 +271,7 @@ impl Common {
             Ok(entry) => entry,
             Err(outcome) => return outcome,
         };
+        delay(Point::Recording).await;
         let fill = Fill {
             key: recipe.key,
             database: recipe.knowledge.database,

@@ -43,6 +43,7 @@ fn config(server: &Postgres, catalog_age_max: Duration) -> Config {
         tables: Vec::new(),
         functions: Vec::new(),
         testing_forget: None,
+        testing_delay: None,
     }
 }
 

@@ -6,6 +6,7 @@
 //! Nothing here fails towards the caller: whatever goes wrong is a miss that must not be recorded,
 //! or a bump that is owed and fences the store until it is delivered.
 
+mod delay;
 mod flights;
 mod lease;
 mod limits;
@@ -18,6 +19,9 @@ use std::{sync::Arc, time::Duration};
 use cache::{CacheKey, Entry, Refresh, Scope, Scopes, Stamp, Version};
 use catalog::DatabaseId;
 
+#[cfg(debug_assertions)]
+pub use delay::delay_by;
+pub use delay::{Point, delay};
 pub use flights::{Ending, Flights, Follower, Landed, Lead, Role};
 pub use limits::Limits;
 pub use memory::Memory;

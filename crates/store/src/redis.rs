@@ -64,7 +64,7 @@ use fred::types::{
 use tokio::{runtime::Handle, sync::Semaphore};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::{Fill, Found, Limits, Question, State, Status, Trouble};
+use crate::{Fill, Found, Limits, Point, Question, State, Status, Trouble, delay};
 pub(crate) use claim::{Claim, Claimed};
 use database::Database;
 pub(crate) use hold::Hold;
@@ -229,6 +229,7 @@ impl Redis {
             .await?;
         if reading.versions.contains(&Seen::Missing) {
             let scopes: Vec<_> = database.scopes(scopes).collect();
+            delay(Point::Making).await;
             reading.versions = self.shared.look(by, Patience::Client, &scopes).await?;
             reading.reply = None;
         }
@@ -341,6 +342,7 @@ impl Redis {
         let lasts = shared.limits.ttl_jitter(ttl, shared.dice.number());
         let deliver = async move {
             let (_room, _claim) = (room, claim);
+            delay(Point::Storing).await;
             let Some((line, _)) = shared.line() else {
                 return shared.troubles.add(Trouble::Disconnected);
             };

@@ -9,6 +9,7 @@ use std::{
 use cache::{Scope, Version};
 use catalog::{DatabaseId, Identity, Snapshot};
 use session::Knowledge;
+use store::{Point, delay};
 use tokio::{
     sync::mpsc,
     task::spawn_blocking,
@@ -233,6 +234,7 @@ impl Watcher {
                 return Ok(());
             }
             let known = self.seen.as_ref().filter(|seen| seen.identity == identity);
+            delay(Point::Reading).await;
             let reading = control.read_catalog().await?;
             let untold = known
                 .filter(|seen| seen.epoch == epoch && seen.fingerprint != reading.fingerprint)
@@ -326,6 +328,7 @@ impl Watcher {
             asked: Arc::clone(&self.database.asked),
             served: self.served,
         };
+        delay(Point::Publishing).await;
         self.database.knowledge.store(Some(Arc::new(knowledge)));
         if !self
             .compared
