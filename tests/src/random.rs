@@ -42,6 +42,7 @@ impl Random {
     }
 }
 
+#[expect(clippy::disallowed_methods, reason = "any number will do")]
 /// `PGMEMO_SEED`, or one from the clock; printed, so that a failure can be repeated.
 pub fn seed() -> u64 {
     let clock = SystemTime::now()

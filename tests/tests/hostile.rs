@@ -367,3 +367,23 @@ fn many_clients_that_come_and_go_are_served() -> Result<()> {
     ensure!(served == 320, "only {served} of 320 clients were served");
     ground.check()
 }
+
+/// 200 MB that could be a reply to remember, of which no more than the first part is kept.
+#[test]
+fn a_huge_result_streams_through() -> Result<()> {
+    let mut ground = Ground::new()?;
+    let mut client = ground.session()?;
+    let sql = "SELECT repeat('x', 1000) FROM t, generate_series(1, 100000) g";
+    client.send(Frontend::new().query(sql).bytes())?;
+    for read in 0.. {
+        let message = client.read()?;
+        if read == 100_000 {
+            ground.check().context("amid the rows")?;
+        }
+        if message.tag == b'Z' {
+            ensure!(read > 200_000, "{read} messages");
+            break;
+        }
+    }
+    ground.check()
+}

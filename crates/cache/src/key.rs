@@ -98,4 +98,27 @@ mod tests {
         assert_ne!(digest(&[""]), digest(&[]));
         assert_eq!(digest(&["a", "b"]), digest(&["a", "b"]));
     }
+
+    /// No short sum stands for them: two keys agree in no half of their bytes, whatever single bit
+    /// their fields differ in.
+    #[test]
+    fn all_of_a_key_depends_on_every_bit_of_its_fields() {
+        let key = |field: &[u8]| {
+            let mut builder = DigestBuilder::default();
+            builder.number(1).field(field);
+            *builder.into_key().0.as_bytes()
+        };
+        let field = *b"SELECT * FROM t WHERE id = 1";
+        let first = key(&field);
+        assert_eq!(first.len(), 32);
+        for bit in 0..8 * field.len() {
+            let mut other = field;
+            other[bit / 8] ^= 1 << (bit % 8);
+            let other = key(&other);
+            for part in 0..4 {
+                let part = 8 * part..8 * part + 8;
+                assert_ne!(first[part.clone()], other[part], "bit {bit}");
+            }
+        }
+    }
 }

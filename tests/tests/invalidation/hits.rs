@@ -1,6 +1,6 @@
 //! Writes of an ordinary application empty no more than they must.
 
-use pgmemo_tests::{Pgmemo, Postgres, Store, Version};
+use pgmemo_tests::{Pgmemo, Postgres, Store, Version, wire::Frontend};
 
 /// A shop whose tables say when a row was touched, and by an audit who did what.
 const SHOP: &str = "
@@ -92,4 +92,78 @@ fn triggers_that_touch_and_audit_leave_other_tables_alone() {
     }
     let reads = f64::from(rounds * 3) * 3.0;
     pgmemo.expect_hits_since(&before, reads).unwrap();
+}
+
+/// Reads in all the ways in which they may be answered, and how many of them each brings.
+const READS: [(&str, u32); 9] = [
+    ("SELECT name FROM product WHERE id = 1", 1),
+    ("SELECT name FROM product WHERE id = 1", 1),
+    ("SELECT now() FROM product", 1),
+    ("SELECT * FROM product FOR UPDATE", 1),
+    ("SELECT count(*) FROM pg_class", 1),
+    ("SELECT 1", 1),
+    ("UPDATE product SET price = 1 WHERE id = 1", 0),
+    ("SHOW work_mem", 0),
+    ("SELECT 1/0 FROM product", 1),
+];
+
+/// Hits, misses and bypasses are what could have been read, each once.
+#[test]
+fn o06_every_read_is_counted_once() {
+    let postgres = Postgres::shared(Version::System);
+    let database = postgres.database().unwrap();
+    database.connect().unwrap().run(SHOP).unwrap();
+    let pgmemo = Pgmemo::start(postgres, Store::Memory, &[]).unwrap();
+    let mut client = pgmemo.connect(database.name()).unwrap();
+    client.run(UNTOUCHED[0]).unwrap();
+    let before = pgmemo.metrics().unwrap();
+    let mut reads = 0;
+    for block in [false, true] {
+        for (sql, count) in READS {
+            for extended in [false, true] {
+                if block {
+                    client.run("BEGIN").unwrap();
+                }
+                if extended {
+                    client.extended(sql, &[]).unwrap();
+                } else {
+                    client.query(sql).unwrap();
+                }
+                if block {
+                    client.run("ROLLBACK").unwrap();
+                }
+                reads += count;
+            }
+        }
+    }
+    // Of one batch, two reads around a write.
+    let batch = Frontend::new()
+        .parse("", UNTOUCHED[0], &[])
+        .bind("", "", &[])
+        .execute("", 0)
+        .parse("", "UPDATE product SET price = 2 WHERE id = 2", &[])
+        .bind("", "", &[])
+        .execute("", 0)
+        .parse("", UNTOUCHED[0], &[])
+        .bind("", "", &[])
+        .execute("", 0)
+        .sync();
+    client.send(batch.bytes()).unwrap();
+    client.read_until(b'Z').unwrap();
+    reads += 2;
+    if pgmemo.is_real() {
+        let now = pgmemo.metrics().unwrap();
+        let counted = [now.hits(), now.misses(), now.bypasses()]
+            .iter()
+            .sum::<f64>()
+            - [before.hits(), before.misses(), before.bypasses()]
+                .iter()
+                .sum::<f64>();
+        let reasons = now.bypass_reasons_since(&before);
+        assert!(
+            (counted - f64::from(reads)).abs() < 0.5,
+            "{counted} of {reads}; {reasons:?}"
+        );
+        assert!(now.hits() > before.hits() && now.misses() > before.misses());
+    }
 }

@@ -17,6 +17,7 @@ mod relations;
 mod rows;
 mod schema;
 mod security;
+mod shared;
 mod transactions;
 mod writes;
 
@@ -44,8 +45,14 @@ GRANT SELECT, INSERT, UPDATE, DELETE ON t, u, log, e TO PUBLIC;
 /// Runs scenarios against one instance with its own memory.
 #[track_caller]
 fn check(scenarios: &[Scenario]) {
+    check_with("", scenarios);
+}
+
+/// The same with a configuration file.
+#[track_caller]
+fn check_with(file: &str, scenarios: &[Scenario]) {
     let postgres = Postgres::shared(Version::System);
-    let first = Pgmemo::start(postgres, Store::Memory, &[]).expect("pgmemo starts");
+    let first = Pgmemo::start_with(postgres, Store::Memory, &[], file).expect("pgmemo starts");
     judge(
         Stage {
             postgres,

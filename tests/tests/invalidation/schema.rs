@@ -1,6 +1,6 @@
 //! C: changes of what names and columns mean.
 
-use super::check;
+use super::{check, check_with};
 
 #[test]
 fn changes_of_the_schema_are_seen() {
@@ -189,4 +189,31 @@ fn changes_of_the_schema_are_seen() {
             ",
         ),
     ]);
+}
+
+/// A function that the operator vouches for may get another body, or lose what was said of it.
+#[test]
+fn a_listed_function_that_is_replaced_is_another_one() {
+    let listed = "[functions.'public.priced']\nreads = ['public.t']\n";
+    check_with(
+        listed,
+        &[(
+            "B09 the body of a listed function",
+            "
+            d: CREATE FUNCTION priced(text) RETURNS text STABLE LANGUAGE sql AS $$ SELECT $1 || v FROM t WHERE id = 1 $$
+            s1 hot: SELECT priced('x') FROM u WHERE id = 1
+            s1 hot ext: SELECT priced($1) FROM u WHERE id = 1 <- y
+            s2: CREATE OR REPLACE FUNCTION priced(text) RETURNS text STABLE LANGUAGE sql AS $$ SELECT upper($1) || v FROM t WHERE id = 1 $$
+            s1: SELECT priced('x') FROM u WHERE id = 1
+            s1 ext: SELECT priced($1) FROM u WHERE id = 1 <- y
+            s1 hot: SELECT priced('x') FROM u WHERE id = 1
+            s2: UPDATE t SET v = 'read by it' WHERE id = 1
+            s1: SELECT priced('x') FROM u WHERE id = 1
+            s2: ALTER FUNCTION priced(text) RENAME TO renamed
+            s1 fails: SELECT priced('x') FROM u WHERE id = 1
+            s2: CREATE FUNCTION priced(text) RETURNS text VOLATILE LANGUAGE sql AS $$ SELECT 'made anew' || v FROM t WHERE id = 1 $$
+            s1: SELECT priced('x') FROM u WHERE id = 1
+            ",
+        )],
+    );
 }

@@ -143,3 +143,65 @@ impl Dice {
 pub(super) fn value(token: &Token) -> Value {
     Value::Bytes(Bytes::copy_from_slice(token))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use catalog::{RelationId, SystemId};
+
+    fn keys(system: u64, oid: u32) -> Keys {
+        let system = SystemId(system);
+        Keys::new("pgmemo", DatabaseId { system, oid })
+    }
+
+    fn text(value: &Value) -> String {
+        String::from_utf8(value.as_bytes().unwrap_or_default().to_vec()).unwrap()
+    }
+
+    /// All names that a database has in Redis.
+    fn names(system: u64, oid: u32) -> Vec<String> {
+        let (keys, system) = (keys(system, oid), SystemId(system));
+        let database = DatabaseId { system, oid };
+        let mut fields = cache::DigestBuilder::default();
+        fields.number(1);
+        let digest = blake3::hash(b"claim");
+        [
+            keys.term(),
+            keys.members(),
+            keys.scope(Scope::Epoch(database)),
+            keys.scope(Scope::Relation(database, RelationId::from_oid(7))),
+            keys.reply(&fields.into_key().0),
+            keys.claim(&digest),
+        ]
+        .iter()
+        .map(text)
+        .collect()
+    }
+
+    #[test]
+    fn another_cluster_or_database_has_other_names() {
+        for other in [names(2, 5), names(1, 6)] {
+            for (one, other) in names(1, 5).iter().zip(&other) {
+                assert_ne!(one, other);
+            }
+        }
+    }
+
+    /// What another format has written is under other names.
+    #[test]
+    fn all_names_say_in_which_format_things_are_stored() {
+        for name in names(1, 5) {
+            assert!(name.starts_with("pgmemo:2:"), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_reply_is_named_by_the_whole_of_its_key() {
+        let keys = keys(1, 5);
+        let mut fields = cache::DigestBuilder::default();
+        fields.number(1);
+        let key = fields.into_key().0;
+        let hex = blake3::Hash::from_bytes(*key.as_bytes()).to_hex();
+        assert!(text(&keys.reply(&key)).ends_with(hex.as_str()));
+    }
+}
