@@ -12,6 +12,7 @@ mod judge;
 mod message;
 mod model;
 mod pair;
+mod recorder;
 mod same;
 mod script;
 mod sql;

@@ -1,6 +1,11 @@
 //! K: what makes two questions the same.
 
-use super::check;
+use pgmemo_tests::{
+    Pgmemo, Postgres, Store, Version,
+    wire::{Format, Frontend},
+};
+
+use super::{FIXTURE, check};
 
 #[test]
 fn replies_are_told_apart_by_who_asks_and_where() {
@@ -45,6 +50,29 @@ fn replies_are_told_apart_by_who_asks_and_where() {
             s2: SET search_path = b, a
             s2: SELECT * FROM s
             s3 fails: SELECT * FROM s
+            ",
+        ),
+        (
+            "K01 another login under the same role",
+            "
+            d: GRANT {alice} TO {bob}
+            s1@{alice} hot: SELECT session_user, current_user, v FROM t WHERE id = 1
+            s2@{bob}: SET ROLE {alice}
+            s2@{bob}: SELECT session_user, current_user, v FROM t WHERE id = 1
+            s2@{bob} hot: SELECT session_user, current_user, v FROM t WHERE id = 1
+            s1@{alice}: SELECT session_user, current_user, v FROM t WHERE id = 1
+            ",
+        ),
+        (
+            "K07 another search_path names another type",
+            "
+            d: CREATE SCHEMA a; CREATE SCHEMA b; CREATE DOMAIN a.shape AS int; CREATE DOMAIN b.shape AS text
+            s1: SET search_path = a, public
+            s1 warm: SELECT '5'::shape AS x, v FROM t WHERE id = 1
+            s1: SET search_path = b, public
+            s1: SELECT '5'::shape AS x, v FROM t WHERE id = 1
+            s1: SET search_path = public
+            s1 fails: SELECT '5'::shape AS x, v FROM t WHERE id = 1
             ",
         ),
         (
@@ -474,4 +502,34 @@ fn replies_are_told_apart_by_text() {
             ",
         ),
     ]);
+}
+
+/// One text, one value, and another meaning by the type that was declared.
+#[test]
+fn k05_declared_types_are_part_of_the_question() {
+    const INT4: u32 = 23;
+    const TEXT: u32 = 25;
+    let postgres = Postgres::shared(Version::System);
+    let database = postgres.database().unwrap();
+    database.connect().unwrap().run(FIXTURE).unwrap();
+    let pgmemo = Pgmemo::start(postgres, Store::Memory, &[]).unwrap();
+    let mut client = pgmemo.connect(database.name()).unwrap();
+    let mut direct = database.connect().unwrap();
+    let before = pgmemo.metrics().unwrap();
+    for _ in 0..3 {
+        for declared in [INT4, TEXT] {
+            let batch = Frontend::new()
+                .parse("", "SELECT $1 AS x, v FROM t WHERE id = 1", &[declared])
+                .bind_with("", "", &[], &[Some(b"1")], &[Format::Binary])
+                .describe_portal("")
+                .execute("", 0)
+                .sync();
+            let [said, meant] = [&mut client, &mut direct].map(|conn| {
+                conn.send(batch.bytes()).unwrap();
+                conn.read_until(b'Z').unwrap()
+            });
+            assert_eq!(said, meant, "{declared}");
+        }
+    }
+    pgmemo.expect_hits_since(&before, 2.0).unwrap();
 }

@@ -101,6 +101,9 @@ fn changes_of_the_schema_are_seen() {
             s1 hot: SELECT * FROM t ORDER BY id
             s2: DROP TABLE a.t
             s1: SELECT * FROM t ORDER BY id
+            s1 hot: SELECT * FROM t ORDER BY id
+            s2: SELECT 6 AS id, 'selected into a' AS v INTO a.t
+            s1: SELECT * FROM t ORDER BY id
             ",
         ),
         (

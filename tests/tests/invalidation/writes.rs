@@ -32,6 +32,20 @@ fn every_form_of_a_write_is_seen() {
             ",
         ),
         (
+            "C02 triggers of MERGE, which inserts and deletes",
+            "
+            d: CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN INSERT INTO log VALUES (1, TG_OP); RETURN NULL; END $$
+            d: CREATE TRIGGER added AFTER INSERT ON t FOR EACH ROW EXECUTE FUNCTION note()
+            d: CREATE TRIGGER removed AFTER DELETE ON u FOR EACH ROW EXECUTE FUNCTION note()
+            s1 hot: SELECT * FROM log ORDER BY what
+            s2: MERGE INTO t USING (VALUES (8, 'h')) s(id, v) ON t.id = s.id WHEN NOT MATCHED THEN INSERT VALUES (s.id, s.v)
+            s1: SELECT * FROM log ORDER BY what
+            s1 hot: SELECT * FROM log ORDER BY what
+            s2: MERGE INTO u USING t ON t.id = u.tid WHEN MATCHED AND t.id = 1 THEN DELETE
+            s1: SELECT * FROM log ORDER BY what
+            ",
+        ),
+        (
             "C03 spellings of a name",
             "
             d: CREATE TABLE \"T t\" AS SELECT 1 AS id
@@ -114,7 +128,7 @@ fn every_form_of_a_write_is_seen() {
             ",
         ),
         (
-            "C25 a prepared write bound again",
+            "C27 a write prepared and executed by SQL",
             "
             s2: PREPARE w AS UPDATE t SET v = v || $1
             s1 hot: SELECT * FROM t ORDER BY id

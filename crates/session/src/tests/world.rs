@@ -113,6 +113,10 @@ impl World {
         }
     }
 
+    pub(super) const fn knowledge(&self) -> &Arc<Knowledge> {
+        &self.knowledge
+    }
+
     pub(super) fn hits(&self) -> u64 {
         self.shared.telemetry.hits.value()
     }

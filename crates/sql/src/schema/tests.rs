@@ -180,6 +180,10 @@ fn functions(db: &mut Fixture) {
         audit,
         &[Event::Insert, Event::Update, Event::Delete],
     );
+    let added = db.table("public", "added", &["id"]);
+    let removed = db.table("public", "removed", &["id"]);
+    db.trigger(added, audit, &[Event::Insert]);
+    db.trigger(removed, audit, &[Event::Delete]);
     let _ = log;
     db.plpgsql("add_row", "begin insert into log values (1); end");
     db.plpgsql("dynamic", "begin execute 'x'; end");

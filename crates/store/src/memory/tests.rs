@@ -169,6 +169,10 @@ fn the_epoch_stands_for_everything() {
         ttl: TTL,
     };
     assert!(matches!(memory.look_up(&question), Found::Outdated));
+    // Nor is a reply of the present for a statement that was planned in the past.
+    reader.fill(reader.stamp());
+    assert!(matches!(reader.look_up(), Found::Hit(_)));
+    assert!(matches!(memory.look_up(&question), Found::Outdated));
 }
 
 /// T20: age is forgiven, another version is not.

@@ -27,6 +27,14 @@ fn targets_are_found_with_what_hangs_on_them() {
         "merge into u using t on t.id = u.tid when matched then update set w = 'x'",
         &["u"],
     );
+    writes(
+        "merge into added using t on false when not matched then insert values (1)",
+        &["added", "log"],
+    );
+    writes(
+        "merge into removed r using t on r.id = t.id when matched then delete",
+        &["log", "removed"],
+    );
     writes("insert into \"T t\" values (1)", &["T t"]);
     writes("insert into parent values (1)", &["child", "parent"]);
     writes("update child set id = 1", &["child", "parent"]);
