@@ -222,9 +222,27 @@ impl Control {
     }
 
     async fn read_in_transaction(&self) -> Result<Reading, ControlError> {
+        // In one string: writes wait for a reading when definitions have changed, and two dozen
+        // questions one after the other take longer to travel than to answer on a busy machine.
+        let texts: Vec<&str> = QUERIES.iter().map(|query| query.text).collect();
+        let texts = texts.join(";\n");
+        let asked = self.client.simple_query(&texts);
         let mut rows = Vec::with_capacity(QUERIES.len());
-        for query in QUERIES {
-            rows.push((query.kind, self.query(query.text).await?));
+        let mut answer = Vec::new();
+        for message in answered(asked, READING_TIMEOUT).await? {
+            match message {
+                SimpleQueryMessage::Row(row) => answer.push(row),
+                SimpleQueryMessage::CommandComplete(_) => {
+                    if let Some(query) = QUERIES.get(rows.len()) {
+                        rows.push((query.kind, std::mem::take(&mut answer)));
+                    }
+                }
+                SimpleQueryMessage::RowDescription(_) | _ => {}
+            }
+        }
+        if rows.len() != QUERIES.len() {
+            let count = rows.len();
+            return Err(ControlError::Statement(format!("{count} answers came")));
         }
         Ok(Reading {
             rows,
@@ -344,11 +362,16 @@ async fn plain(
 async fn within<T>(
     answer: impl Future<Output = Result<T, tokio_postgres::Error>>,
 ) -> Result<T, ControlError> {
-    match timeout(ANSWER_TIMEOUT, answer).await {
+    answered(answer, ANSWER_TIMEOUT).await
+}
+
+async fn answered<T>(
+    answer: impl Future<Output = Result<T, tokio_postgres::Error>>,
+    patience: Duration,
+) -> Result<T, ControlError> {
+    match timeout(patience, answer).await {
         Ok(answer) => answer.map_err(|error| ControlError::of(&error)),
-        Err(_) => Err(ControlError::Lost(format!(
-            "no answer within {ANSWER_TIMEOUT:?}"
-        ))),
+        Err(_) => Err(ControlError::Lost(format!("no answer within {patience:?}"))),
     }
 }
 
@@ -385,3 +408,6 @@ const SETTINGS: &str = "SET search_path = ''; SET statement_timeout = '30s'; \
 
 /// How long an answer may take: the server's own timeout, and time to say so.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(35);
+
+/// The same for all statements that read the catalog together; each of them has a limit at the server.
+const READING_TIMEOUT: Duration = Duration::from_secs(120);
