@@ -4,9 +4,9 @@ use foldhash::{HashSet, HashSetExt as _};
 
 use crate::index::Index;
 use crate::{
-    Builder, Cast, Constraint, Function, FunctionId, Implicit, Operator, Policy, Relation,
-    RelationId, Role, RoleId, Rule, Schema, SchemaId, SearchPath, Trigger, Type, TypeId, TypeKind,
-    Uses,
+    Builder, Cast, Constraint, Function, FunctionId, Implicit, Membership, Operator, Policy,
+    Relation, RelationId, Role, RoleId, Rule, Schema, SchemaId, SearchPath, Trigger, Type, TypeId,
+    TypeKind, Uses,
 };
 
 /// One moment of one database.
@@ -95,6 +95,16 @@ impl Snapshot {
     /// A role by its unquoted name.
     pub fn role_by_name(&self, name: &str) -> Option<&Role> {
         self.role_names.of(&self.parts.roles, name).next()
+    }
+
+    /// All roles.
+    pub fn roles(&self) -> &[Role] {
+        &self.parts.roles
+    }
+
+    /// Which roles have the privileges of which others.
+    pub fn memberships(&self) -> &[Membership] {
+        &self.parts.memberships
     }
 
     /// The roles whose privileges a role has as a direct member.

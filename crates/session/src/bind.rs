@@ -61,10 +61,18 @@ impl Session {
             );
             return Step::Done;
         }
-        let proven = context == prepared.context || self.is_proven(bind.statement, &prepared);
+        if let Some(meant) = self.meant_otherwise(bind.statement, &prepared) {
+            return self.forward_bind(&bind, frame, Some(meant), None);
+        }
+        let count = bind.parameters();
+        let proven =
+            context == prepared.context || self.is_proven(bind.statement, &prepared, count);
         if !proven && self.is_suspicious(bind.statement) {
             return self.verify(bind.statement);
         }
+        let statement = self.registry.statement(bind.statement);
+        let read_as = statement.and_then(|it| it.types_in(prepared.context, count));
+        let proven = proven && read_as.is_some();
         if let Some(reason) = self.bind_refusal(&bind, frame, (&prepared, &types), proven) {
             if self.is_suspicious(bind.statement) {
                 return self.verify(bind.statement);
@@ -72,7 +80,8 @@ impl Session {
             self.shared.telemetry.bypass(reason).inc();
             return self.forward_bind(&bind, frame, Some(prepared), None);
         }
-        let values = values(&bind, &types);
+        let read_as = read_as.unwrap_or_default();
+        let values = values(&bind, &read_as);
         match self.look_up(&prepared, Protocol::Extended, &values, bind.arguments) {
             Lookup::Ask(need) => Step::Ask(need),
             Lookup::Wait => Step::Wait,
@@ -119,7 +128,8 @@ impl Session {
         // The server has to say that the name is taken. If it does not, the portal has ended.
         self.materialize_portal(bind.portal);
         let prepared = self.current(prepared);
-        self.forward_bind(bind, frame, Some(prepared), None)
+        let meant = self.meant_otherwise(bind.statement, &prepared);
+        self.forward_bind(bind, frame, meant.or(Some(prepared)), None)
     }
 
     /// Why a read is not looked up for what its Bind says.
@@ -133,8 +143,10 @@ impl Session {
         if prepared.refusal().is_some() || prepared.plan.read.is_err() {
             None
         } else if !proven {
-            // The server proves it by accepting this Bind.
+            // The server proves it by accepting this Bind, and says how it reads it.
             Some(Reason::NoCatalog)
+        } else if prepared.literal && !self.reads_literals_as_then(bind.statement) {
+            Some(Reason::SessionState)
         } else if frame.len() > ARGUMENTS_MAX || !self.may_keep(bind.portal, false) {
             Some(Reason::LargeParameters)
         } else if prepared.plan.builtin_parameters && declares_foreign(types) {
@@ -179,22 +191,23 @@ impl Session {
         self.materialize_or_stand_in(bind.statement);
         let mut types = Types::new();
         let mut expect = Expect::Bind;
-        if let (Some(statement), Some(current)) =
-            (self.registry.statement(bind.statement), &prepared)
-        {
-            types = statement.types.clone();
-            if statement.prepared.context != current.context {
-                let name = Name::from_slice(bind.statement);
-                expect = Expect::Proof(Box::new((name, Arc::clone(current))));
+        let mut writes = None;
+        if let Some(current) = &prepared {
+            let common = self.sees_common_definitions();
+            let read_as = self.read_as(bind, current, common);
+            if let Some(statement) = self.registry.statement(bind.statement) {
+                types = statement.types.clone();
+                let other = statement.prepared.context != current.context;
+                if other && common && current.path.is_some() {
+                    let name = Name::from_slice(bind.statement);
+                    expect = Expect::Proof(Box::new((name, Arc::clone(current))));
+                }
+                let narrow = |types: &Types| current.plan.pinned.writes(&values(bind, types));
+                writes = read_as.as_ref().and_then(narrow).map(Box::new);
             }
         }
         // Only what may be looked up again needs its arguments.
         let kept = if recording.is_some() { frame } else { &[] };
-        let writes = prepared.as_ref().and_then(|prepared| {
-            let types = &self.registry.statement(bind.statement)?.types;
-            let narrow = prepared.plan.pinned.writes(&values(bind, types));
-            narrow.map(Box::new)
-        });
         let settings = prepared.as_ref().and_then(|prepared| {
             let types = &self.registry.statement(bind.statement)?.types;
             prepared.assigned(&values(bind, types))

@@ -70,7 +70,9 @@ impl Session {
                     return Step::Done;
                 }
             }
-            if prepared.plan.read.is_ok() && self.sees_known_definitions() {
+            // What the server has inferred under other definitions is of no use to others.
+            let current = statement.inferred.is_none() && prepared.context == self.context();
+            if current && prepared.plan.read.is_ok() && self.sees_known_definitions() {
                 learn = Some((prepared, types));
             }
             self.registry.note_described(name);
@@ -82,6 +84,7 @@ impl Session {
             learn,
             parameters: None,
             verify: None,
+            infer: None,
         })
     }
 
@@ -135,8 +138,12 @@ impl Session {
                 learn,
                 parameters,
                 verify,
+                infer,
             } => {
                 let parameters = parameters.take();
+                if let (Some(infer), Some(frame)) = (infer.take(), &parameters) {
+                    infer.learn(frame);
+                }
                 if let Some((prepared, types)) = learn {
                     let row = Some(Bytes::copy_from_slice(frame));
                     let parameters = parameters.clone();

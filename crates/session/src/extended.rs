@@ -12,6 +12,7 @@ use wire::{
 
 use crate::{
     client::Step,
+    parameters::Inferred,
     prepared::{Prepared, Types},
     queue::Expect,
     registry::{Name, Source, Statement, Undo},
@@ -48,9 +49,18 @@ impl Session {
             && self.status() != backend::Status::Failed
             && !self.registry.may_be_taken(name)
             && self.may_pretend(&prepared, types);
+        // What it means under definitions of its own block is to be found out when that has ended.
+        let common = virtually || self.sees_common_definitions();
         let statement = Statement {
-            prepared: Arc::clone(&prepared),
+            prepared: match common {
+                true => Arc::clone(&prepared),
+                false if prepared.path.is_none() => Arc::clone(&prepared),
+                false => self.unplanned(text),
+            },
             types: Types::from_slice(types),
+            inferred: (!common).then(Inferred::default),
+            under: self.mirror.identity().cloned(),
+            generation: self.knowledge.as_ref().map(|known| known.generation),
             on_server: !virtually,
             row: virtually.then(|| prepared.row(types)).flatten(),
             segment: self.segment.segment,
@@ -115,6 +125,7 @@ impl Session {
         prepared.plan.read.is_ok()
             && prepared.ttl.is_ok()
             && !prepared.is_noisy()
+            && (!prepared.literal || self.mirror.identity().is_some())
             && self.sees_known_definitions()
             && prepared.row(types).is_some()
     }

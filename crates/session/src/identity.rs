@@ -27,6 +27,8 @@ pub struct Identity {
     pub(crate) temporary: bool,
     /// Digest over the settings that shape every reply.
     pub(crate) shaping: Digest,
+    /// Of those, the ones by which literals are read and values written.
+    pub(crate) forms: Digest,
     /// What the setting `search_path` lists.
     pub(crate) names: Box<[u8]>,
     /// The first words of settings that libraries have defined, and of those that are asked for by
@@ -211,9 +213,12 @@ impl Identity {
         let path = path((*schemas)?, knowledge)?;
         let (names, temporary, isolation) = ((*names)?, (*temporary)?, (*isolation)?);
         let (login, role) = (RoleId::from_oid(login), RoleId::from_oid(role));
+        let mut forms = DigestBuilder::default();
+        forms.field(settings.unwrap_or_default());
+        forms.field(unloaded.unwrap_or_default());
+        let forms = forms.finish();
         let mut shaping = DigestBuilder::default();
-        shaping.field(settings.unwrap_or_default());
-        shaping.field(unloaded.unwrap_or_default());
+        shaping.digest(&forms);
         // Of the settings that were asked for, those that views and policies read enter the keys
         // of what reads them, the others all keys.
         let shared = knowledge.schema.settings();
@@ -241,6 +246,7 @@ impl Identity {
             login,
             role,
             shaping,
+            forms,
             names: names.into(),
             libraries: words(libraries.unwrap_or_default())?,
             isolation: isolation.into(),

@@ -21,6 +21,7 @@ mod materialize;
 mod mirror;
 mod need;
 mod output;
+mod parameters;
 mod prepared;
 mod queue;
 mod recipe;

@@ -168,6 +168,7 @@ impl Identity {
             }
         }
         self.shaping = shaping.finish();
+        self.forms = DigestBuilder::default().digest(&self.shaping).finish();
         Some(())
     }
 

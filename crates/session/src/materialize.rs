@@ -6,12 +6,14 @@
 use std::sync::Arc;
 
 use bytes::{BufMut, BytesMut};
+use sql::{Plan, SettingsEffect};
 use wire::{
     backend,
     frontend::{self, Bind, Target},
 };
 
 use crate::{
+    identity::is_harmless,
     prepared::Prepared,
     queue::{Awaited, Execution, Expect, Route, Slot},
     registry::{Name, Source, Statement, Undo},
@@ -33,6 +35,7 @@ impl Session {
     /// The server must have this statement from here on.
     pub(crate) fn materialize_statement(&mut self, name: &[u8]) {
         self.materialize_block();
+        let (context, common) = (self.context(), self.sees_common_definitions());
         let Some(statement) = self.registry.statement_mut(name) else {
             return;
         };
@@ -40,6 +43,9 @@ impl Session {
             return;
         }
         statement.on_server = true;
+        if !common || statement.prepared.context != context {
+            statement.infer_as_then(common);
+        }
         let learn = Arc::clone(&statement.prepared);
         statement.put_parse(self.to_server.tail(), name);
         self.registry.server_unnamed |= name.is_empty();
@@ -87,6 +93,9 @@ impl Session {
         let statement = Statement {
             prepared,
             types,
+            inferred: None,
+            under: None,
+            generation: None,
             on_server: true,
             row: None,
             segment: self.segment.segment,
@@ -145,6 +154,39 @@ impl Session {
         for name in self.registry.absent_portals() {
             self.materialize_portal(&name);
         }
+    }
+
+    /// A statement is about to leave that may change settings. Literals are read when a statement is
+    /// parsed, and values take their form when rows are fetched: what is to be read and formed as
+    /// settings are now must not wait any longer.
+    pub(crate) fn materialize_form(&mut self, plan: &Plan) {
+        let schema = self.knowledge.as_ref().map(|known| &known.schema);
+        // What an application keeps in a setting of its own is no matter of form.
+        let own =
+            |name: &str| name.contains('.') && schema.is_some_and(|it| it.is_plain_setting(name));
+        let forms = |name: &str| {
+            !matches!(name, "role" | "search_path" | "session_authorization")
+                && !is_harmless(name)
+                && !own(name)
+        };
+        let changes = match &plan.effects.settings {
+            SettingsEffect::Untouched => false,
+            SettingsEffect::One(setting) => forms(&setting.name),
+            SettingsEffect::Calls(calls) => calls.iter().any(|call| forms(call.name())),
+            SettingsEffect::ResetAll | SettingsEffect::Unknown => true,
+        };
+        // A block that ends takes back what it has set.
+        let ends = self.transaction.settings && plan.effects.control.is_some();
+        if !(changes || ends) || self.status() == backend::Status::Failed {
+            return;
+        }
+        for name in self.registry.absent_literals() {
+            self.materialize_statement(&name);
+        }
+        for name in self.registry.absent_portals() {
+            self.materialize_portal(&name);
+        }
+        self.registry.forget_recordings();
     }
 
     /// The client's unnamed statement is gone, the server's is not: it must not answer for it.

@@ -1,6 +1,7 @@
 //! What is remembered of a statement's text, for all sessions.
 
 use std::{
+    hash::{DefaultHasher, Hash, Hasher},
     sync::{
         PoisonError, RwLock,
         atomic::{AtomicBool, AtomicU32, Ordering},
@@ -37,6 +38,10 @@ pub(crate) struct Prepared {
     pub(crate) needs_catalog: bool,
     /// The server may ask for copy data in answer to it.
     pub(crate) may_take_data: bool,
+    /// The server reads literals in it once, when it parses it, as settings have it then.
+    pub(crate) literal: bool,
+    /// A digest of the search path it was planned for, if that was known.
+    pub(crate) path: Option<u64>,
     /// Declared parameter types under which the server has parsed it, and what it said then.
     shapes: RwLock<Shapes>,
     /// How long the server takes for it, in microseconds; 0 while nobody knows.
@@ -69,6 +74,11 @@ impl Prepared {
         place: Option<(&Knowledge, Option<&sql::Context<'_>>, u64)>,
     ) -> Self {
         let analysis = sql::analyze(text);
+        let path = place.and_then(|(_, context, _)| {
+            let mut path = DefaultHasher::new();
+            context?.path.0.hash(&mut path);
+            Some(path.finish())
+        });
         let (plan, (ttl, refresh), context) = match place {
             Some((knowledge, context, id)) => {
                 let plan = match context {
@@ -104,6 +114,8 @@ impl Prepared {
             candidate: analysis.is_candidate(),
             needs_catalog: analysis.needs_catalog(),
             may_take_data: !text.is_empty() && copy::may_take_data(text),
+            literal: has_literals(text),
+            path,
             plan,
             shapes: RwLock::default(),
             cost_us: AtomicU32::new(0),
@@ -119,6 +131,7 @@ impl Prepared {
             digest: DigestBuilder::default().field(text).finish(),
             plan: Plan {
                 read: Err(Reason::Unreadable),
+                meaning: 0,
                 settings: Box::default(),
                 builtin_parameters: false,
                 writes: Writes::Everything,
@@ -137,6 +150,8 @@ impl Prepared {
             candidate: false,
             needs_catalog: false,
             may_take_data: copy::may_take_data(text),
+            literal: has_literals(text),
+            path: None,
             shapes: RwLock::default(),
             cost_us: AtomicU32::new(0),
             noisy: AtomicBool::new(false),
@@ -164,6 +179,17 @@ impl Prepared {
             SettingsEffect::One(setting) => Some([setting.clone()].into()),
             SettingsEffect::Untouched | SettingsEffect::ResetAll | SettingsEffect::Unknown => None,
         }
+    }
+
+    /// Whether a server that has analysed this may still take it for what the same text means now.
+    ///
+    /// Another search path makes the server analyse it anew. If it was not known in which context it
+    /// was analysed, it has to be `believed` that its names mean the same.
+    pub(crate) fn means_the_same(&self, now: &Self, believed: bool) -> bool {
+        if self.path.is_none() {
+            return believed;
+        }
+        now.path.is_none() || self.path != now.path || self.plan.meaning == now.plan.meaning
     }
 
     /// The refusal that counts, if it could have been a read.
@@ -230,6 +256,17 @@ impl Prepared {
         };
         size_of::<Self>() + self.text.len() + relations * 4 + self.plan.pinned.bytes() + 256
     }
+}
+
+/// Whether a text may hold a literal whose value depends on settings: a string of any kind, or NULL
+/// behind an operator.
+fn has_literals(text: &[u8]) -> bool {
+    let dollar = |pair: &[u8]| matches!(pair, [b'$', next] if !next.is_ascii_digit());
+    text.contains(&b'\'')
+        || text.windows(2).any(dollar)
+        || text
+            .windows(4)
+            .any(|word| word.eq_ignore_ascii_case(b"null"))
 }
 
 /// How long a recorded reply lives, and how it is renewed.

@@ -13,6 +13,7 @@ use sql::Writes;
 
 use crate::{
     copy::Fence,
+    parameters::Inferred,
     prepared::{Prepared, Types},
     recorder::Recording,
     registry::{Name, Undo},
@@ -71,6 +72,8 @@ pub(crate) enum Expect {
         parameters: Option<Bytes>,
         /// Whether this statement still has the columns it had is to be found out.
         verify: Option<Name>,
+        /// The types of its parameters are to be found out.
+        infer: Option<Inferred>,
     },
     /// RowDescription or NoData; kept for the recording that follows.
     DescribePortal {

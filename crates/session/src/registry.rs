@@ -12,6 +12,8 @@ use sql::Writes;
 use wire::frontend;
 
 use crate::{
+    Identity,
+    parameters::Inferred,
     prepared::{Prepared, Types},
     recorder::Recording,
 };
@@ -26,6 +28,12 @@ type Map<T> = HashMap<Name, T, foldhash::fast::RandomState>;
 pub(crate) struct Statement {
     pub(crate) prepared: Arc<Prepared>,
     pub(crate) types: Types,
+    /// Those of all its parameters, if the server may have inferred others than it would now.
+    pub(crate) inferred: Option<Inferred>,
+    /// The state of the session at its Parse, if that was known.
+    pub(crate) under: Option<Arc<Identity>>,
+    /// The catalog that was known at its Parse.
+    pub(crate) generation: Option<u64>,
     pub(crate) on_server: bool,
     /// If its Parse was answered here: what a Describe would have said of its columns then.
     pub(crate) row: Option<Bytes>,
@@ -51,10 +59,11 @@ pub(crate) struct Stale {
 impl Statement {
     /// Appends the Parse that makes it.
     pub(crate) fn put_parse(&self, out: &mut BytesMut, name: &[u8]) {
-        let mut types = BytesMut::with_capacity(2 + self.types.len());
-        let count = u16::try_from(self.types.len() / 4).unwrap_or(u16::MAX);
+        let known = self.types_to_parse();
+        let mut types = BytesMut::with_capacity(2 + known.len());
+        let count = u16::try_from(known.len() / 4).unwrap_or(u16::MAX);
         types.extend_from_slice(&count.to_be_bytes());
-        types.extend_from_slice(&self.types);
+        types.extend_from_slice(known);
         frontend::put_parse_typed(out, name, &self.prepared.text, &types);
     }
 }
@@ -333,6 +342,27 @@ impl Registry {
             .iter()
             .filter(|(_, statement)| !statement.on_server);
         absent.map(|(name, _)| name.clone()).collect()
+    }
+
+    /// Names of statements that the server does not have, and of which it would read literals.
+    pub(crate) fn absent_literals(&self) -> Vec<Name> {
+        let literal = |name: &Name| {
+            self.statements
+                .get(name)
+                .is_some_and(|it| it.prepared.literal)
+        };
+        let mut absent = self.absent_statements();
+        absent.retain(literal);
+        absent
+    }
+
+    /// What portals return from now on is not to be recorded.
+    pub(crate) fn forget_recordings(&mut self) {
+        for portal in self.portals.values_mut() {
+            if let Source::Server { recording, .. } = &mut portal.source {
+                *recording = None;
+            }
+        }
     }
 
     /// Names of portals that the server does not have.

@@ -286,6 +286,11 @@ impl Session {
         self.shared.prepared(context, text, plan)
     }
 
+    /// What is known of a text whatever the context.
+    pub(crate) fn unplanned(&self, text: &[u8]) -> Arc<Prepared> {
+        self.shared.prepared(0, text, || Prepared::new(text, None))
+    }
+
     /// The same statement, planned in the present context.
     pub(crate) fn current(&self, prepared: &Arc<Prepared>) -> Arc<Prepared> {
         if prepared.context == self.context() {

@@ -83,6 +83,7 @@ impl Session {
         execution: Execution,
     ) -> Step {
         self.materialize_block();
+        self.materialize_form(&prepared.plan);
         if prepared.plan.effects.names {
             self.materialize_names();
             self.registry.doubt_all();

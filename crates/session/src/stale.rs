@@ -41,6 +41,13 @@ impl Session {
     /// has no temporary objects, has changed no definitions that others do not see yet, and nobody
     /// else has changed any since the catalog was read.
     pub(crate) fn sees_known_definitions(&self) -> bool {
+        self.sees_common_definitions()
+            && self.knowledge.as_ref().is_some_and(|it| !it.is_outdated())
+    }
+
+    /// Whether the definitions that this session sees are also those of others: it has no temporary
+    /// objects, and its block has changed none.
+    pub(crate) fn sees_common_definitions(&self) -> bool {
         let own = |writes: &Writes, temporary: bool| temporary || writes.is_unbounded();
         let changed = own(&self.transaction.writes, false)
             || own(&self.segment.writes, self.segment.temporary)
@@ -49,7 +56,6 @@ impl Session {
                 .boundaries()
                 .any(|it| own(&it.writes, it.temporary));
         !changed
-            && self.knowledge.as_ref().is_some_and(|it| !it.is_outdated())
             && self
                 .mirror
                 .naming()
@@ -58,7 +64,12 @@ impl Session {
 
     /// Whether this statement, if the server has it, is known to return there what it did when it
     /// was parsed: only then may another reply stand for its own.
-    pub(crate) fn is_proven(&mut self, name: &[u8], current: &Arc<Prepared>) -> bool {
+    pub(crate) fn is_proven(
+        &mut self,
+        name: &[u8],
+        current: &Arc<Prepared>,
+        parameters: u16,
+    ) -> bool {
         let Some(statement) = self.registry.statement_mut(name) else {
             return true;
         };
@@ -68,6 +79,7 @@ impl Session {
         let (then, now) = (&statement.row, current.row(&statement.types));
         let same =
             matches!((then, now), (Some(then), Some(now)) if backend::same_columns(then, &now));
+        let same = same && statement.infers_as(current, parameters);
         if same {
             statement.prepared = Arc::clone(current);
         }
@@ -96,6 +108,7 @@ impl Session {
             learn: None,
             parameters: None,
             verify: Some(Name::from_slice(name)),
+            infer: None,
         };
         self.push_swallowed(expect, None);
         self.stall();
@@ -112,14 +125,15 @@ impl Session {
             return;
         };
         let current = self.current(&prepared);
+        let common = self.sees_common_definitions();
         if let Some(statement) = self.registry.statement_mut(name) {
             let same = statement
                 .row
                 .as_ref()
                 .is_none_or(|then| backend::same_columns(then, row));
-            if same {
+            if same && common {
                 statement.prepared = current;
-            } else {
+            } else if !same {
                 statement.stale = Some(Stale {
                     parameters,
                     refused: false,
@@ -173,6 +187,7 @@ impl Session {
                     learn: None,
                     parameters: None,
                     verify: None,
+                    infer: None,
                 }
             }
         };

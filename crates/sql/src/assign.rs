@@ -20,6 +20,11 @@ enum Given {
 }
 
 impl Assignment {
+    /// The name of what is set.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
     /// What is set once values are bound; `None` if that is no text.
     pub fn resolve(&self, arguments: &Arguments<'_>) -> Option<Setting> {
         let value = match &self.value {

@@ -44,7 +44,7 @@ mod walk;
 pub use analysis::{Analysis, analyze};
 pub use assign::Assignment;
 pub use clock::names_clock;
-pub use pin::{Arguments, Pinned, Rows};
+pub use pin::{Arguments, Pinned, Rows, declares};
 pub use plan::{
     Begin, Changes, Context, Control, Effects, FunctionRule, Isolation, Plan, SetScope, SetValue,
     Setting, SettingsEffect, Writes,

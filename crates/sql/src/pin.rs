@@ -320,6 +320,13 @@ impl<'a> Arguments<'a> {
     }
 }
 
+/// Whether these declared types, four bytes each, leave none of so many parameters to the server.
+pub fn declares(types: &[u8], parameters: usize) -> bool {
+    let undeclared = [0, UNKNOWN].map(u32::to_be_bytes);
+    let declared = |oid: &&[u8]| !undeclared.iter().any(|none| none == oid);
+    types.chunks_exact(4).take_while(declared).count() >= parameters
+}
+
 /// The next value; the inner option is empty for NULL, the outer one at the end.
 fn value<'a>(rest: &mut &'a [u8]) -> Option<Option<&'a [u8]>> {
     let (length, after) = rest.split_first_chunk()?;

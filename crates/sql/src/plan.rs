@@ -14,6 +14,8 @@ pub struct Plan {
     /// Only relations that are named are listed: a write to a partition or inheritance child
     /// counts as a write to its ancestors, and the other way round.
     pub read: Result<Box<[RelationId]>, Reason>,
+    /// Changes when the names of the statement come to mean other objects, within one process.
+    pub meaning: u64,
     /// Settings of the application on whose values the reply depends besides; lower case, sorted.
     pub settings: Box<[Box<str>]>,
     /// It is looked up only if no parameter is declared to be of a type made after `initdb`: a

@@ -1,5 +1,6 @@
 //! What may be done with an analysed statement in one database.
 
+mod meaning;
 mod pins;
 
 use std::sync::Arc;
@@ -26,6 +27,8 @@ pub struct Schema {
     views: Views,
     /// The names of extensions.
     extensions: HashSet<Box<str>>,
+    /// See [`meaning::roles`].
+    roles: u64,
 }
 
 impl Schema {
@@ -35,6 +38,7 @@ impl Schema {
         Self {
             views: views(&snapshot, &trust),
             outcomes: Outcomes::build(Arc::clone(&snapshot)),
+            roles: meaning::roles(&snapshot),
             trust,
             extensions: extensions(&snapshot),
             snapshot,
@@ -108,8 +112,16 @@ impl Schema {
             }
         };
         let pinned = path.map(|path| self.pinned(sentence, &read, &writes, path));
+        let meaning = match (&sentence.writes, path) {
+            (Bound::Lexical(lexical), Some(path)) => {
+                let named = sentence.read.as_deref().ok();
+                self.meaning(lexical, named, &read, path)
+            }
+            (Bound::Lexical(_) | Bound::Nothing | Bound::Everything | Bound::Cluster, _) => 0,
+        };
         Plan {
             read,
+            meaning,
             settings,
             builtin_parameters,
             writes,
@@ -294,6 +306,7 @@ pub fn plan_without_catalog(analysis: &Analysis) -> Plan {
             Ok(_) => Reason::NoCatalog,
             Err(reason) => *reason,
         }),
+        meaning: 0,
         settings: Box::default(),
         builtin_parameters: false,
         writes: match &sentence.writes {
@@ -323,6 +336,7 @@ fn combine(analysis: &Analysis, plan: impl Fn(&Sentence) -> Plan) -> Plan {
     match analysis.sentences() {
         [] => Plan {
             read: Err(Reason::NotARead),
+            meaning: 0,
             settings: Box::default(),
             builtin_parameters: false,
             writes: Writes::Nothing,
@@ -333,6 +347,7 @@ fn combine(analysis: &Analysis, plan: impl Fn(&Sentence) -> Plan) -> Plan {
         several => {
             let mut all = Plan {
                 read: Err(Reason::SeveralStatements),
+                meaning: 0,
                 settings: Box::default(),
                 builtin_parameters: false,
                 writes: Writes::Nothing,
@@ -342,12 +357,14 @@ fn combine(analysis: &Analysis, plan: impl Fn(&Sentence) -> Plan) -> Plan {
             for sentence in several {
                 let Plan {
                     read: _,
+                    meaning,
                     settings: _,
                     builtin_parameters: _,
                     writes,
                     pinned: _,
                     effects,
                 } = plan(sentence);
+                all.meaning = all.meaning.rotate_left(1) ^ meaning;
                 all.writes.add(&writes);
                 merge(&mut all.effects, &effects);
             }

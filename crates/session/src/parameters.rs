@@ -1,0 +1,146 @@
+//! What a server keeps of a statement from the time when it parsed it: the types of parameters, the
+//! objects that names meant, and the values of literals.
+//!
+//! Where a Parse leaves types to the server, it infers them once, from the definitions under which
+//! it parses the statement, and keeps to them whatever becomes of those: only columns are compared
+//! when a statement is analysed anew. So the same text with the same values may mean something else
+//! to a session that has prepared it later, and may name another row. Where a statement was parsed
+//! under other definitions than those of now, the server is asked which types it has; until it has
+//! said so, the statement is neither looked up nor told apart by rows.
+
+use std::sync::{Arc, OnceLock};
+
+use sql::{Reason, declares};
+use wire::{
+    HEADER,
+    frontend::{Bind, Target, put_describe},
+};
+
+use crate::{
+    prepared::{Prepared, Types},
+    queue::Expect,
+    registry::Statement,
+    session::Session,
+};
+
+/// The types of all parameters of one statement, once the server has named them. Whoever asked and
+/// the statement share them, so that an answer never reaches another of the same name.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Inferred(Arc<OnceLock<Types>>);
+
+impl Inferred {
+    /// They are known already.
+    fn of(types: Types) -> Self {
+        Self(Arc::new(OnceLock::from(types)))
+    }
+
+    /// The server's ParameterDescription.
+    pub(crate) fn learn(&self, frame: &[u8]) {
+        if let Some(types) = types(frame) {
+            _ = self.0.set(types);
+        }
+    }
+}
+
+impl Statement {
+    /// The types by which the values of a Bind have to be read in this context: the declared ones,
+    /// where the others are those that the server would infer there. `None` if nobody knows.
+    pub(crate) fn types_in(&self, context: u64, parameters: u16) -> Option<Types> {
+        if declares(&self.types, parameters.into()) {
+            return Some(self.types.clone());
+        }
+        match &self.inferred {
+            Some(inferred) => inferred.0.get().cloned(),
+            None => (self.prepared.context == context).then(|| self.types.clone()),
+        }
+    }
+
+    /// Whether a server that parsed this in the context of `now` would infer what it has inferred
+    /// when the client prepared it, as far as that was said then.
+    pub(crate) fn infers_as(&self, now: &Prepared, parameters: u16) -> bool {
+        let said = |it: &Prepared| it.shape(&self.types)?.parameters;
+        declares(&self.types, parameters.into())
+            || said(&self.prepared).is_some_and(|then| said(now) == Some(then))
+    }
+
+    /// The server is about to parse this under other definitions than when the client prepared it:
+    /// with the types that it had then, if they are known. What it infers from `common` definitions
+    /// is what it would infer for anybody.
+    pub(crate) fn infer_as_then(&mut self, common: bool) {
+        if self.inferred.is_none() {
+            let then = self.prepared.shape(&self.types);
+            let then = then.and_then(|shape| types(&shape.parameters?));
+            self.inferred = match then {
+                Some(types) => Some(Inferred::of(types)),
+                None => (!common).then(Inferred::default),
+            };
+        }
+    }
+
+    /// The types with which the server has to parse it.
+    pub(crate) fn types_to_parse(&self) -> &[u8] {
+        let inferred = self.inferred.as_ref().and_then(|it| it.0.get());
+        inferred.unwrap_or(&self.types)
+    }
+}
+
+impl Session {
+    /// What the server may take this statement for, if that is not what its text means now: there
+    /// it still reads and writes what it did when it was parsed.
+    pub(crate) fn meant_otherwise(&self, name: &[u8], now: &Prepared) -> Option<Arc<Prepared>> {
+        let statement = self.registry.statement(name)?;
+        let then = &statement.prepared;
+        let known = self.knowledge.as_ref().map(|known| known.generation);
+        let believed = statement.generation.is_none() || statement.generation == known;
+        if !statement.on_server || then.means_the_same(now, believed) {
+            return None;
+        }
+        if then.plan.read.is_err() {
+            return Some(Arc::new(now.outdated()));
+        }
+        self.shared.telemetry.bypass(Reason::NoCatalog).inc();
+        Some(Arc::clone(then))
+    }
+
+    /// Whether the settings by which the server has read, or will read, the literals of a statement
+    /// are those of now.
+    pub(crate) fn reads_literals_as_then(&self, name: &[u8]) -> bool {
+        let then = self.registry.statement(name).map(|it| it.under.as_ref());
+        match (then, self.mirror.identity()) {
+            (Some(Some(then)), Some(now)) => Arc::ptr_eq(then, now) || then.forms == now.forms,
+            _ => false,
+        }
+    }
+
+    /// The types by which the server reads a Bind that is about to leave. If nobody knows, and it
+    /// matters, the server is asked in front of it.
+    pub(crate) fn read_as(
+        &mut self,
+        bind: &Bind<'_>,
+        current: &Prepared,
+        common: bool,
+    ) -> Option<Types> {
+        let statement = self.registry.statement_mut(bind.statement)?;
+        let types = statement.types_in(current.context, bind.parameters());
+        let matters = current.plan.read.is_ok() || !current.plan.pinned.is_empty();
+        if types.is_some() || !matters || !common {
+            return types;
+        }
+        let inferred = Inferred::default();
+        statement.inferred = Some(inferred.clone());
+        put_describe(self.to_server.tail(), Target::Statement, bind.statement);
+        let expect = Expect::DescribeStatement {
+            learn: None,
+            parameters: None,
+            verify: None,
+            infer: Some(inferred),
+        };
+        self.push_swallowed(expect, None);
+        None
+    }
+}
+
+/// The types that a ParameterDescription names, four bytes each.
+fn types(frame: &[u8]) -> Option<Types> {
+    frame.get(HEADER + 2..).map(Types::from_slice)
+}
