@@ -29,7 +29,11 @@ pub struct Visit(Arc<Database>);
 
 impl Visit {
     pub(super) fn new(database: Arc<Database>) -> Self {
-        database.presence.visits.send_modify(|visits| *visits += 1);
+        // The watcher asks whether there are any, and each write is one: it must not be woken by all.
+        database.presence.visits.send_if_modified(|visits| {
+            *visits += 1;
+            *visits == 1
+        });
         Self(database)
     }
 }
@@ -42,7 +46,10 @@ impl Clone for Visit {
 
 impl Drop for Visit {
     fn drop(&mut self) {
-        self.0.presence.visits.send_modify(|visits| *visits -= 1);
+        self.0.presence.visits.send_if_modified(|visits| {
+            *visits -= 1;
+            *visits == 0
+        });
     }
 }
 
