@@ -33,6 +33,7 @@ pub mod random;
 pub mod redis;
 pub mod scenario;
 pub mod server;
+pub mod survey;
 pub mod twin;
 pub mod wire;
 
