@@ -15,6 +15,10 @@
 //! assert_eq!(snapshot.resolve_relation(&path, None, "city").map(|found| found.id), Some(city));
 //! ```
 
+mod builtins;
+
+pub use self::builtins::type_named;
+use self::builtins::{BUILTINS, DATES, PSEUDO, RETURNED, TEXT, TYPES};
 use crate::{
     Builder, Cast, Constraint, Depends, Event, ForeignKeyAction, Function, FunctionId,
     FunctionKind, Implicit, Language, Membership, Moment, Operator, Policy, Relation, RelationId,
@@ -406,130 +410,7 @@ fn parse_column(column: &str) -> (Box<str>, TypeId) {
     }
 }
 
-/// A builtin type; an unknown name becomes `unknown`, which nothing treats as harmless.
-pub fn type_named(name: &str) -> TypeId {
-    let oid = TYPES
-        .iter()
-        .find(|(known, _)| *known == name)
-        .map_or(705, |&(_, oid)| oid);
-    TypeId::from_oid(oid)
-}
-
-/// Those of [`TYPES`] that are strings or consist of such.
-const TEXT: [&str; 6] = ["_text", "bpchar", "char", "name", "text", "varchar"];
-
-/// Those of [`TYPES`] whose text may mean the clock.
-const DATES: [&str; 6] = [
-    "date",
-    "time",
-    "timestamp",
-    "timestamptz",
-    "timetz",
-    "tstzrange",
-];
-
 const POSTGRES: RoleId = RoleId::from_oid(10);
-
-const TYPES: &[(&str, u32)] = &[
-    ("bool", 16),
-    ("bytea", 17),
-    ("char", 18),
-    ("name", 19),
-    ("int8", 20),
-    ("int2", 21),
-    ("int4", 23),
-    ("regproc", 24),
-    ("text", 25),
-    ("oid", 26),
-    ("json", 114),
-    ("xml", 142),
-    ("float4", 700),
-    ("float8", 701),
-    ("money", 790),
-    ("_int4", 1_007),
-    ("_text", 1_009),
-    ("bpchar", 1_042),
-    ("varchar", 1_043),
-    ("date", 1_082),
-    ("time", 1_083),
-    ("timestamp", 1_114),
-    ("timestamptz", 1_184),
-    ("interval", 1_186),
-    ("timetz", 1_266),
-    ("numeric", 1_700),
-    ("regclass", 2_205),
-    ("uuid", 2_950),
-    ("tsvector", 3_614),
-    ("tsquery", 3_615),
-    ("jsonb", 3_802),
-    ("int4range", 3_904),
-    ("tstzrange", 3_910),
-    ("record", 2_249),
-    ("anyarray", 2_277),
-    ("anyelement", 2_283),
-];
-
-/// Those of [`TYPES`] that are no types of columns.
-const PSEUDO: [&str; 3] = ["anyarray", "anyelement", "record"];
-
-/// What builtin functions return, where it is not text.
-const RETURNED: &[(&str, &[&str])] = &[
-    (
-        "timestamptz",
-        &[
-            "now",
-            "date_trunc",
-            "generate_series",
-            "to_timestamp",
-            "timezone",
-        ],
-    ),
-    ("date", &["to_date", "make_date"]),
-    ("anyelement", &["max", "min", "mode", "lag", "lead"]),
-    ("anyarray", &["array_agg"]),
-];
-
-/// Volatility, kind, names. Those with overloads of different volatility stand in two lists.
-const BUILTINS: &[(Volatility, FunctionKind, &str)] = &[
-    (
-        Volatility::Immutable,
-        FunctionKind::Function,
-        "abs ceil floor round sqrt power mod lower upper length substr substring btrim ltrim rtrim \
-         replace md5 date_trunc date_part extract generate_series unnest array_length cardinality \
-         int4 int8 float8 text numeric jsonb_build_array jsonb_array_elements jsonb_to_recordset \
-         json_array_elements regexp_replace strpos left right lpad rpad repeat split_part \
-         like to_tsvector make_date age sha256 encode decode hashtext",
-    ),
-    (
-        Volatility::Stable,
-        FunctionKind::Function,
-        "now statement_timestamp transaction_timestamp current_setting to_char to_date to_number \
-         to_timestamp date_trunc date_part age generate_series concat concat_ws format \
-         jsonb_build_object json_build_object to_json to_jsonb row_to_json to_tsvector to_tsquery \
-         plainto_tsquery jsonb_populate_record current_schema current_database current_user session_user pg_typeof \
-         array_to_string txid_current_snapshot has_table_privilege to_regclass pg_get_viewdef \
-         query_to_xml table_to_xml timezone obj_description",
-    ),
-    (
-        Volatility::Volatile,
-        FunctionKind::Function,
-        "random clock_timestamp timeofday gen_random_uuid nextval currval setval lastval pg_sleep \
-         txid_current pg_notify pg_advisory_lock pg_try_advisory_lock pg_advisory_xact_lock \
-         pg_advisory_unlock set_config setseed lo_import lo_create pg_cancel_backend \
-         pg_terminate_backend pg_reload_conf ts_stat",
-    ),
-    (
-        Volatility::Immutable,
-        FunctionKind::Aggregate,
-        "count sum avg min max bool_and bool_or every array_agg string_agg json_agg jsonb_agg \
-         stddev variance percentile_cont percentile_disc mode",
-    ),
-    (
-        Volatility::Immutable,
-        FunctionKind::Window,
-        "row_number rank dense_rank percent_rank ntile lag lead first_value last_value nth_value",
-    ),
-];
 
 #[cfg(test)]
 mod tests {
