@@ -166,6 +166,7 @@ impl Session {
             execution.recording = Some(recording);
             return;
         }
+        let may_have_ended = portal.segment != self.segment.segment && self.queue.is_unsettled();
         let (bind, statement) = (portal.bind.clone(), portal.statement.clone());
         let types = portal.types.clone();
         let known = Bind::read(&bind).ok().and_then(|bind| {
@@ -174,6 +175,8 @@ impl Session {
         });
         execution.description = match known {
             Some(description) => Description::Known(description.freeze()),
+            // The server is to say that it is gone in answer to the Execute.
+            None if may_have_ended => return,
             None => {
                 frontend::put_describe(self.to_server.tail(), Target::Portal, name);
                 let learn = statement
