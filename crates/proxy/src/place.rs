@@ -184,7 +184,7 @@ impl Place {
         let (Some(age), Some(database)) = (age, &self.database) else {
             return found;
         };
-        if age == Age::Expired && !refresher.is_failing(&recipe.key) {
+        if age == Age::Expired && !refresher.is_failing(&recipe.key, database) {
             return store.look_up(&asked(question)).await;
         }
         let renewed = refresher.renew(recipe, database);

@@ -11,7 +11,7 @@ mod line;
 mod ranking;
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, VecDeque},
     sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
     time::{Duration, Instant},
 };
@@ -54,8 +54,18 @@ struct Common {
     stop: CancellationToken,
     /// Replies that wait to be renewed, or are being renewed.
     pending: Mutex<HashMap<CacheKey, Pending>>,
-    /// Since when renewing these has failed, as far as it is known.
-    failing: Mutex<HashMap<CacheKey, Instant>>,
+    /// When renewing something last failed for want of a server that answers, and of what that is
+    /// evidence.
+    failing: Mutex<HashMap<Failing, Instant>>,
+}
+
+/// What a failed renewal is evidence of.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+enum Failing {
+    /// The server takes no connection to this database.
+    Database(Box<str>),
+    /// It does not answer this statement in time.
+    Reply(CacheKey),
 }
 
 /// Where a renewal stands.
@@ -74,6 +84,8 @@ enum Pending {
 struct Job {
     recipe: Arc<Recipe>,
     database: Visit,
+    /// It has been overtaken once, and is not tried a third time.
+    repeated: bool,
 }
 
 impl Refresher {
@@ -144,12 +156,17 @@ impl Refresher {
         }
     }
 
-    /// Whether renewing a reply has failed lately for want of a server that answers.
-    pub(crate) fn is_failing(&self, key: &CacheKey) -> bool {
+    /// Whether renewing a reply has failed lately, or would have, for want of a server that
+    /// answers.
+    pub(crate) fn is_failing(&self, key: &CacheKey, database: &Visit) -> bool {
         let failing = self.common.failing();
-        failing
-            .get(key)
-            .is_some_and(|since| since.elapsed() < FAILING_MAX)
+        [
+            Failing::Reply(*key),
+            Failing::Database(database.name().into()),
+        ]
+        .iter()
+        .filter_map(|what| failing.get(what))
+        .any(|since| since.elapsed() < FAILING_MAX)
     }
 
     fn enqueue(&self, recipe: &Arc<Recipe>, database: &Visit) {
@@ -167,6 +184,7 @@ impl Refresher {
         let job = Job {
             recipe: Arc::clone(recipe),
             database: database.clone(),
+            repeated: false,
         };
         let jobs = self.jobs.get_or_init(|| {
             let (sender, receiver) = mpsc::channel(PENDING_MAX);
@@ -190,46 +208,72 @@ impl Refresher {
 /// Renews one reply after the other until it is told to stop.
 async fn work(common: Arc<Common>, mut jobs: mpsc::Receiver<Job>) {
     let mut line = None;
+    // Behind all others: a table that is written all the time must not keep them waiting.
+    let mut overtaken = VecDeque::new();
     loop {
         let idle = line.is_some();
-        let job = tokio::select! {
-            () = common.stop.cancelled() => return,
-            job = jobs.recv() => job,
-            // A connection that stays open would stand in the way of DROP DATABASE, which waits
-            // for five seconds.
-            () = sleep(IDLE_MAX), if idle => {
-                line = None;
-                continue;
-            }
+        let job = match jobs.try_recv().ok().or_else(|| overtaken.pop_front()) {
+            Some(job) => Some(job),
+            None => tokio::select! {
+                () = common.stop.cancelled() => return,
+                job = jobs.recv() => job,
+                // A connection that stays open would stand in the way of DROP DATABASE, which waits
+                // for five seconds.
+                () = sleep(IDLE_MAX), if idle => {
+                    line = None;
+                    continue;
+                }
+            },
         };
         let Some(job) = job else { return };
-        loop {
-            common.pending().insert(job.recipe.key, Pending::Begun);
-            let renewed = timeout(RENEWAL_MAX, common.read_again(&job, &mut line));
-            let outcome = tokio::select! {
-                () = common.stop.cancelled() => return,
-                outcome = renewed => outcome.unwrap_or(Renewal::Late),
-            };
-            if matches!(
-                outcome,
-                Renewal::Context | Renewal::Refused | Renewal::Disconnected | Renewal::Late
-            ) {
-                // Who knows what it would answer next.
-                line = None;
-            }
-            common.count(outcome);
-            let failed = matches!(outcome, Renewal::Disconnected | Renewal::Late);
-            common.note_failure(&job.recipe.key, failed);
-            let overtaken = common.pending().remove(&job.recipe.key) == Some(Pending::Overtaken);
-            sleep(if failed { PAUSE_AFTER_FAILURE } else { PAUSE }).await;
-            if !overtaken {
-                break;
-            }
+        let outcome = tokio::select! {
+            () = common.stop.cancelled() => return,
+            outcome = common.renew(&job, &mut line) => outcome,
+        };
+        if common.is_overtaken(&job) {
+            overtaken.push_back(Job {
+                repeated: true,
+                ..job
+            });
+        }
+        let failed = matches!(outcome, Renewal::Disconnected | Renewal::Late);
+        tokio::select! {
+            () = common.stop.cancelled() => return,
+            () = sleep(if failed { PAUSE_AFTER_FAILURE } else { PAUSE }) => {}
         }
     }
 }
 
 impl Common {
+    /// Renews a reply, in time or not at all, and keeps account of it.
+    async fn renew(&self, job: &Job, line: &mut Option<Line>) -> Renewal {
+        self.pending().insert(job.recipe.key, Pending::Begun);
+        let renewed = timeout(RENEWAL_MAX, self.read_again(job, line));
+        let outcome = renewed.await.unwrap_or(Renewal::Late);
+        if matches!(
+            outcome,
+            Renewal::Context | Renewal::Refused | Renewal::Disconnected | Renewal::Late
+        ) {
+            // Who knows what it would answer next.
+            *line = None;
+        }
+        self.count(outcome);
+        self.note_failure(job, outcome);
+        outcome
+    }
+
+    /// A renewal has ended: whether a write has overtaken it, so that it is to be done once more.
+    fn is_overtaken(&self, job: &Job) -> bool {
+        let mut pending = self.pending();
+        let again = pending.get(&job.recipe.key) == Some(&Pending::Overtaken) && !job.repeated;
+        if again {
+            pending.insert(job.recipe.key, Pending::Waiting);
+        } else {
+            pending.remove(&job.recipe.key);
+        }
+        again
+    }
+
     async fn read_again(&self, job: &Job, line: &mut Option<Line>) -> Renewal {
         let recipe = &job.recipe;
         let known = job.database.knowledge();
@@ -306,17 +350,31 @@ impl Common {
     }
 
     /// Remembers whether the server could be asked for a reply.
-    fn note_failure(&self, key: &CacheKey, failed: bool) {
+    fn note_failure(&self, job: &Job, outcome: Renewal) {
+        let database = Failing::Database(job.database.name().into());
+        let reply = Failing::Reply(job.recipe.key);
         let mut failing = self.failing();
-        if !failed {
-            failing.remove(key);
-            return;
-        }
+        let failed = match outcome {
+            Renewal::Disconnected => database,
+            Renewal::Late => reply,
+            Renewal::Done => {
+                failing.remove(&reply);
+                failing.remove(&database);
+                return;
+            }
+            // The server was not asked, or answered something else.
+            Renewal::Held
+            | Renewal::Changed
+            | Renewal::OtherLogin
+            | Renewal::Context
+            | Renewal::Refused
+            | Renewal::Busy => return,
+        };
         if failing.len() >= PENDING_MAX {
             failing.retain(|_, since| since.elapsed() < FAILING_MAX);
         }
         if failing.len() < PENDING_MAX {
-            failing.insert(*key, Instant::now());
+            failing.insert(failed, Instant::now());
         }
     }
 
@@ -337,7 +395,7 @@ impl Common {
         self.pending.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn failing(&self) -> MutexGuard<'_, HashMap<CacheKey, Instant>> {
+    fn failing(&self) -> MutexGuard<'_, HashMap<Failing, Instant>> {
         self.failing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -357,5 +415,6 @@ const PAUSE: Duration = Duration::from_millis(10);
 /// The same after one that failed: a server in trouble is left alone.
 const PAUSE_AFTER_FAILURE: Duration = Duration::from_millis(500);
 
-/// How long a failure is held against the server: longer than the next attempt takes to fail.
+/// How long a failure is held against the server: longer than the next attempt takes to fail, once
+/// it has its turn.
 const FAILING_MAX: Duration = Duration::from_secs(60);

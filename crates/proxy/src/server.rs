@@ -29,7 +29,7 @@ use crate::{
     greeting::{Encryption, GreetError, Greeting, StartupPacket, greet},
     leave::Leave,
     link::Link,
-    login::{Login, LoginError, LoginRules, Sasl, refusal, relay_login},
+    login::{Login, LoginError, LoginRules, Sasl, refusal, relay_login, unreachable},
     marks::Marks,
     place::{Place, Services},
     refresh::Refresher,
@@ -245,31 +245,33 @@ impl Front {
         // Each phase is an allocation of its own: what a login takes is given back when the session
         // begins, and of that there is but one copy.
         match Box::pin(self.greet(stream, deadline)).await {
-            Ok((stream, Greeting::Startup(packet, ahead))) => {
-                let login = Box::pin(self.log_in(stream, peer, *packet, ahead));
+            Ok((stream, acceptor, Greeting::Startup(packet, ahead))) => {
+                let client = (stream, acceptor);
+                let login = Box::pin(self.log_in(client, peer, *packet, ahead));
                 if let Some(mut client) = login.await {
                     let end = Box::pin(client.run(&self.leave)).await;
                     tracing::debug!(%end, "session ended");
                     self.services.sessions.telemetry.servers.add(-1);
                 }
             }
-            Ok((stream, Greeting::Cancel(packet))) => {
+            Ok((stream, _, Greeting::Cancel(packet))) => {
                 Box::pin(self.cancel(&packet, stream)).await;
             }
-            Ok((_, Greeting::Gone | Greeting::Encrypt)) => {}
+            Ok((_, _, Greeting::Gone | Greeting::Encrypt)) => {}
             Err(error) => tracing::debug!(%error, "no startup"),
         }
     }
 
-    /// Hears what a client wants, encrypted if it asks for that and we can.
+    /// Hears what a client wants, encrypted if it asks for that and we can: with what clients are
+    /// shown now.
     async fn greet(
         &self,
         mut socket: TcpStream,
         deadline: Instant,
-    ) -> Result<(ClientStream, Greeting), GreetError> {
+    ) -> Result<(ClientStream, Option<Arc<Acceptor>>, Greeting), GreetError> {
         let Some(acceptor) = self.acceptor.load_full() else {
             let greeting = greet(&mut socket, Encryption::Declined, deadline).await?;
-            return Ok((Stream::Tcp(socket), greeting));
+            return Ok((Stream::Tcp(socket), None, greeting));
         };
         let in_time = |stream: Result<_, _>| stream.map_err(|_| GreetError::Timeout);
         let accepted = if in_time(timeout_at(deadline, begins_with_tls(&socket)).await)?? {
@@ -277,13 +279,13 @@ impl Front {
         } else {
             let greeting = greet(&mut socket, Encryption::Offered, deadline).await?;
             if !matches!(greeting, Greeting::Encrypt) {
-                return Ok((Stream::Tcp(socket), greeting));
+                return Ok((Stream::Tcp(socket), Some(acceptor), greeting));
             }
             timeout_at(deadline, acceptor.accept(socket)).await
         };
         let mut stream = accepted.map_err(|_| GreetError::Timeout)??;
         let greeting = greet(&mut stream, Encryption::InForce, deadline).await?;
-        Ok((stream, greeting))
+        Ok((stream, Some(acceptor), greeting))
     }
 
     async fn cancel(&self, packet: &[u8], stream: ClientStream) {
@@ -308,7 +310,7 @@ impl Front {
     /// Brings a client to its session. With that comes a server connection, which is counted.
     async fn log_in(
         &self,
-        mut client: ClientStream,
+        (mut client, acceptor): (ClientStream, Option<Arc<Acceptor>>),
         peer: SocketAddr,
         packet: StartupPacket,
         ahead: BytesMut,
@@ -322,7 +324,6 @@ impl Front {
             refuse(&mut client, "53300", text, hint).await;
             return None;
         }
-        let acceptor = self.acceptor.load_full();
         if !client.is_tls() && acceptor.as_ref().is_some_and(|acceptor| acceptor.required) {
             let text = "pgmemo accepts encrypted connections only";
             refuse(
@@ -338,8 +339,7 @@ impl Front {
             Ok(server) => server,
             Err(error) => {
                 tracing::warn!(%error, "cannot reach the server");
-                let text = "pgmemo cannot reach the PostgreSQL server";
-                refuse(&mut client, "08006", text, None).await;
+                tell(&mut client, &unreachable(&error)).await;
                 return None;
             }
         };
@@ -445,9 +445,13 @@ async fn pipe(mut client: ClientStream, mut server: ServerStream, login: Login) 
 }
 
 async fn refuse(client: &mut ClientStream, code: &str, text: &str, hint: Option<&str>) {
-    let frame = refusal::fatal(code, text, hint);
+    tell(client, &refusal::fatal(code, text, hint)).await;
+}
+
+/// Says a last word; whoever does not listen has left already.
+async fn tell(client: &mut ClientStream, frame: &[u8]) {
     let _ = timeout(REFUSAL_MAX, async {
-        client.write_all(&frame).await?;
+        client.write_all(frame).await?;
         client.shutdown().await
     })
     .await;

@@ -60,7 +60,8 @@ impl Rankings {
         let full = databases.len() >= DATABASES_MAX;
         let database = recipe.knowledge.database;
         if full && !databases.contains_key(&database) {
-            return;
+            // Databases come and go; what is still asked for is soon ranked again.
+            databases.clear();
         }
         databases.entry(database).or_default().count(recipe);
         self.any.store(true, Ordering::Relaxed);
@@ -75,15 +76,21 @@ impl Rankings {
             .databases
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
+        let mut sorted: Vec<Scope> = scopes.to_vec();
+        sorted.sort_unstable();
+        let mut relations: Vec<_> = scopes.iter().filter_map(relation).collect();
+        relations.sort_unstable();
+        relations.dedup();
         let mut hit: Vec<(u32, Arc<Recipe>)> = Vec::new();
-        for (database, relation) in scopes.iter().filter_map(relation) {
+        for (database, relation) in relations {
             let ranking = databases
                 .get(&database)
                 .and_then(|it| it.relations.get(&relation));
             for place in ranking.into_iter().flat_map(|ranking| &ranking.places) {
-                let depends = place.item.scopes.iter().any(|scope| scopes.contains(scope));
-                let known = hit.iter().any(|(_, recipe)| recipe.key == place.key);
-                if depends && !known {
+                let mut own = place.item.scopes.iter();
+                let depends = own.any(|scope| sorted.binary_search(scope).is_ok());
+                let known = || hit.iter().any(|(_, recipe)| recipe.key == place.key);
+                if depends && !known() {
                     hit.push((place.count, Arc::clone(&place.item)));
                 }
             }
@@ -174,7 +181,7 @@ const COOLING: u32 = 1024;
 /// Relations that are ranked in one database; further ones are not.
 const RELATIONS_MAX: usize = 256;
 
-/// Databases that are ranked; further ones are not.
+/// Databases that are ranked at the same time.
 const DATABASES_MAX: usize = 16;
 
 /// Text and arguments of a statement that is ranked, in bytes. With the above, all rankings take
