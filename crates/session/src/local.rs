@@ -28,6 +28,8 @@ pub(crate) struct Local {
     touched: Vec<Box<str>>,
     /// Something stays beyond the block, if that commits.
     pub(crate) lasting: bool,
+    /// What is noted as set may never have been: whether it has a value afterwards is not known.
+    pub(crate) failed: bool,
 }
 
 impl Local {
@@ -37,6 +39,7 @@ impl Local {
             next: Some(Arc::clone(base)),
             touched: Vec::new(),
             lasting: false,
+            failed: false,
         }
     }
 
@@ -58,7 +61,7 @@ impl Local {
         true
     }
 
-    /// The state after the block, if nothing has lasted.
+    /// The state after the block, if nothing has lasted and nothing has failed.
     ///
     /// A setting that nobody had defined is an empty text from then on.
     pub(crate) fn end(self) -> Arc<Identity> {

@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use cache::{Digest, DigestBuilder};
 
-use sql::Setting;
+use sql::{SetScope, Setting, SettingsEffect};
 
 use crate::{Identity, Knowledge, Shared, local::Local, queue::SettingsChange};
 
@@ -66,8 +66,17 @@ impl Mirror {
         }
     }
 
-    /// A statement changes a setting that the server does not list.
-    pub(crate) fn note_own(&mut self, name: &str) {
+    /// A statement may change settings that the server does not list. One that is followed matters
+    /// only if it outlasts its block.
+    pub(crate) fn note_own(&mut self, effect: &SettingsEffect, followed: bool) {
+        for (name, scope) in effect.named() {
+            if name.contains('.') && !(followed && scope == SetScope::Local) {
+                self.ask_for(name);
+            }
+        }
+    }
+
+    fn ask_for(&mut self, name: &str) {
         if let Err(place) = self.own.binary_search_by(|known| (**known).cmp(name)) {
             if self.own.len() < OWN_MAX && crate::identity::may_be_asked(name) {
                 self.own.insert(place, name.into());
@@ -210,7 +219,7 @@ impl Mirror {
         let Some(local) = self.local.take() else {
             return;
         };
-        if local.lasting {
+        if local.lasting || local.failed {
             self.forget();
         } else {
             self.settle(local.end(), shared, knowledge);
@@ -225,6 +234,7 @@ impl Mirror {
             SettingsChange::Followed => {
                 if failed {
                     self.leave_block();
+                    self.local.iter_mut().for_each(|local| local.failed = true);
                 }
             }
             SettingsChange::One(_) if failed && !in_block => {}
@@ -279,4 +289,88 @@ fn after(history: &Digest, step: &Digest) -> Digest {
         .digest(history)
         .digest(step)
         .finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use catalog::{RoleId, SearchPath};
+    use sql::SetValue;
+
+    use super::*;
+    use crate::{Limits, Telemetry, tests::world::World};
+
+    fn shared() -> Shared {
+        let limits = Limits {
+            analysis_bytes_max: 1 << 20,
+            entry_bytes_max: 1 << 20,
+        };
+        Shared::new(limits, Arc::new(Telemetry::default()))
+    }
+
+    /// Somebody for whom `app.x` has never been set.
+    fn nobody() -> Identity {
+        let digest = DigestBuilder::default().finish();
+        Identity {
+            digest,
+            state: digest,
+            settings: [("app.x".into(), None)].into(),
+            login: RoleId::from_oid(10),
+            role: RoleId::from_oid(10),
+            path: SearchPath([].into()),
+            temporary: false,
+            shaping: digest,
+            forms: digest,
+            names: [].into(),
+            libraries: [].into(),
+            read_committed: true,
+            isolation: [].into(),
+            listed: [].into(),
+            unloaded: [].into(),
+        }
+    }
+
+    fn setting(scope: SetScope) -> Setting {
+        Setting {
+            name: "app.x".into(),
+            scope,
+            value: SetValue::Text("1".into()),
+        }
+    }
+
+    /// What `app.x` is after a block that has set it for itself.
+    fn after_block(failed: bool) -> Option<Option<Box<[u8]>>> {
+        let (shared, world) = (shared(), World::new(None));
+        let mut mirror = Mirror::new(nobody().digest, None);
+        mirror.learn(Some(nobody()), &shared, world.knowledge());
+        let set = [setting(SetScope::Local)];
+        assert!(mirror.follow(&set, &shared, world.knowledge()));
+        mirror.changed(SettingsChange::Followed, failed, true);
+        mirror.end_block(&shared, world.knowledge());
+        let identity = mirror.identity()?;
+        identity.settings.first().map(|(_, value)| value.clone())
+    }
+
+    #[test]
+    fn a_setting_has_a_value_after_the_block_only_if_it_was_set() {
+        assert_eq!(after_block(false), Some(Some([].into())));
+        // Whether it was is for the server to say.
+        assert_eq!(after_block(true), None);
+    }
+
+    #[test]
+    fn what_the_server_does_not_list_is_asked_for() {
+        let asked = |scope, followed| {
+            let mut mirror = Mirror::new(nobody().digest, None);
+            mirror.note_own(&SettingsEffect::One(setting(scope)), followed);
+            !mirror.ask(&[]).is_empty()
+        };
+        assert!(asked(SetScope::Session, false) && asked(SetScope::Session, true));
+        assert!(asked(SetScope::Local, false) && !asked(SetScope::Local, true));
+        let analysis = sql::analyze(b"select set_config('hnsw.x', $1, false)");
+        let world = World::new(None);
+        let effects = world.knowledge().schema.plan_anywhere(&analysis).effects;
+        let mut mirror = Mirror::new(nobody().digest, None);
+        mirror.note_own(&effects.settings, true);
+        assert_eq!(*mirror.ask(&[]), ["hnsw.x".into()]);
+    }
 }

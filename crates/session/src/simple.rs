@@ -408,7 +408,9 @@ impl Session {
         if !stays || effects.commits {
             self.mirror.leave_block();
         }
-        if !self.follow_settings(settings) {
+        let followed = self.follow_settings(settings);
+        self.mirror.note_own(&plan.effects.settings, followed);
+        if !followed {
             self.note_settings(plan, text);
         }
     }
@@ -427,6 +429,10 @@ impl Session {
             .all(|it| crate::identity::is_harmless(&it.name))
         {
             return true;
+        }
+        // The server will refuse it, and the setting remains what it was, perhaps without a value.
+        if matches!(self.transaction.block, Block::Failed) {
+            return false;
         }
         let followed = self.mirror.follow(settings, &self.shared, knowledge);
         if followed && self.segment.settings == SettingsChange::None {
@@ -450,11 +456,6 @@ impl Session {
             }
             SettingsEffect::Calls(_) | SettingsEffect::Unknown => SettingsChange::Unknown,
         };
-        if let SettingsEffect::One(setting) = &plan.effects.settings
-            && setting.name.contains('.')
-        {
-            self.mirror.note_own(&setting.name);
-        }
         let names = match &plan.effects.settings {
             SettingsEffect::One(setting) => {
                 matches!(

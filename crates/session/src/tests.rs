@@ -16,4 +16,4 @@ mod recorder;
 mod same;
 mod script;
 mod sql;
-mod world;
+pub(crate) mod world;

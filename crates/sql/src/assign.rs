@@ -20,9 +20,14 @@ enum Given {
 }
 
 impl Assignment {
-    /// The name of what is set.
+    /// The name of what is set, in lower case.
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// How long it lasts.
+    pub const fn scope(&self) -> SetScope {
+        self.scope
     }
 
     /// What is set once values are bound; `None` if that is no text.

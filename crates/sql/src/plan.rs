@@ -217,6 +217,20 @@ pub enum SettingsEffect {
     Unknown,
 }
 
+impl SettingsEffect {
+    /// The settings that it names, and how long each lasts.
+    pub fn named(&self) -> impl Iterator<Item = (&str, SetScope)> {
+        let (one, calls): (Option<&Setting>, &[Assignment]) = match self {
+            Self::One(setting) => (Some(setting), &[]),
+            Self::Calls(calls) => (None, calls),
+            Self::Untouched | Self::ResetAll | Self::Unknown => (None, &[]),
+        };
+        let one = one.map(|setting| (&*setting.name, setting.scope));
+        one.into_iter()
+            .chain(calls.iter().map(|call| (call.name(), call.scope())))
+    }
+}
+
 /// One SET or RESET.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Setting {

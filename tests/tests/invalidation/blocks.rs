@@ -286,5 +286,24 @@ fn what_was_set_in_a_block_ends_with_it() {
             s3: SELECT * FROM seen ORDER BY id
             ",
         ),
+        (
+            "S04 a setting that was refused has no value after the block",
+            "
+            d: ALTER TABLE t ENABLE ROW LEVEL SECURITY; CREATE POLICY own ON t USING (current_setting('app.t', true) IS NULL OR v = current_setting('app.t', true))
+            s1@{alice}: BEGIN
+            s1 fails: SELECT 1 / 0
+            s1 fails: SET LOCAL app.t = 'a'
+            s1: ROLLBACK
+            s1: SELECT * FROM t ORDER BY id
+            s1: SELECT * FROM t ORDER BY id
+            s2@{alice}: SET app.t = ''
+            s2: SELECT * FROM t ORDER BY id
+            s3@{alice}: BEGIN
+            s3 fails: SELECT set_config('role', 'nobody_at_all', true), set_config('app.t', 'a', true)
+            s3: ROLLBACK
+            s3: SELECT * FROM t ORDER BY id
+            s2: SELECT * FROM t ORDER BY id
+            ",
+        ),
     ]);
 }

@@ -83,7 +83,7 @@ impl Store {
 }
 
 /// Everything that clients share.
-pub(super) struct World {
+pub(crate) struct World {
     pub(super) database: Database,
     store: Store,
     shared: Arc<Shared>,
@@ -95,7 +95,7 @@ pub(super) struct World {
 }
 
 impl World {
-    pub(super) fn new(chaos: Option<u64>) -> Self {
+    pub(crate) fn new(chaos: Option<u64>) -> Self {
         let snapshot = snapshot();
         let limits = Limits {
             analysis_bytes_max: 1 << 20,
@@ -113,7 +113,7 @@ impl World {
         }
     }
 
-    pub(super) const fn knowledge(&self) -> &Arc<Knowledge> {
+    pub(crate) const fn knowledge(&self) -> &Arc<Knowledge> {
         &self.knowledge
     }
 
