@@ -73,8 +73,14 @@ impl Walk {
     }
 
     fn label(&mut self, name: &Ident) {
+        self.no_string(name);
         let name = folded(name);
         self.read.labels.push(name);
+    }
+
+    /// A string is no name to PostgreSQL: `kind 'x'` is a value of that type, and runs its checks.
+    fn no_string(&mut self, name: &Ident) {
+        self.absent(name.quote_style == Some('\''));
     }
 
     fn call(&mut self, name: Name, arguments: Option<usize>) {

@@ -429,6 +429,7 @@ impl Walk {
             at,
         } = alias;
         self.absent(at.is_some());
+        self.no_string(name);
         self.read.ranges.push((folded(name), relation));
         for (index, TableAliasColumnDef { name, data_type }) in columns.iter().enumerate() {
             self.label(name);

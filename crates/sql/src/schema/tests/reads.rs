@@ -521,6 +521,32 @@ fn what_is_no_read_is_told_apart() {
 }
 
 #[test]
+fn a_string_behind_a_type_is_no_label() {
+    refused(
+        Reason::Unsupported,
+        &[
+            "select label 'x', id from t",
+            "select public.label 'x' from t",
+            "select \"label\" 'x', id from t",
+            "select id from t where exists (select label 'x')",
+            "select id from t 'x'",
+        ],
+    );
+    refused(
+        Reason::Unreadable,
+        &[
+            "select id from t where v = label 'x'",
+            "select id from t order by label 'x'",
+            "select lower(label 'x') from t",
+            "select id from t where v in (label 'x')",
+            "select array[label 'x'] from t",
+            "select label E'x' from t",
+        ],
+    );
+    reads("select date '2020-01-01', id as \"x\" from t", &["t"]);
+}
+
+#[test]
 fn too_much_is_left_alone() {
     let long = format!("select * from t where v = '{}'", "x".repeat(17_000));
     refused(Reason::TooLong, &[&long]);
