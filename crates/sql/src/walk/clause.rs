@@ -220,7 +220,10 @@ impl Walk {
                 }
                 // `count(*)` has no argument, `f(t.*)` has one or as many as `t` has columns.
                 FunctionArgExpr::Wildcard => {}
-                FunctionArgExpr::QualifiedWildcard(_) => count = None,
+                FunctionArgExpr::QualifiedWildcard(_) => {
+                    self.read.whole_rows = true;
+                    count = None;
+                }
                 FunctionArgExpr::WildcardWithOptions(_) => self.unsupported(),
             }
         }

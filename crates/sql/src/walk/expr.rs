@@ -35,7 +35,8 @@ impl Walk {
             Expr::Identifier(name) => {
                 self.alone.insert(folded(name));
             }
-            Expr::Wildcard(_) | Expr::QualifiedWildcard(_, _) => {}
+            Expr::Wildcard(_) => {}
+            Expr::QualifiedWildcard(_, _) => self.read.whole_rows = true,
             Expr::Value(_) => {}
             Expr::CompoundIdentifier(parts) => self.column(parts),
             Expr::CompoundFieldAccess { root, access_chain } => {

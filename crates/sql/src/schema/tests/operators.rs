@@ -87,6 +87,11 @@ fn an_operator_for_rows_is_meant_where_rows_are() {
         ),
         ("select id from t where row(id) = row(1)", "row(id) * null"),
         ("select id from t where t = t", "t * t"),
+        ("select a.id from t a, t b where a.* = b.*", "a.* * b.*"),
+        (
+            "select id from t where lower(t.*) = null",
+            "lower(t.*) * null",
+        ),
         ("select id from t x where x.x = null", "x * x"),
     ] {
         check("=", rows, true);
