@@ -140,7 +140,9 @@ fn element(tokens: &mut Tokens<'_>) -> Option<Box<str>> {
     if minus || tokens.operator("+") || sees_number(tokens) {
         let digits = tokens.take().filter(|lexeme| lexeme.kind == Kind::Number)?;
         let digits = number(std::str::from_utf8(digits.bytes).ok()?)?;
-        return Some(format!("{}{digits}", if minus { "-" } else { "" }).into());
+        // The integer has no sign at zero.
+        let minus = if minus && digits != "0" { "-" } else { "" };
+        return Some(format!("{minus}{digits}").into());
     }
     let first = tokens.rest().first()?;
     // Reserved: no value where it stands.
@@ -252,6 +254,9 @@ mod tests {
     fn values_are_unquoted_and_folded() {
         use SetScope::{Local, Session};
         check("set x = 1", "x", Session, &["1"]);
+        check("set x = -0", "x", Session, &["0"]);
+        check("set x = -0.0", "x", Session, &["-0.0"]);
+        check("set x = -00", "x", Session, &["0"]);
         check(
             "SET SESSION TimeZone TO 'UTC'",
             "timezone",
