@@ -202,7 +202,10 @@ impl Session {
                     let name = Name::from_slice(bind.statement);
                     expect = Expect::Proof(Box::new((name, Arc::clone(current))));
                 }
-                let narrow = |types: &Types| current.plan.pinned.writes(&values(bind, types));
+                let narrow = |types: &Types| {
+                    let arguments = current.arguments(values(bind, types));
+                    current.plan.pinned.writes(&arguments)
+                };
                 writes = read_as.as_ref().and_then(narrow).map(Box::new);
             }
         }
@@ -250,5 +253,6 @@ pub(crate) fn values<'a>(bind: &Bind<'a>, types: &'a [u8]) -> Arguments<'a> {
         types,
         formats: bind.formats(),
         values: bind.encoded_values(),
+        ..Arguments::default()
     }
 }

@@ -3,7 +3,7 @@
 use std::{
     hash::{DefaultHasher, Hash, Hasher},
     sync::{
-        PoisonError, RwLock,
+        Arc, PoisonError, RwLock,
         atomic::{AtomicBool, AtomicU32, Ordering},
     },
     time::Duration,
@@ -12,7 +12,10 @@ use std::{
 use bytes::Bytes;
 use cache::{Digest, DigestBuilder, Refresh};
 use smallvec::SmallVec;
-use sql::{Arguments, Effects, Pinned, Plan, Reason, Setting, SettingsEffect, Writes};
+use sql::{
+    Arguments, Effects, Form, Literal, Literals, Pinned, Plan, Reason, Setting, SettingsEffect,
+    Writes,
+};
 
 use crate::{Knowledge, copy};
 
@@ -26,8 +29,12 @@ pub(crate) struct Prepared {
     pub(crate) context: u64,
     /// Of the text without what carries no meaning.
     pub(crate) digest: Digest,
-    /// What may be done with it.
-    pub(crate) plan: Plan,
+    /// What may be done with it. Statements of one form share it.
+    pub(crate) plan: Arc<Plan>,
+    /// Where the values stand in the text that the plan leaves open.
+    literals: Box<[Literal]>,
+    /// Whether its plan is that of its form, but for those values.
+    formal: bool,
     /// How long a recorded reply lives, or why there is none.
     pub(crate) ttl: Result<Duration, Reason>,
     /// How that reply is renewed in the background.
@@ -106,9 +113,7 @@ impl Prepared {
         Self {
             text: Bytes::copy_from_slice(text),
             context,
-            digest: DigestBuilder::default()
-                .field(&sql::significant_text(text))
-                .finish(),
+            digest: digest(text),
             ttl,
             refresh,
             candidate: analysis.is_candidate(),
@@ -116,10 +121,64 @@ impl Prepared {
             may_take_data: !text.is_empty() && copy::may_take_data(text),
             literal: has_literals(text),
             path,
-            plan,
+            formal: analysis.is_formal(),
+            plan: Arc::new(plan),
+            literals: Box::default(),
             shapes: RwLock::default(),
             cost_us: AtomicU32::new(0),
             noisy: AtomicBool::new(false),
+        }
+    }
+
+    /// What all statements of its form have in common; `None` if the form does not say enough. What
+    /// the parser did not understand may be a literal.
+    pub(crate) fn opened(&self, form: &Form) -> Option<Self> {
+        if !self.formal || self.plan.read == Err(Reason::Unreadable) {
+            return None;
+        }
+        let mut plan = Plan::clone(&self.plan);
+        plan.open(form);
+        Some(self.with(Bytes::copy_from_slice(&form.text), self.digest, plan.into()))
+    }
+
+    /// The statement of this text, which has the form that `self` is of.
+    pub(crate) fn filled(&self, text: &[u8], form: Form) -> Self {
+        let plan = Arc::clone(&self.plan);
+        Self {
+            literals: form.literals,
+            ..self.with(Bytes::copy_from_slice(text), digest(text), plan)
+        }
+    }
+
+    fn with(&self, text: Bytes, digest: Digest, plan: Arc<Plan>) -> Self {
+        Self {
+            text,
+            context: self.context,
+            digest,
+            plan,
+            literals: Box::default(),
+            formal: self.formal,
+            ttl: self.ttl,
+            refresh: self.refresh,
+            candidate: self.candidate,
+            needs_catalog: self.needs_catalog,
+            may_take_data: self.may_take_data,
+            literal: self.literal,
+            path: self.path,
+            shapes: RwLock::default(),
+            cost_us: AtomicU32::new(0),
+            noisy: AtomicBool::new(false),
+        }
+    }
+
+    /// What its plan has to be told of a Bind.
+    pub(crate) fn arguments<'a>(&'a self, bind: Arguments<'a>) -> Arguments<'a> {
+        Arguments {
+            literals: Literals {
+                text: &self.text,
+                places: &self.literals,
+            },
+            ..bind
         }
     }
 
@@ -129,7 +188,7 @@ impl Prepared {
             text: Bytes::copy_from_slice(text),
             context: 0,
             digest: DigestBuilder::default().field(text).finish(),
-            plan: Plan {
+            plan: Arc::new(Plan {
                 read: Err(Reason::Unreadable),
                 meaning: 0,
                 settings: Box::default(),
@@ -144,7 +203,9 @@ impl Prepared {
                     ..Effects::default()
                 },
                 pinned: Pinned::default(),
-            },
+            }),
+            literals: Box::default(),
+            formal: false,
             ttl: Err(Reason::Unreadable),
             refresh: Refresh::default(),
             candidate: false,
@@ -161,10 +222,10 @@ impl Prepared {
     /// The same statement when it is not known any more what it does: the catalog, the path or the
     /// role is another than it was planned for.
     pub(crate) fn outdated(&self) -> Self {
-        let mut plan = self.plan.clone();
+        let mut plan = Plan::clone(&self.plan);
         plan.writes.add(&Writes::Everything);
         Self {
-            plan,
+            plan: Arc::new(plan),
             ..Self::opaque(&self.text)
         }
     }
@@ -250,11 +311,16 @@ impl Prepared {
 
     /// Approximate size in bytes.
     pub(crate) fn bytes(&self) -> usize {
+        let own = size_of::<Self>() + self.text.len() + size_of_val(&*self.literals) + 256;
+        if !self.literals.is_empty() {
+            // The plan is counted with the form.
+            return own;
+        }
         let relations = match &self.plan.read {
             Ok(relations) => relations.len(),
             Err(_) => 0,
         };
-        size_of::<Self>() + self.text.len() + relations * 4 + self.plan.pinned.bytes() + 256
+        own + size_of::<Plan>() + relations * 4 + self.plan.pinned.bytes()
     }
 }
 
@@ -267,6 +333,12 @@ fn has_literals(text: &[u8]) -> bool {
         || text
             .windows(4)
             .any(|word| word.eq_ignore_ascii_case(b"null"))
+}
+
+/// Of what carries meaning in a text.
+fn digest(text: &[u8]) -> Digest {
+    let mut digest = DigestBuilder::default();
+    digest.field(&sql::significant_text(text)).finish()
 }
 
 /// How long a recorded reply lives, and how it is renewed.

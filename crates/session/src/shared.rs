@@ -39,6 +39,9 @@ pub struct Shared {
 /// Texts longer than this, in bytes, are planned each time and not remembered.
 const REMEMBERED_MAX: usize = 64 * 1024;
 
+/// Set in the context of what is remembered of forms: nothing counts as far as that.
+const FORM: u64 = 1 << 63;
+
 /// Identities that are remembered.
 const IDENTITIES_MAX: usize = 10_000;
 
@@ -124,12 +127,29 @@ impl Shared {
         if let Some(known) = self.texts.get(&KeyRef(context, text)) {
             return known;
         }
-        let prepared = Arc::new(plan());
+        let prepared = Arc::new(self.planned(context, text, plan));
         if text.len() <= REMEMBERED_MAX {
             self.texts
                 .insert(Key(context, prepared.text.clone()), Arc::clone(&prepared));
         }
         prepared
+    }
+
+    /// A text that was not seen before; its form may have been.
+    fn planned(&self, context: u64, text: &[u8], plan: impl FnOnce() -> Prepared) -> Prepared {
+        let Some(form) = sql::form(text) else {
+            return plan();
+        };
+        let place = context | FORM;
+        if let Some(known) = self.texts.get(&KeyRef(place, &form.text)) {
+            return known.filled(text, form);
+        }
+        let planned = plan();
+        if let Some(opened) = planned.opened(&form) {
+            let opened = Arc::new(opened);
+            self.texts.insert(Key(place, opened.text.clone()), opened);
+        }
+        planned
     }
 
     /// An identity that a session was proven to have after what `history` stands for.
@@ -148,6 +168,38 @@ mod tests {
     use std::hash::{BuildHasher, Hash};
 
     use super::*;
+
+    #[test]
+    fn statements_that_differ_in_literals_are_planned_once() {
+        let limits = Limits {
+            analysis_bytes_max: 1 << 20,
+            entry_bytes_max: 1 << 10,
+        };
+        let shared = Shared::new(limits, Arc::default());
+        let planned = std::cell::Cell::new(0);
+        let ask = |context, text: &[u8]| {
+            shared.prepared(context, text, || {
+                planned.set(planned.get() + 1);
+                Prepared::new(text, None)
+            })
+        };
+        let check = |context, text: &str, expected| {
+            let found = ask(context, text.as_bytes());
+            assert_eq!(found.text, text.as_bytes(), "{text}");
+            assert_eq!(planned.get(), expected, "{text}");
+            found
+        };
+        let one = check(1, "SELECT * FROM t WHERE id = 1", 1);
+        let two = check(1, "SELECT * FROM t WHERE id = 2", 1);
+        assert_ne!(one.digest, two.digest);
+        check(1, "SELECT * FROM t WHERE id = 2", 1);
+        check(2, "SELECT * FROM t WHERE id = 2", 2);
+        check(1, "SELECT * FROM t WHERE id = '2'", 3);
+        check(1, "SELECT * FROM t WHERE id = 'now'", 4);
+        check(1, "SELECT * FROM t WHERE id = 'today'", 5);
+        check(1, "SET x = 1", 6);
+        check(1, "SET x = 2", 7);
+    }
 
     #[test]
     fn borrowed_and_owned_keys_hash_alike() {

@@ -61,7 +61,8 @@ impl Session {
             }
             Lookup::Forward(_) if self.awaits_names(&prepared) => Step::Wait,
             Lookup::Forward(recording) => {
-                let narrow = prepared.plan.pinned.writes(&Arguments::default());
+                let arguments = prepared.arguments(Arguments::default());
+                let narrow = prepared.plan.pinned.writes(&arguments);
                 let writes = narrow.as_ref().unwrap_or(&prepared.plan.writes);
                 if let Some(step) = self.mark_for(&prepared.plan, writes) {
                     return step;
@@ -242,7 +243,8 @@ impl Session {
         if !known {
             return Err(Reason::SessionState);
         }
-        let (scopes, complete) = scopes::read(&prepared.plan, knowledge.database, values);
+        let given = prepared.arguments(*values);
+        let (scopes, complete) = scopes::read(&prepared.plan, knowledge.database, &given);
         let recipe = prepared.refresh.is_on().then(|| {
             let copied = |bytes: &[u8]| Bytes::copy_from_slice(bytes);
             Arc::new(Recipe {

@@ -1,5 +1,6 @@
 //! Facts of a text alone.
 
+use crate::SettingsEffect;
 use crate::facts::{Bound, Sentence};
 use crate::scan::{Kind, Lexeme, lexemes};
 use crate::statement::sentence;
@@ -22,6 +23,19 @@ impl Analysis {
         self.sentences
             .iter()
             .any(|one| matches!(one.writes, Bound::Lexical(_)))
+    }
+
+    /// Whether it is one query or change of rows, so that its literals are nothing but values: its
+    /// plan is that of its [`crate::Form`] as well.
+    pub fn is_formal(&self) -> bool {
+        match &*self.sentences {
+            [one] => {
+                matches!(one.writes, Bound::Lexical(_))
+                    && one.effects.settings == SettingsEffect::Untouched
+                    && one.effects.control.is_none()
+            }
+            _ => false,
+        }
     }
 
     /// How many statements the string holds; a trailing `;` adds none.

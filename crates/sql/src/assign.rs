@@ -117,6 +117,7 @@ mod tests {
             types: &[],
             formats: &[],
             values: b"\0\0\0\x01x\xff\xff\xff\xff",
+            ..Arguments::default()
         };
         found.iter().map(|one| one.resolve(&arguments)).collect()
     }
@@ -179,6 +180,7 @@ mod tests {
                 types: &declared.to_be_bytes(),
                 formats: &[0, 1],
                 values: b"\0\0\0\x01x",
+                ..Arguments::default()
             };
             found[0].resolve(&arguments)
         };

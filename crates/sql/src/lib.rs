@@ -19,6 +19,7 @@ mod clock;
 )]
 mod effects;
 mod facts;
+mod form;
 mod hidden;
 mod lexical;
 mod needs;
@@ -44,6 +45,7 @@ mod walk;
 pub use analysis::{Analysis, analyze};
 pub use assign::Assignment;
 pub use clock::names_clock;
+pub use form::{Form, Literal, Literals, form};
 pub use pin::{Arguments, Pinned, Rows, declares};
 pub use plan::{
     Begin, Changes, Context, Control, Effects, FunctionRule, Isolation, Plan, SetScope, SetValue,

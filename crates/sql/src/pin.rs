@@ -15,6 +15,7 @@ use catalog::{RelationId, RowClass};
 use smallvec::SmallVec;
 
 use crate::Writes;
+use crate::form::{Form, Literals, Written};
 use crate::plan::Changes;
 use condition::{Operand, Term, Values};
 use value::{Family, Value, binary_elements, class, text_elements};
@@ -70,6 +71,8 @@ pub struct Arguments<'a> {
     pub formats: &'a [u8],
     /// Each value behind its length in four bytes.
     pub values: &'a [u8],
+    /// The literals of the statement's text, if its plan is that of its form.
+    pub literals: Literals<'a>,
 }
 
 /// One of them.
@@ -141,6 +144,25 @@ impl Pinned {
             return None;
         }
         Some(Writes::Rows(Box::new(changes)))
+    }
+
+    /// From here on the plan is that of all statements of this form: the values of their literals
+    /// come with the arguments.
+    pub(crate) fn open(&mut self, form: &Form) {
+        let rows = self.change.iter_mut().flat_map(|change| &mut change.rows);
+        let pins = self.reads.iter_mut().chain(rows.flatten());
+        for part in pins.flat_map(|pin| &mut pin.columns) {
+            let terms = match &mut part.values {
+                Values::List(terms) => &mut **terms,
+                Values::Array(term) => std::slice::from_mut(term),
+            };
+            for term in terms {
+                let (start, negative) = term.place;
+                if let Some(number) = form.number(start) {
+                    term.operand = Operand::Literal { number, negative };
+                }
+            }
+        }
     }
 
     /// Approximate size on the heap.
@@ -228,6 +250,13 @@ impl Part {
                 (family == Family::Integer).then_some(Value::Integer(*number))
             }
             Operand::Text(text) => Value::from_text(family, text.as_bytes()),
+            &Operand::Literal { number, negative } => match arguments.literals.get(number)? {
+                Written::Integer(number) => {
+                    let number = if negative { -number } else { number };
+                    (family == Family::Integer).then_some(Value::Integer(number))
+                }
+                Written::Text(text) => Value::from_text(family, text),
+            },
             &Operand::Parameter { number, alone } => {
                 let argument = arguments.get(number)?;
                 let sure = match argument.declared {
@@ -266,6 +295,10 @@ impl Part {
         match &term.operand {
             Operand::Integer(_) => None,
             Operand::Text(array) => text(array.as_bytes()),
+            &Operand::Literal { number, .. } => match arguments.literals.get(number)? {
+                Written::Integer(_) => None,
+                Written::Text(array) => text(array),
+            },
             &Operand::Parameter { number, alone } => {
                 let argument = arguments.get(number)?;
                 let sure = match argument.declared {

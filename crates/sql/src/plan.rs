@@ -3,7 +3,7 @@
 use catalog::{RelationId, RoleId, RowClass, SearchPath};
 
 use crate::pin::{Pinned, WRITE_ROWS_MAX};
-use crate::{Assignment, Reason};
+use crate::{Assignment, Form, Reason};
 
 /// What may be done with one statement string for one search path and role.
 #[derive(Clone, Debug)]
@@ -27,6 +27,14 @@ pub struct Plan {
     pub pinned: Pinned,
     /// What it does to the session.
     pub effects: Effects,
+}
+
+impl Plan {
+    /// Makes the plan of a statement that of all statements of its form, in which the values of the
+    /// literals come with the arguments.
+    pub fn open(&mut self, form: &Form) {
+        self.pinned.open(form);
+    }
 }
 
 /// What a statement may change.

@@ -38,6 +38,29 @@ const SHARED: &[Scenario] = &[
         ",
     ),
     (
+        "rows: statements that differ in literals keep to rows of their own",
+        "
+        p2 hot: SELECT * FROM u ORDER BY id
+        s1 hot: SELECT v, id FROM t WHERE id = 1
+        s1 hot: SELECT v, id FROM t WHERE id = 2
+        s1 hot: SELECT v, id FROM t WHERE id = -1
+        s1 hot: SELECT v, id FROM t WHERE id = '2'
+        s2: UPDATE t SET v = 'x' WHERE id = 1
+        s1 still: SELECT v, id FROM t WHERE id = 2
+        s1 still: SELECT v, id FROM t WHERE id = -1
+        s1 hot: SELECT v, id FROM t WHERE id = 1
+        s2: UPDATE t SET v = 'y' WHERE id = 2
+        s1 still: SELECT v, id FROM t WHERE id = 1
+        s1: SELECT v, id FROM t WHERE id = 2
+        s1: SELECT v, id FROM t WHERE id = '2'
+        s2: INSERT INTO t (id, v) VALUES (-1, 'n')
+        s1 still: SELECT v, id FROM t WHERE id = 1
+        s1 hot: SELECT v, id FROM t WHERE id = -1
+        s2: DELETE FROM t WHERE id = -1
+        s1: SELECT v, id FROM t WHERE id = -1
+        ",
+    ),
+    (
         "rows: other writes give up all of them",
         "
         p2 hot: SELECT * FROM u ORDER BY id

@@ -26,11 +26,15 @@ pub(crate) enum Operand {
     Text(Box<str>),
     /// `$1`; `alone` if it occurs nowhere else, so that nothing else decides its type.
     Parameter { number: u16, alone: bool },
+    /// One of the literals that were taken out of the text.
+    Literal { number: u16, negative: bool },
 }
 
 /// An operand, and the type it is cast to.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct Term {
+    /// Where the literal begins in the text, in bytes, and whether a `-` stands before it.
+    pub(crate) place: (usize, bool),
     pub(crate) operand: Operand,
     pub(crate) cast: Option<Family>,
 }
@@ -158,14 +162,18 @@ fn array(inner: &[Lexeme<'_>], text: &[Lexeme<'_>]) -> Option<Values> {
         return list(elements, text);
     }
     let mut tokens = Tokens::new(inner);
-    let operand = operand(&mut tokens, text)?;
+    let (operand, place) = operand(&mut tokens, text)?;
     let cast = match cast(&mut tokens)? {
         None => None,
         // `int[]`
         Some(family) => Some(family).filter(|_| tokens.mark(b'[') && tokens.mark(b']')),
     };
     let sound = tokens.is_done() && !matches!(operand, Operand::Integer(_));
-    sound.then_some(Values::Array(Term { operand, cast }))
+    sound.then_some(Values::Array(Term {
+        place,
+        operand,
+        cast,
+    }))
 }
 
 /// Exactly one term.
@@ -176,21 +184,30 @@ pub(crate) fn whole(item: &[Lexeme<'_>], text: &[Lexeme<'_>]) -> Option<Term> {
 }
 
 fn term(tokens: &mut Tokens<'_>, text: &[Lexeme<'_>]) -> Option<Term> {
-    let operand = operand(tokens, text)?;
+    let (operand, place) = operand(tokens, text)?;
     let cast = cast(tokens)?;
-    Some(Term { operand, cast })
+    Some(Term {
+        place,
+        operand,
+        cast,
+    })
 }
 
-fn operand(tokens: &mut Tokens<'_>, text: &[Lexeme<'_>]) -> Option<Operand> {
+/// An operand and its place.
+fn operand(tokens: &mut Tokens<'_>, text: &[Lexeme<'_>]) -> Option<(Operand, (usize, bool))> {
+    let start = tokens.rest().first()?.start;
     if let Some(string) = tokens.string() {
-        return string.is_ascii().then_some(Operand::Text(string));
+        let ascii = string.is_ascii();
+        return ascii.then_some((Operand::Text(string), (start, false)));
     }
     let negative = tokens.operator("-");
     let lexeme = tokens.take()?;
+    let place = (lexeme.start, negative);
     let digits = std::str::from_utf8(lexeme.bytes).ok()?;
     if lexeme.kind == Kind::Number && digits.bytes().all(|byte| byte.is_ascii_digit()) {
         let number: i64 = digits.parse().ok()?;
-        return Some(Operand::Integer(if negative { -number } else { number }));
+        let number = Operand::Integer(if negative { -number } else { number });
+        return Some((number, place));
     }
     if lexeme.kind != Kind::Parameter || negative {
         return None;
@@ -202,7 +219,7 @@ fn operand(tokens: &mut Tokens<'_>, text: &[Lexeme<'_>]) -> Option<Operand> {
         other.kind == Kind::Parameter && digits.parse() == Ok(number)
     };
     let alone = text.iter().filter(same).count() == 1;
-    Some(Operand::Parameter { number, alone })
+    Some((Operand::Parameter { number, alone }, place))
 }
 
 /// `::type` of a family; the outer option is empty for any other type.

@@ -2,6 +2,7 @@
 
 mod clients;
 mod effects;
+mod forms;
 mod inline;
 mod operators;
 mod pins;

@@ -11,7 +11,7 @@ use super::*;
 use crate::pin::value::{Value, class};
 use crate::{Arguments, Changes};
 
-fn database() -> Database {
+pub(super) fn database() -> Database {
     Database::with(keyed)
 }
 

@@ -22,6 +22,7 @@ fn bind(
         types: &types,
         formats: &formats,
         values: &encoded,
+        ..Arguments::default()
     };
     (db.rows(text, &arguments), db.changes(text, &arguments))
 }

@@ -1,0 +1,237 @@
+//! The form of a statement: its text with plain literals taken out.
+//!
+//! Invariant: texts of one form have the same analysis but for the values of these literals, which
+//! no reader of this crate looks at save `pin`, where they stand as numbered places. So a form is
+//! analysed once, whatever values come.
+//!
+//! Only literals are taken out of which that can be said: digits that fit into four bytes, and
+//! strings without quotes, backslashes or words for the clock, in queries and changes of rows. What
+//! stays in the text belongs to the form.
+
+use crate::names_clock;
+use crate::scan::{Kind, Lexeme, lexemes};
+use crate::tokens::is_any;
+
+/// A text without its literals.
+#[derive(Debug)]
+pub struct Form {
+    /// With the least number, or the empty string, in place of each literal.
+    pub text: Vec<u8>,
+    /// Where the literals stand in the text that was given, in order.
+    pub literals: Box<[Literal]>,
+}
+
+/// Where a literal stands in a text, in bytes, its quotes included.
+#[derive(Clone, Copy, Debug)]
+pub struct Literal {
+    start: u16,
+    end: u16,
+}
+
+/// Literals of a text.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Literals<'a> {
+    /// The text.
+    pub text: &'a [u8],
+    /// Where they stand.
+    pub places: &'a [Literal],
+}
+
+/// A literal's value.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Written<'a> {
+    Integer(i64),
+    Text(&'a [u8]),
+}
+
+/// The form of a statement string; `None` if it has no such literals, or cannot be told.
+pub fn form(text: &[u8]) -> Option<Form> {
+    if text.len() > TEXT_BYTES_MAX {
+        return None;
+    }
+    let mut tokens = lexemes(text).filter(|lexeme| !lexeme.kind.is_blank());
+    if !is_any(&tokens.next()?, &FIRST) {
+        return None;
+    }
+    let mut form = Vec::with_capacity(text.len());
+    let mut literals = Vec::new();
+    let mut ended = false;
+    for lexeme in lexemes(text) {
+        if ended && !lexeme.kind.is_blank() {
+            return None;
+        }
+        ended |= lexeme.kind == Kind::Mark(b';');
+        let (kind, bytes) = (lexeme.kind, lexeme.bytes);
+        let least: &[u8] = if kind == Kind::Number && is_small(bytes) {
+            b"0"
+        } else if kind == Kind::String && is_simple(bytes) {
+            b"''"
+        } else if may_stay(&lexeme) {
+            form.extend_from_slice(bytes);
+            continue;
+        } else {
+            return None;
+        };
+        form.extend_from_slice(least);
+        literals.push(Literal {
+            start: u16::try_from(lexeme.start).ok()?,
+            end: u16::try_from(lexeme.end()).ok()?,
+        });
+    }
+    let some = !literals.is_empty() && literals.len() <= LITERALS_MAX;
+    some.then(|| Form {
+        text: form,
+        literals: literals.into(),
+    })
+}
+
+impl Form {
+    /// The number of the literal that begins there.
+    pub(crate) fn number(&self, start: usize) -> Option<u16> {
+        let start = u16::try_from(start).ok()?;
+        let found = self
+            .literals
+            .binary_search_by_key(&start, |literal| literal.start);
+        u16::try_from(found.ok()?).ok()
+    }
+}
+
+impl Literal {
+    /// Where it stands.
+    pub fn place(self) -> std::ops::Range<usize> {
+        self.start.into()..self.end.into()
+    }
+}
+
+impl<'a> Literals<'a> {
+    pub(crate) fn get(&self, number: u16) -> Option<Written<'a>> {
+        let literal = self.places.get(usize::from(number))?;
+        let written = self.text.get(literal.place())?;
+        match written.strip_prefix(b"'") {
+            Some(rest) => rest.strip_suffix(b"'").map(Written::Text),
+            None => {
+                let digits = std::str::from_utf8(written).ok()?;
+                digits.parse().ok().map(Written::Integer)
+            }
+        }
+    }
+}
+
+/// Whether a lexeme may be part of a form: it is understood, and not the name of a function whose
+/// arguments say which setting is read or set.
+fn may_stay(lexeme: &Lexeme<'_>) -> bool {
+    let names_setting = || {
+        SETTINGS.iter().any(|function| {
+            let mut parts = lexeme.bytes.windows(function.len());
+            parts.any(|part| part.eq_ignore_ascii_case(function))
+        })
+    };
+    match lexeme.kind {
+        Kind::Word | Kind::Quoted => !names_setting(),
+        Kind::Unterminated | Kind::Unicode => false,
+        Kind::Space | Kind::LineComment | Kind::BlockComment => true,
+        Kind::String | Kind::Escape | Kind::Bits | Kind::Dollar | Kind::Number => true,
+        Kind::Parameter | Kind::Operator | Kind::Mark(_) => true,
+    }
+}
+
+/// Digits of which the server makes an `integer`.
+fn is_small(number: &[u8]) -> bool {
+    number.len() <= DIGITS_MAX && number.iter().all(u8::is_ascii_digit)
+}
+
+/// A string that stands for itself, byte by byte, in every encoding, and means no time of day.
+fn is_simple(string: &[u8]) -> bool {
+    let inner = string
+        .strip_prefix(b"'")
+        .and_then(|rest| rest.strip_suffix(b"'"));
+    inner.is_some_and(|inner| {
+        let plain = |byte: &u8| byte.is_ascii() && !matches!(byte, b'\'' | b'\\');
+        inner.iter().all(plain) && !names_clock(inner)
+    })
+}
+
+/// What a statement begins with whose literals are nothing but values.
+const FIRST: [&str; 6] = ["select", "insert", "update", "delete", "with", "values"];
+
+const SETTINGS: [&[u8]; 2] = [b"current_setting", b"set_config"];
+
+/// Longer texts are analysed each, in bytes.
+const TEXT_BYTES_MAX: usize = 4096;
+
+/// Texts with more literals are analysed each.
+const LITERALS_MAX: usize = 64;
+
+/// More could be a `bigint`.
+const DIGITS_MAX: usize = 9;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(text: &str, expected: Option<(&str, &[&str])>) {
+        let found = form(text.as_bytes());
+        let found = found.as_ref().map(|form| {
+            let literals = form.literals.iter();
+            let written = literals.map(|literal| &text[literal.place()]);
+            let formal = std::str::from_utf8(&form.text).unwrap();
+            (formal, written.collect::<Vec<_>>())
+        });
+        let expected = expected.map(|(text, literals)| (text, literals.to_vec()));
+        assert_eq!(found, expected, "{text}");
+    }
+
+    #[test]
+    fn literals_are_taken_out() {
+        check(
+            "select a1 from t where id = 5 and x in ('a', 'b c') limit 10;",
+            Some((
+                "select a1 from t where id = 0 and x in ('', '') limit 0;",
+                &["5", "'a'", "'b c'", "10"],
+            )),
+        );
+        check(
+            "UPDATE t SET n = -7 /* 8 */ WHERE u = ''",
+            Some(("UPDATE t SET n = -0 /* 8 */ WHERE u = ''", &["7", "''"])),
+        );
+        check("(select 1)", None);
+        check("select a from t", None);
+        check("", None);
+    }
+
+    #[test]
+    fn what_may_mean_more_stays() {
+        check(
+            "select 1.5, 1e5, 0x10, 1234567890, E'a', 'a''b', 'é', $1, $$x$$, n'x', 3",
+            Some((
+                "select 1.5, 1e5, 0x10, 1234567890, E'a', 'a''b', 'é', $1, $$x$$, n'x', 0",
+                &["3"],
+            )),
+        );
+        check(
+            r"select 'now', '{today}', 'a\b', 1",
+            Some((r"select 'now', '{today}', 'a\b', 0", &["1"])),
+        );
+    }
+
+    #[test]
+    fn what_is_no_query_or_change_of_rows_has_no_form() {
+        for text in [
+            "set x = 1",
+            "begin; select 1",
+            "select 1; set x = 2",
+            "prepare transaction 'x'",
+            "select current_setting('app.x')",
+            "select \"Current_Setting\"('app.x', 1)",
+            "select set_config('app.x', '1', true)",
+            "select pg_catalog.\"set_config\"('app.x', '1', true)",
+            "select U&'x', 1",
+            "select 1, 'open",
+        ] {
+            check(text, None);
+        }
+        let many = format!("select {}", "1,".repeat(LITERALS_MAX + 1));
+        check(&many, None);
+        check(&format!("select 1{}", " ".repeat(TEXT_BYTES_MAX)), None);
+    }
+}
