@@ -54,7 +54,6 @@ impl Session {
             // A sign of life: the client may be in a block of which the server knows nothing.
             Route::Repeat => {}
             Route::Swallow | Route::Refusal => self.transaction.end(status, &boundary),
-
             Route::Relay => {
                 self.end_boundary(status, boundary);
                 self.to_client.put(frame);
