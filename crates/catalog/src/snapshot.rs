@@ -75,6 +75,11 @@ impl Snapshot {
         self.schemas.of(&self.parts.schemas, &id).next()
     }
 
+    /// All schemas.
+    pub fn schemas(&self) -> &[Schema] {
+        &self.parts.schemas
+    }
+
     /// A schema by its unquoted name.
     pub fn schema_by_name(&self, name: &str) -> Option<&Schema> {
         self.schema_names.of(&self.parts.schemas, name).next()

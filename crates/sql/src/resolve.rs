@@ -10,7 +10,7 @@ use catalog::{
     Snapshot, TypeId,
 };
 
-pub(crate) use self::inline::DEPTH_MAX;
+pub(crate) use self::inline::{DEPTH_MAX, Memo};
 use self::text::Texts;
 pub(crate) use self::trust::Trust;
 use self::trust::is_trusted;
@@ -26,14 +26,23 @@ pub(crate) struct Viewer<'a> {
     pub(crate) trust: &'a Trust,
     pub(crate) views: &'a Views,
     pub(crate) path: &'a SearchPath,
+    /// It could be any session's path: `path` has all schemas, and a name is all that it could mean.
+    pub(crate) anywhere: bool,
+    /// The path in effect, along which the functions that are called find their names; `None` if it
+    /// could be any session's. Text that the server prints has another.
+    pub(crate) caller: Option<&'a SearchPath>,
     /// `None` within a view, where the rights of its owner or of the reader may count.
     pub(crate) role: Option<RoleId>,
     /// The relation whose policy is looked at.
     pub(crate) within: Option<RelationId>,
     /// The types of the arguments of the function whose body is looked at.
     pub(crate) given: &'a [TypeId],
+    /// Within a function that is declared IMMUTABLE: whatever runs has to be.
+    pub(crate) immutable: bool,
     /// How much deeper functions are looked into.
     pub(crate) depth: u8,
+    /// What functions in SQL were found to read.
+    pub(crate) memo: &'a Memo,
 }
 
 impl Viewer<'_> {
@@ -109,6 +118,9 @@ impl Viewer<'_> {
 
     fn resolve(&self, name: &Name) -> Result<&Relation, Reason> {
         let schema = name.schema.as_deref();
+        if self.anywhere && schema.is_none() {
+            return Err(Reason::UnknownRelation);
+        }
         let found = self
             .snapshot
             .resolve_relation(self.path, schema, &name.name);
@@ -284,6 +296,9 @@ impl Viewer<'_> {
 
     /// Why a function may not be run, if it may not; adds what it reads.
     fn function(&self, function: &Function, found: &mut Found) -> Option<Reason> {
+        if self.immutable && !inline::is_immutable(function) {
+            return Some(Reason::UnknownFunction);
+        }
         if function.id.is_builtin() {
             return classes::refusal(function);
         }
@@ -321,6 +336,7 @@ impl Viewer<'_> {
             .functions(self.path, None, column)
             .filter(|function| takes(function, Some(1)))
             .filter(|function| match function.id.is_builtin() {
+                _ if self.immutable && !inline::is_immutable(function) => true,
                 true => classes::refusal(function).is_some(),
                 false => !is_trusted(self.snapshot, function),
             });

@@ -12,7 +12,7 @@ use foldhash::HashSet;
 use crate::effects::{Effects as Outcomes, Outcome};
 use crate::facts::{Bound, Lexical, Name, Read, Sentence};
 use crate::needs::Needs;
-use crate::resolve::{DEPTH_MAX, Trust, Viewer};
+use crate::resolve::{DEPTH_MAX, Memo, Trust, Viewer};
 use crate::views::{Views, views};
 use crate::{
     Analysis, Context, Effects, FunctionRule, Pinned, Plan, Reason, SettingsEffect, Writes, classes,
@@ -141,10 +141,14 @@ impl Schema {
             trust: &self.trust,
             views: &self.views,
             path: context.path,
+            anywhere: false,
+            caller: Some(context.path),
             role: Some(context.role),
             within: None,
             given: &[],
+            immutable: false,
             depth: DEPTH_MAX,
+            memo: &Memo::default(),
         };
         viewer.read(read, lexical, &[])
     }

@@ -1,13 +1,13 @@
 //! What views and policies read, whoever looks.
 
-use catalog::{Relation, RelationId, RelationKind, RowSecurity, SearchPath, Snapshot};
+use catalog::{Relation, RelationId, RelationKind, RowSecurity, Snapshot};
 use foldhash::{HashMap, HashSet};
 
 use crate::Reason;
 use crate::analysis::analyze;
 use crate::facts::Bound;
 use crate::needs::{Found, Needs};
-use crate::resolve::{self, Trust, Viewer};
+use crate::resolve::{self, Memo, Trust, Viewer};
 
 /// What is read behind the relations of a database.
 #[derive(Debug, Default)]
@@ -23,17 +23,15 @@ pub(crate) struct Views {
 
 /// Reads the queries of all views of a snapshot, and the conditions of all policies.
 ///
-/// They were printed under an empty search path: what they lead to is the same for everybody. Views
+/// They were printed under an empty search path: what they name is the same for everybody, while the
+/// functions that they call find their own names along the path of whoever looks. So these count as
+/// all that they could mean. Views
 /// run with the rights of their owners or of who reads them; the policies of all tables behind them
 /// count in either case.
 pub(crate) fn views(snapshot: &Snapshot, trust: &Trust) -> Views {
     let mut builder = Builder {
         snapshot,
         trust,
-        path: snapshot.schema_by_name("pg_catalog").map_or_else(
-            || SearchPath([].into()),
-            |system| SearchPath([system.id].into()),
-        ),
         views: Views::default(),
         open: HashSet::default(),
     };
@@ -61,7 +59,6 @@ pub(crate) fn views(snapshot: &Snapshot, trust: &Trust) -> Views {
 struct Builder<'a> {
     snapshot: &'a Snapshot,
     trust: &'a Trust,
-    path: SearchPath,
     views: Views,
     /// What is being looked at: circles are refused.
     open: HashSet<RelationId>,
@@ -145,11 +142,16 @@ impl Builder<'_> {
             snapshot: self.snapshot,
             trust: self.trust,
             views: &self.views,
-            path: &self.path,
+            path: &self.trust.printed,
+            anywhere: false,
+            // Whoever looks, his path is that of the functions that are called.
+            caller: None,
             role: None,
             within,
             given: &[],
+            immutable: false,
             depth: resolve::DEPTH_MAX,
+            memo: &Memo::default(),
         };
         let read = sentence.read.as_ref().map_err(|reason| *reason)?;
         viewer.read(read, lexical, below)

@@ -386,5 +386,20 @@ fn code_reaches_as_far_as_its_names() {
             s1: SELECT * FROM u ORDER BY id
             ",
         ),
+        (
+            "B08 a function behind a view finds its names along the path of whoever looks",
+            "
+            d: CREATE TABLE cfg (f float8); INSERT INTO cfg VALUES (1)
+            d: CREATE FUNCTION round(float8, int) RETURNS float8 LANGUAGE plpgsql AS $$ BEGIN RETURN (SELECT f FROM cfg) * $1; END $$
+            d: CREATE FUNCTION price(float8) RETURNS float8 LANGUAGE sql STABLE AS 'SELECT round($1, 2)'
+            d: CREATE FUNCTION printed(float8) RETURNS float8 STABLE BEGIN ATOMIC SELECT price($1); END
+            d: CREATE VIEW prices AS SELECT id, price(id::float8) AS p FROM t
+            s1 cold: SELECT * FROM prices ORDER BY id
+            s1 cold: SELECT id, printed(1) AS p FROM t ORDER BY id
+            s2: UPDATE cfg SET f = 2
+            s1: SELECT * FROM prices ORDER BY id
+            s1: SELECT id, printed(1) AS p FROM t ORDER BY id
+            ",
+        ),
     ]);
 }

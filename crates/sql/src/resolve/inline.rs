@@ -3,17 +3,23 @@
 //! Only functions that are declared STABLE or IMMUTABLE and consist of one query count; such a
 //! function cannot write. Its arguments stand for any values of their types.
 
+use std::cell::RefCell;
 use std::sync::OnceLock;
 
-use catalog::{Function, FunctionId, FunctionKind, Language, SearchPath, Snapshot, Volatility};
+use catalog::{
+    Function, FunctionId, FunctionKind, Language, RelationId, RoleId, SearchPath, Snapshot, TypeId,
+    Volatility,
+};
 use foldhash::HashMap;
 
 use super::Viewer;
+use super::text::is_polymorphic;
 use crate::Reason;
 use crate::analysis::{Analysis, analyze};
 use crate::facts::Bound;
-use crate::needs::Found;
+use crate::needs::{Found, Needs};
 use crate::scan::{Kind, lexemes};
+use crate::tokens::identifier;
 
 /// The bodies of functions, each analysed when it is asked for.
 #[derive(Debug, Default)]
@@ -23,6 +29,8 @@ pub(super) struct Bodies(HashMap<FunctionId, OnceLock<Option<Body>>>);
 struct Body {
     analysis: Analysis,
     names: Names,
+    /// It names nothing that depends on the session.
+    plain: bool,
 }
 
 /// How a body finds its names.
@@ -30,6 +38,8 @@ struct Body {
 enum Names {
     /// Along the path of whoever calls it.
     Caller,
+    /// They are qualified; the path is that of whoever calls it.
+    Printed,
     /// Along this path.
     Own(SearchPath),
 }
@@ -52,47 +62,142 @@ impl Bodies {
     }
 }
 
+/// What functions in SQL turned out to read, for one plan: each is looked at once, and no more than
+/// [`BODIES_MAX`].
+#[derive(Debug, Default)]
+pub(crate) struct Memo(RefCell<Vec<(Call, Result<Needs, Reason>)>>);
+
+/// What a function reads depends on.
+#[derive(Debug, Eq, PartialEq)]
+struct Call {
+    function: FunctionId,
+    path: Option<SearchPath>,
+    role: Option<RoleId>,
+    within: Option<RelationId>,
+    immutable: bool,
+}
+
+impl Memo {
+    fn known(&self, call: &Call) -> Option<Result<Needs, Reason>> {
+        let all = self.0.borrow();
+        let found = all.iter().find(|(known, _)| known == call);
+        found.map(|(_, needs)| needs.clone())
+    }
+
+    /// Until it is known, it is refused: so are circles. `None` if it is one too many.
+    fn begin(&self, call: Call) -> Option<usize> {
+        let mut all = self.0.borrow_mut();
+        (all.len() < BODIES_MAX).then(|| {
+            all.push((call, Err(Reason::UnknownFunction)));
+            all.len() - 1
+        })
+    }
+
+    fn end(&self, place: usize, needs: &Result<Needs, Reason>) {
+        if let Some((_, known)) = self.0.borrow_mut().get_mut(place) {
+            known.clone_from(needs);
+        }
+    }
+}
+
 impl Viewer<'_> {
     /// Why a function in SQL may not be run, if it may not; adds what it reads.
     pub(super) fn inline(&self, function: &Function, found: &mut Found) -> Option<Reason> {
-        let Some(body) = self.trust.bodies.get(self.snapshot, function) else {
-            return Some(Reason::UnknownFunction);
+        let call = Call {
+            function: function.id,
+            path: self.caller.cloned(),
+            role: self.role,
+            within: self.within,
+            immutable: self.immutable,
         };
+        let needs = match self.memo.known(&call) {
+            Some(needs) => needs,
+            None => {
+                let Some(place) = self.memo.begin(call) else {
+                    return Some(Reason::UnknownFunction);
+                };
+                let needs = self.body(function);
+                self.memo.end(place, &needs);
+                needs
+            }
+        };
+        match needs {
+            Ok(needs) => {
+                found.add(&needs);
+                None
+            }
+            Err(reason) => Some(reason),
+        }
+    }
+
+    /// What the body of a function in SQL reads.
+    fn body(&self, function: &Function) -> Result<Needs, Reason> {
+        let unknown = Reason::UnknownFunction;
+        let body = self.trust.bodies.get(self.snapshot, function);
+        let body = body.ok_or(unknown)?;
         let [sentence] = body.analysis.sentences() else {
-            return Some(Reason::UnknownFunction);
+            return Err(unknown);
         };
         let (read, lexical) = match (&sentence.read, &sentence.writes) {
             (Ok(read), Bound::Lexical(lexical)) => (read, lexical),
-            (Err(reason), _) => return Some(*reason),
-            (Ok(_), _) => return Some(Reason::UnknownFunction),
+            (Err(reason), _) => return Err(*reason),
+            (Ok(_), _) => return Err(unknown),
         };
-        let Some(depth) = self.depth.checked_sub(1) else {
-            return Some(Reason::UnknownFunction);
+        let immutable = function.volatility == Volatility::Immutable;
+        let formless = body.plain && function.takes.iter().all(|&kind| is_formless(kind));
+        if immutable && (!formless || !read.types.is_empty() || read.unnamed_types) {
+            return Err(unknown);
+        }
+        let (path, caller) = match &body.names {
+            Names::Caller => (self.caller, self.caller),
+            Names::Printed => (Some(&self.trust.printed), self.caller),
+            Names::Own(path) => (Some(path), Some(path)),
         };
         let viewer = Viewer {
-            path: match &body.names {
-                Names::Caller => self.path,
-                Names::Own(path) => path,
-            },
+            path: path.unwrap_or(&self.trust.everywhere),
+            anywhere: path.is_none(),
+            caller,
             // With the rights of its owner other policies count than for the reader: all do.
             role: self.role.filter(|_| !function.definer),
             given: &function.takes,
-            depth,
+            immutable: self.immutable || immutable,
+            depth: self.depth.checked_sub(1).ok_or(unknown)?,
             ..*self
         };
         let mut below = Found::default();
-        if let Err(reason) = viewer.gather(read, lexical, &[], &mut below) {
-            return Some(reason);
-        }
+        viewer.gather(read, lexical, &[], &mut below)?;
         let needs = below.needs();
         // The server may have computed what is IMMUTABLE long ago.
         let reads = !needs.relations.is_empty() || !needs.settings.is_empty();
-        if function.volatility == Volatility::Immutable && reads {
-            return Some(Reason::UnknownFunction);
+        if immutable && reads {
+            return Err(unknown);
         }
-        found.add(&needs);
-        None
+        Ok(needs)
     }
+}
+
+/// Whether a function that is run by an IMMUTABLE one depends on its arguments alone.
+pub(super) fn is_immutable(function: &Function) -> bool {
+    let kind = function.returns;
+    function.volatility == Volatility::Immutable && (is_formless(kind) || is_polymorphic(kind))
+}
+
+/// Whether the text of a builtin type's values is the same whatever is set.
+fn is_formless(kind: TypeId) -> bool {
+    FORMLESS.binary_search(&kind.oid()).is_ok()
+}
+
+/// Whether a body names nothing whose meaning, or whose form as text, depends on the session.
+fn is_plain(text: &str) -> bool {
+    let names = |word: &str| {
+        let element = word.strip_prefix('_').unwrap_or(word);
+        FORMED.binary_search(&element).is_ok()
+    };
+    lexemes(text.as_bytes()).all(|lexeme| {
+        // They read texts by the configuration that is set.
+        let search = lexeme.kind == Kind::Operator && lexeme.bytes.starts_with(b"@@");
+        !search && identifier(&lexeme).is_none_or(|word| !names(&word))
+    })
 }
 
 /// Whether a function is one query that is run as it stands, with every argument given.
@@ -110,7 +215,7 @@ fn qualifies(function: &Function) -> bool {
 fn body_of(snapshot: &Snapshot, function: &Function) -> Option<Body> {
     let text = function.body.as_deref()?.trim();
     let (text, names) = match parsed(text) {
-        Some(text) => (text, Names::Own(qualified(snapshot)?)),
+        Some(text) => (text, Names::Printed),
         None => (text.to_owned(), Names::Caller),
     };
     let names = match (&*function.settings, names) {
@@ -122,6 +227,7 @@ fn body_of(snapshot: &Snapshot, function: &Function) -> Option<Body> {
     };
     Some(Body {
         analysis: analyze(without_parameters(&text)?.as_bytes()),
+        plain: is_plain(&text),
         names,
     })
 }
@@ -137,11 +243,6 @@ fn parsed(body: &str) -> Option<String> {
     }
     let block = after("BEGIN ATOMIC")?.trim_end();
     block.strip_suffix("END").map(str::to_owned)
-}
-
-fn qualified(snapshot: &Snapshot) -> Option<SearchPath> {
-    let system = snapshot.schema_by_name("pg_catalog")?;
-    Some(SearchPath([system.id].into()))
 }
 
 /// The path that a function sets for itself: plain names and quoted ones, none that means another
@@ -190,5 +291,77 @@ fn without_parameters(text: &str) -> Option<String> {
     Some(plain)
 }
 
+/// Bodies that are read for one plan.
+const BODIES_MAX: usize = 64;
+
+/// Types without a setting that says how their values are written, sorted: truth, integers, numeric,
+/// texts, bits, UUID, JSON, addresses, ranges of numbers, and arrays of these.
+const FORMLESS: [u32; 37] = [
+    16, 18, 19, 20, 21, 23, 25, 26, 114, 199, 650, 829, 869, 1_000, 1_002, 1_003, 1_005, 1_007,
+    1_009, 1_014, 1_015, 1_016, 1_028, 1_042, 1_043, 1_231, 1_560, 1_561, 1_562, 1_563, 1_700,
+    2_950, 2_951, 3_802, 3_807, 3_904, 3_906,
+];
+
+/// Words for the session's roles, and for types whose values are written as settings say, or read
+/// along the path; sorted.
+const FORMED: [&str; 46] = [
+    "box",
+    "bytea",
+    "circle",
+    "current_catalog",
+    "current_role",
+    "current_schema",
+    "current_user",
+    "date",
+    "datemultirange",
+    "daterange",
+    "double",
+    "float",
+    "float4",
+    "float8",
+    "interval",
+    "line",
+    "lseg",
+    "money",
+    "path",
+    "point",
+    "polygon",
+    "real",
+    "regclass",
+    "regcollation",
+    "regconfig",
+    "regdictionary",
+    "regnamespace",
+    "regoper",
+    "regoperator",
+    "regproc",
+    "regprocedure",
+    "regrole",
+    "regtype",
+    "session_user",
+    "system_user",
+    "time",
+    "timestamp",
+    "timestamptz",
+    "timetz",
+    "tsmultirange",
+    "tsquery",
+    "tsrange",
+    "tstzmultirange",
+    "tstzrange",
+    "tsvector",
+    "user",
+];
+
 /// Functions within functions deeper than this are not read.
 pub(crate) const DEPTH_MAX: u8 = 8;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tables_are_sorted_for_the_search() {
+        assert!(FORMLESS.is_sorted() && FORMED.is_sorted());
+    }
+}

@@ -30,7 +30,8 @@ impl Viewer<'_> {
             let operators = self.snapshot.operators(symbol);
             let operators = operators.filter(|operator| self.is_in_sight(operator, read));
             for operator in operators {
-                if !is_trusted_operator(self.snapshot, operator) {
+                // In what is IMMUTABLE an operator must be so as well.
+                if self.immutable || !is_trusted_operator(self.snapshot, operator) {
                     doubtful.push(operator);
                 }
             }
@@ -153,7 +154,8 @@ impl<'a> Types<'a> {
         {
             found.push(rows.row);
         }
-        self.any |= found.is_empty();
+        // Along a path that is not known it may be the row of any relation of this name.
+        self.any |= found.is_empty() || (viewer.anywhere && schema.is_none());
         found.into_iter().for_each(|kind| self.add(kind));
     }
 

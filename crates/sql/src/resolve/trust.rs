@@ -1,6 +1,8 @@
 //! What lies outside `pg_catalog` and may still be run by a read.
 
-use catalog::{Function, FunctionId, Language, Operator, RelationId, Snapshot, TypeId, Volatility};
+use catalog::{
+    Function, FunctionId, Language, Operator, RelationId, SearchPath, Snapshot, TypeId, Volatility,
+};
 use foldhash::HashMap;
 
 use super::inline::Bodies;
@@ -17,6 +19,10 @@ pub(crate) struct Trust {
     pub(super) casts: Box<[[TypeId; 2]]>,
     /// Types whose values run such a function: the check of a domain, an operator class.
     pub(super) types: Box<[TypeId]>,
+    /// The path of text that the server prints with every name qualified.
+    pub(crate) printed: SearchPath,
+    /// The path that has all schemas.
+    pub(super) everywhere: SearchPath,
 }
 
 impl Trust {
@@ -35,6 +41,14 @@ impl Trust {
             bodies: Bodies::new(snapshot),
             casts: casts.map(|cast| [cast.source, cast.target]).collect(),
             types: types.map(|implicit| implicit.kind).collect(),
+            printed: SearchPath(
+                snapshot
+                    .schema_by_name("pg_catalog")
+                    .map(|it| it.id)
+                    .into_iter()
+                    .collect(),
+            ),
+            everywhere: SearchPath(snapshot.schemas().iter().map(|it| it.id).collect()),
         };
         for rule in rules {
             trust.list(snapshot, rule);

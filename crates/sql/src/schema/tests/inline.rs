@@ -192,3 +192,129 @@ fn the_columns_of_a_row_can_be_written_out() {
         Ok(2)
     );
 }
+
+/// `lower` is the user's own for whoever has `public` in the path; `price` calls it, or an operator.
+fn hidden(db: &mut Fixture, body: &str) {
+    db.function(
+        "public",
+        "lower",
+        Language::PlPgSql,
+        Volatility::Volatile,
+        "begin insert into log values (1); return 'x'; end",
+    );
+    let own = db.last_function().expect("it was made").id;
+    db.operator("<->", own);
+    function(db, "price", Volatility::Stable, 1, body);
+}
+
+#[test]
+fn a_function_finds_its_names_along_the_path_of_whoever_looks() {
+    let bodies = ["select lower($1)", "select ($1 <-> 'a')::text"];
+    for body in bodies {
+        let db = Database::with(|db| {
+            hidden(db, body);
+            db.view(
+                "public",
+                "prices",
+                &["p text"],
+                " SELECT public.price(t.v) AS p FROM public.t;",
+                &[],
+            );
+            let text = "BEGIN ATOMIC\n SELECT public.price('a'::text) AS price;\nEND";
+            function(db, "f", Volatility::Stable, 0, text);
+            let secret = db.builder.relations.iter().find(|it| &*it.name == "secret");
+            let secret = secret.expect("it was made").id;
+            db.policy(secret, "(public.price('a'::text) = 'a'::text)", &[]);
+        });
+        assert!(db.read("select price(v) from t").is_err(), "{body}");
+        assert!(db.read("select * from prices").is_err(), "{body}");
+        assert!(db.read("select f() from t").is_err(), "{body}");
+        assert!(db.read("select * from secret").is_err(), "{body}");
+    }
+}
+
+#[test]
+fn tables_of_a_function_behind_a_view_must_be_qualified() {
+    let check = |body, view: &Result<Vec<String>, Reason>, parsed: &[&str]| {
+        let db = Database::with(|db| {
+            function(db, "g", Volatility::Stable, 0, body);
+            let text = " SELECT public.g() AS g FROM public.t;";
+            db.view("public", "seen", &["g text"], text, &[]);
+            let text = "RETURN ( SELECT public.g() AS g)";
+            function(db, "f", Volatility::Stable, 0, text);
+        });
+        assert_eq!(db.read("select * from seen"), *view, "{body}");
+        let parsed = parsed.iter().map(|&name| name.to_owned()).collect();
+        assert_eq!(db.read("select f() from t"), Ok(parsed), "{body}");
+    };
+    let unknown = Err(Reason::UnknownRelation);
+    check("select w from u", &unknown, &["t", "u"]);
+    let all = ["seen", "t", "u"].map(str::to_owned).to_vec();
+    check("select w from public.u", &Ok(all), &["t", "u"]);
+}
+
+#[test]
+fn each_function_is_read_once_for_a_plan() {
+    let db = Database::with(|db| {
+        function(db, "f8", Volatility::Stable, 1, "select $1");
+        for level in (1..8).rev() {
+            let calls = vec![format!("f{}($1)", level + 1); 100].join(" || ");
+            let (name, body) = (format!("f{level}"), format!("select {calls}"));
+            function(db, &name, Volatility::Stable, 1, &body);
+        }
+        // All overloads could be meant.
+        for _ in 0..12 {
+            function(db, "many", Volatility::Stable, 1, "select many($1)");
+        }
+        for number in 0..65 {
+            let name = format!("one_of_{number}");
+            function(db, &name, Volatility::Stable, 0, "select 'x'");
+        }
+    });
+    assert_eq!(db.read("select f1(v) from t"), Ok(vec!["t".into()]));
+    let unknown = Err(Reason::UnknownFunction);
+    assert_eq!(db.read("select many(v) from t"), unknown);
+    let calls = |count| {
+        let calls: Vec<_> = (0..count).map(|it| format!("one_of_{it}()")).collect();
+        db.read(&format!("select {} from t", calls.join(", ")))
+    };
+    assert!(calls(64).is_ok());
+    assert_eq!(calls(65), unknown);
+}
+
+#[test]
+fn what_is_immutable_depends_on_its_arguments_alone() {
+    let check = |body: &str, kind: u32, known| {
+        let db = Database::with(|db| {
+            function(db, "g", Volatility::Stable, 0, "select 'x'");
+            function(db, "h", Volatility::Immutable, 0, "select 'x'");
+            function(db, "f", Volatility::Immutable, 1, body);
+            let f = db.last_function().expect("it was made");
+            f.takes = [TypeId::from_oid(kind)].into();
+        });
+        let found = db.read("select f(null) from t");
+        assert_eq!(found.is_ok(), known, "{body}: {found:?}");
+    };
+    for body in [
+        "select $1 || 'x'",
+        "select lower($1) || h()",
+        "select $1::int",
+    ] {
+        check(body, 25, true);
+        // Text of a moment.
+        check(body, 1_184, false);
+        check(body, 99_999, false);
+    }
+    for body in [
+        "select current_user || $1",
+        "select session_user",
+        "select g()",
+        "select '2020-01-01'::date::text",
+        "select make_date(1, 1, 1)::text",
+        "select 1::float8::text",
+        "select $1::label",
+        "select $1 @@ 'x'",
+    ] {
+        check(body, 25, false);
+    }
+}
