@@ -105,6 +105,12 @@ impl Texts<'_> {
 
     /// Every column of this name, wherever it is defined.
     fn column(&self, name: &str, depth: usize) -> Verdict {
+        // Where no column of this name is in scope, it may be an argument's.
+        let given = self.viewer.given.iter();
+        let mut given = given.map(|&kind| (is_polymorphic(kind), self.of_type(kind)));
+        if given.any(|it| it != (false, Verdict::Plain)) {
+            return Verdict::Text;
+        }
         let of_relations = self
             .named
             .iter()

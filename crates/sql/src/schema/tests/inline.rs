@@ -318,3 +318,20 @@ fn what_is_immutable_depends_on_its_arguments_alone() {
         check(body, 25, false);
     }
 }
+
+#[test]
+fn an_argument_may_hide_behind_a_column_of_its_name() {
+    let check = |kind: u32, expected| {
+        let db = Database::with(|db| {
+            let body = "select (select d::date)::text from e where false";
+            function(db, "f", Volatility::Stable, 1, body);
+            let f = db.last_function().expect("it was made");
+            f.takes = [TypeId::from_oid(kind)].into();
+        });
+        assert_eq!(db.read("select f(null) from t").err(), expected, "{kind}");
+    };
+    check(23, None);
+    for text in [25, 99_999, 2_283] {
+        check(text, Some(Reason::Clock));
+    }
+}
