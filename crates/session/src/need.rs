@@ -9,19 +9,23 @@ use wire::FrameError;
 use crate::{Knowledge, Recipe, prepared::Prepared};
 
 /// What the shell must do before the session can go on. Everything else lies in the two outputs.
-///
-/// [`Session::question`]: crate::Session::question
-/// [`Session::answer`]: crate::Session::answer
 #[derive(Debug)]
 pub enum Need {
     /// Read more from either peer.
     Input,
     /// Ask the store for [`Session::question`], then call [`Session::answer`].
+    ///
+    /// [`Session::question`]: crate::Session::question
+    /// [`Session::answer`]: crate::Session::answer
     LookUp,
     /// Mark these scopes as being written under this ticket, then call [`Session::answer`]. A
     /// ticket is greater than all before it.
+    ///
+    /// [`Session::answer`]: crate::Session::answer
     Mark(u64, Writes),
     /// End all marks up to this ticket, then call [`Session::answer`].
+    ///
+    /// [`Session::answer`]: crate::Session::answer
     End(u64, Outcome),
 }
 
