@@ -217,8 +217,11 @@ impl Postgres {
 
     /// Kills all its processes as `kill -9` does, and starts it anew on the same port.
     pub fn kill_and_restart(&mut self, version: Version) -> Result<()> {
-        self.signal_all(Signal::Stop)?;
-        let processes = self.signal_all(Signal::Kill)?;
+        // While it stands still: once it is gone, its processes are no longer its children.
+        let processes = self.signal_all(Signal::Stop)?;
+        for process in self.pid().into_iter().chain(processes.iter().copied()) {
+            let _ = signal(process, Signal::Kill);
+        }
         // Until the last of them is gone, their memory is in use, and a server refuses to start.
         eventually("the end of all processes", SOON, || {
             processes.iter().all(|&pid| !is_running(pid)).then_some(())
