@@ -135,8 +135,9 @@ impl Holder {
                     grant: None,
                 });
             }
-            (Order::Beat { .. }, Answer::Member { ledger, sequence }, Some(seat))
-                if ledger == seat.ledger && sequence >= seat.applied =>
+            // Marks posted since may have been heard of before the answer.
+            (Order::Beat { applied, .. }, Answer::Member { ledger, sequence }, Some(seat))
+                if ledger == seat.ledger && sequence >= applied =>
             {
                 let until = self.pace.serves_until(sent);
                 seat.grant = Some(Grant { sequence, until });
@@ -228,6 +229,28 @@ mod tests {
         renew(&mut holder, 0, 0, 5);
         let renewed = renew(&mut holder, 80, 0, 90);
         assert_eq!(renewed, [Action::Forget, Action::Serve(Moment(170))]);
+    }
+
+    #[test]
+    fn an_answer_that_comes_behind_a_later_mark_is_a_renewal() {
+        let mut holder = Holder::new(PACE);
+        renew(&mut holder, 0, 0, 5);
+        let mut actions = Vec::new();
+        holder.ask(Moment(50), [2; 16], &mut actions);
+        holder.heard(&LEDGER, 1, Moment(52), &mut actions);
+        let (ledger, sequence) = (LEDGER, 0);
+        let answer = Answer::Member { ledger, sequence };
+        holder.answered(answer, Moment(53), &mut actions);
+        assert_eq!(actions, [Action::Touch, Action::Serve(Moment(140))]);
+        assert_eq!(holder.member(), Some([2; 16]));
+    }
+
+    #[test]
+    fn a_ledger_that_knows_less_than_it_did_is_left() {
+        let mut holder = Holder::new(PACE);
+        renew(&mut holder, 0, 3, 5);
+        let left = renew(&mut holder, 50, 2, 55);
+        assert_eq!(left, [Action::Serve(Moment(0)), Action::Forget]);
     }
 
     #[test]

@@ -11,6 +11,8 @@ pub(super) enum Step {
     Answer(usize),
     /// The connection brings the holder its next message.
     Hear(usize),
+    /// It brings what was published behind an answer, whose task has not been woken yet.
+    HearAhead(usize),
     /// It loses that message, if it was published.
     Lose(usize),
     /// The holder gives up its question.
@@ -35,6 +37,7 @@ impl Step {
         match self {
             Self::Ask(i)
             | Self::Hear(i)
+            | Self::HearAhead(i)
             | Self::GiveUp(i)
             | Self::LookUp(i)
             | Self::Write(i)

@@ -62,7 +62,7 @@ fn walk(without: Without, choices: impl Iterator<Item = u32>) -> Walk {
             Step::Lose(_) | Step::GiveUp(_) | Step::Read(_) | Step::Name(_) => 4,
             Step::Tick | Step::Write(_) => 10,
             Step::Ask(_) => 20,
-            Step::Answer(_) | Step::Hear(_) | Step::LookUp(_) => 40,
+            Step::Answer(_) | Step::Hear(_) | Step::HearAhead(_) | Step::LookUp(_) => 40,
         };
         let all: u32 = steps.iter().map(weight).sum();
         let mut at = choice % all;

@@ -168,6 +168,14 @@ impl World {
             may(waits && self.left.asks > 0, Step::Ask(i));
             may(!instance.up.is_empty(), Step::Answer(i));
             may(!instance.down.is_empty(), Step::Hear(i));
+            let ahead = instance.down.iter().take(2);
+            may(
+                matches!(
+                    *ahead.collect::<Vec<_>>(),
+                    [Down::Answer(_), Down::Mark(..)]
+                ),
+                Step::HearAhead(i),
+            );
             let published = !matches!(instance.down.front(), None | Some(Down::Answer(_)));
             may(published && self.left.losses > 0, Step::Lose(i));
             may(!waits && self.left.losses > 0, Step::GiveUp(i));
@@ -213,6 +221,10 @@ impl World {
             Step::Ask(i) => self.ask(i),
             Step::Answer(i) => self.answer(i),
             Step::Hear(i) => self.hear(i),
+            Step::HearAhead(i) => {
+                self.instances[i].down.swap(0, 1);
+                self.hear(i);
+            }
             Step::Lose(i) => {
                 self.left.losses -= 1;
                 self.instances[i].down.pop_front();
