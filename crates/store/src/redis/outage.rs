@@ -18,7 +18,7 @@ use super::{clock, line::Line, shared::Shared};
 /// What is known of it.
 #[derive(Debug, Default)]
 pub(super) struct Outage {
-    /// Since when no mark has arrived.
+    /// Since when marks fail; `None` once one has arrived, or the end of one.
     since: Mutex<Option<Instant>>,
     /// When all entries were given up last, in nanoseconds of [`clock::now`].
     doubted: AtomicU64,

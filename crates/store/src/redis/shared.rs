@@ -279,10 +279,7 @@ impl Shared {
                 None => Err(Trouble::Disconnected),
             };
             match told {
-                Ok(told) => {
-                    self.outage.end();
-                    return Ok(told);
-                }
+                Ok(told) => return Ok(told),
                 Err(trouble) if operation != Operation::Mark || self.is_out() => {
                     self.note(trouble);
                     return Err(trouble);
@@ -311,6 +308,7 @@ impl Shared {
             let database = scopes.first().map(|scope| self.database(scope.database()));
             told.waits.extend(database.zip(wait));
         }
+        self.outage.end();
         Ok(told)
     }
 

@@ -250,3 +250,24 @@ fn what_lies_in_redis_from_before_an_outage_is_given_up() {
     let bound = Duration::from_secs(20);
     stays.block_on(reader.never_again_within(bound, "old", "new"));
 }
+
+/// What failed long ago does not make the next failure an outage.
+#[tokio::test]
+async fn an_outage_ends_when_what_is_owed_has_arrived() {
+    let mut server = Server::start(&[]);
+    let store = ready(&server).await;
+    server.kill();
+    write(&store, 1).await.bump().await;
+    assert!(store.status().owed > 0);
+    server.restart(&[]);
+    within(Duration::from_secs(15), &mut async || {
+        store.status().owed == 0 && store.status().state == State::Up
+    })
+    .await;
+    // As soon as the writer does without, it would not wait for this one.
+    server.kill();
+    let start = Instant::now();
+    write(&store, 1).await.clear().await;
+    let waited = start.elapsed();
+    assert!(waited > Duration::from_millis(350), "{waited:?}");
+}
