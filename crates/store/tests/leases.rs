@@ -244,3 +244,20 @@ async fn a_write_while_redis_hangs_waits_until_the_leases_have_run_out() {
     assert!(!matches!(served, Found::Hit(_)));
     mark.bump().await;
 }
+
+/// Nobody else hears of what is delivered later, and neither do we.
+#[tokio::test]
+async fn what_is_delivered_in_the_background_is_forgotten_here() {
+    let server = Server::start(&[]);
+    let store = ripe(&server).await;
+    let reader = near(&store, "old").await;
+    let epoch = reader.epoch().await;
+    server.cli(&["CLIENT", "PAUSE", "150", "ALL"]);
+    let scopes = [scope(1)];
+    let outdate = store.outdate(&scopes);
+    let cancelled = tokio::time::timeout(Duration::from_millis(20), outdate).await;
+    assert!(cancelled.is_err());
+    eventually(async || store.status().owed == 0).await;
+    let served = reader.ask_under(epoch).await;
+    assert!(!matches!(served, Found::Hit(_)), "{served:?}");
+}

@@ -100,14 +100,7 @@ impl Hold {
 
     /// Forgets what is kept here and depends on the scopes.
     fn touch(&self) {
-        if let Some(near) = &self.shared.near {
-            for scopes in self.scopes.chunk_by(|a, b| a.database() == b.database()) {
-                let database = scopes.first().map(|scope| scope.database());
-                if let Some(database) = database.map(|id| self.shared.database(id)) {
-                    near.touch(&database, scopes.iter().copied());
-                }
-            }
-        }
+        self.shared.touch(&self.scopes);
     }
 
     /// Forgets all that is kept here of the databases of the scopes.
@@ -123,6 +116,21 @@ impl Drop for Hold {
         self.shared.held.remove(&self.mark);
         if !self.ended {
             self.shared.owe(self.mark, &self.scopes);
+            // Behind the fence: what was asked for before it is not kept.
+            self.touch();
+        }
+    }
+}
+
+impl Shared {
+    /// Forgets what is kept here and depends on scopes, which are sorted.
+    pub(super) fn touch(&self, scopes: &[Scope]) {
+        let Some(near) = &self.near else { return };
+        for scopes in scopes.chunk_by(|a, b| a.database() == b.database()) {
+            let database = scopes.first().map(|scope| scope.database());
+            if let Some(database) = database.map(|id| self.database(id)) {
+                near.touch(&database, scopes.iter().copied());
+            }
         }
     }
 }

@@ -112,8 +112,11 @@ async fn round(shared: &Shared, by: By<'_>, due: bool) -> Result<(), Trouble> {
         let kept = shared
             .keep(by, Patience::Background, &database, owed.is_some())
             .await;
-        if let (Err(_), Some(fence)) = (&kept, owed) {
-            shared.debts.owe_rotation(database.id, fence);
+        match (&kept, owed) {
+            (Err(_), Some(fence)) => shared.debts.owe_rotation(database.id, fence),
+            // The notice of it comes to us too, but later than the fence falls.
+            (Ok(()), Some(_fence)) => database.ward.forget(),
+            (_, None) => {}
         }
         kept?;
     }
@@ -147,6 +150,8 @@ async fn pay(shared: &Shared, by: By<'_>) -> Result<(), Trouble> {
             shared.debts.put_back(bump);
             return Err(trouble);
         }
+        // Before the fence falls.
+        shared.touch(scopes);
     }
     Ok(())
 }
