@@ -215,8 +215,13 @@ impl<'a> Types<'a> {
     /// a type of its own. A row without one passes for any row, unless the server has an operator
     /// for just such rows.
     fn could_be(&self, operator: &Operator) -> bool {
-        let rows = self.rows && !RECORDS.contains(&&*operator.symbol);
-        let occurs = |&kind: &TypeId| self.passes(kind).unwrap_or(rows || self.holds(kind));
+        let records = RECORDS.contains(&&*operator.symbol);
+        let occurs = |&kind: &TypeId| {
+            // A type that is known and yet not all of what it is made of holds rows, as arrays do.
+            let is_row = || self.viewer.snapshot.type_by_id(kind).is_none();
+            let passes = || self.holds(kind) || (self.rows && !(records && is_row()));
+            self.passes(kind).unwrap_or_else(passes)
+        };
         let operands = operator.operands.iter();
         let mut written = operands.filter(|kind| kind.oid() != 0).peekable();
         written.peek().is_none() || written.any(occurs)

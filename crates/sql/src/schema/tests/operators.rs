@@ -116,6 +116,23 @@ fn an_operator_for_rows_is_meant_where_rows_are() {
 }
 
 #[test]
+fn an_operator_for_arrays_of_rows_is_meant_where_rows_are() {
+    let db = Database::with(|db| {
+        let function = db.plpgsql("compare", "begin return true; end");
+        db.operator("=", function);
+        let t = db.builder.relations.iter().find(|it| &*it.name == "t");
+        let row = t.expect("it was made").row;
+        let rows = db.kind("_t", TypeKind::Of(row));
+        db.last_operator().expect("it was made").operands = [rows, rows];
+    });
+    assert!(db.read("select id from t where id = 1").is_ok());
+    assert_eq!(
+        db.read("select array_agg(a) = array_agg(b) from t a, t b"),
+        Err(Reason::UnknownOperator)
+    );
+}
+
+#[test]
 fn an_operator_for_a_builtin_type_may_be_meant() {
     for operands in [
         ["text", "int4"],
