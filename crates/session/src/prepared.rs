@@ -162,7 +162,8 @@ impl Prepared {
             refresh: self.refresh,
             candidate: self.candidate,
             needs_catalog: self.needs_catalog,
-            may_take_data: self.may_take_data,
+            // It is one query or change of rows, whatever its literals say.
+            may_take_data: false,
             literal: self.literal,
             path: self.path,
             shapes: RwLock::default(),
@@ -312,15 +313,15 @@ impl Prepared {
     /// Approximate size in bytes.
     pub(crate) fn bytes(&self) -> usize {
         let own = size_of::<Self>() + self.text.len() + size_of_val(&*self.literals) + 256;
-        if !self.literals.is_empty() {
-            // The plan is counted with the form.
-            return own;
-        }
         let relations = match &self.plan.read {
             Ok(relations) => relations.len(),
             Err(_) => 0,
         };
-        own + size_of::<Plan>() + relations * 4 + self.plan.pinned.bytes()
+        let plan = size_of::<Plan>() + relations * 4 + self.plan.pinned.bytes();
+        // The plan is counted with the form; but the form may go, and be planned anew, while texts
+        // hold what it had.
+        let shared = !self.literals.is_empty();
+        own + if shared { plan / 4 } else { plan }
     }
 }
 
