@@ -115,6 +115,29 @@ fn behind_tls(postgres: &Postgres, file: &str) -> Result<Pgmemo> {
     Pgmemo::start_upstream(&upstream, Store::Memory, &[], file)
 }
 
+/// A server that does not encrypt, and pgmemo that does; nothing without pgmemo.
+struct Ground {
+    certificate: Certificate,
+    pgmemo: Pgmemo,
+    _postgres: Postgres,
+}
+
+impl Ground {
+    /// With these lines below the settings of the certificate.
+    fn new(more: &str) -> Result<Option<Self>> {
+        if env::direct() {
+            return Ok(None);
+        }
+        let (postgres, certificate) = (server()?, Certificate::new()?);
+        let file = certificate.settings() + more;
+        Ok(Some(Self {
+            pgmemo: Pgmemo::start_with(&postgres, Store::Memory, &[], &file)?,
+            certificate,
+            _postgres: postgres,
+        }))
+    }
+}
+
 /// What psql prints, or what it says about an error.
 fn psql(
     pgmemo: &Pgmemo,
@@ -166,11 +189,14 @@ fn trusting(file: &Path) -> String {
 
 #[test]
 fn every_login_works_over_tls() -> Result<()> {
-    if env::direct() {
+    let Some(Ground {
+        certificate,
+        pgmemo,
+        _postgres,
+    }) = Ground::new("")?
+    else {
         return Ok(());
-    }
-    let (postgres, certificate) = (server()?, Certificate::new()?);
-    let pgmemo = Pgmemo::start_with(&postgres, Store::Memory, &[], &certificate.settings())?;
+    };
     for user in ["alice", "scram_user", "md5_user", "clear_user"] {
         reads(&pgmemo, user, &trusting(&certificate.file()))?;
         reads(&pgmemo, user, "sslmode=disable")?;
@@ -232,12 +258,12 @@ fn a_server_with_tls_of_its_own_takes_the_password_from_us() -> Result<()> {
 
 #[test]
 fn clients_without_tls_are_refused_where_it_is_required() -> Result<()> {
-    if env::direct() {
+    let Some(Ground {
+        pgmemo, _postgres, ..
+    }) = Ground::new("required = true\n")?
+    else {
         return Ok(());
-    }
-    let (postgres, certificate) = (server()?, Certificate::new()?);
-    let file = certificate.settings() + "required = true\n";
-    let pgmemo = Pgmemo::start_with(&postgres, Store::Memory, &[], &file)?;
+    };
     reads(&pgmemo, "alice", "sslmode=prefer")?;
     is_refused(
         &pgmemo,
@@ -249,11 +275,14 @@ fn clients_without_tls_are_refused_where_it_is_required() -> Result<()> {
 
 #[test]
 fn a_reload_shows_the_new_certificate_or_keeps_the_old() -> Result<()> {
-    if env::direct() {
+    let Some(Ground {
+        certificate,
+        mut pgmemo,
+        _postgres,
+    }) = Ground::new("")?
+    else {
         return Ok(());
-    }
-    let (postgres, certificate) = (server()?, Certificate::new()?);
-    let mut pgmemo = Pgmemo::start_with(&postgres, Store::Memory, &[], &certificate.settings())?;
+    };
     let old = tempfile::tempdir()?;
     let old = old.path().join("old.crt");
     fs::copy(certificate.file(), &old)?;
@@ -345,11 +374,14 @@ fn over_tls<T>(
 
 #[test]
 fn a_client_may_begin_with_tls() -> Result<()> {
-    if env::direct() {
+    let Some(Ground {
+        certificate,
+        pgmemo,
+        _postgres,
+    }) = Ground::new("")?
+    else {
         return Ok(());
-    }
-    let (postgres, certificate) = (server()?, Certificate::new()?);
-    let pgmemo = Pgmemo::start_with(&postgres, Store::Memory, &[], &certificate.settings())?;
+    };
     for negotiation in [SslNegotiation::Direct, SslNegotiation::Postgres] {
         let before = pgmemo.metrics()?;
         over_tls(&pgmemo, &certificate, negotiation, async |client, _| {
@@ -366,11 +398,14 @@ fn a_client_may_begin_with_tls() -> Result<()> {
 
 #[test]
 fn a_cancel_request_may_be_encrypted() -> Result<()> {
-    if env::direct() {
+    let Some(Ground {
+        certificate,
+        pgmemo,
+        _postgres,
+    }) = Ground::new("")?
+    else {
         return Ok(());
-    }
-    let (postgres, certificate) = (server()?, Certificate::new()?);
-    let pgmemo = Pgmemo::start_with(&postgres, Store::Memory, &[], &certificate.settings())?;
+    };
     over_tls(
         &pgmemo,
         &certificate,
