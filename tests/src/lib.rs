@@ -21,6 +21,7 @@
 pub mod dialogue;
 pub mod driver;
 pub mod env;
+pub mod faults;
 pub mod gate;
 pub mod history;
 pub mod http;

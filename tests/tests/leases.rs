@@ -7,15 +7,13 @@ use std::{sync::atomic::Ordering, thread, time::Duration};
 use anyhow::{Context, Result, ensure};
 use pgmemo_tests::{
     Pgmemo, Postgres, Redis, Store, Version, env,
+    faults::{self, PHASE},
     history::History,
     load::{self, Load},
     net::eventually,
     postgres::Database,
     random::{Random, seed},
 };
-
-/// How long the load runs before, during and after a fault.
-const PHASE: Duration = Duration::from_millis(1500);
 
 /// How soon hits must be back, for a development build on a busy machine.
 const RECOVERY: Duration = Duration::from_secs(15);
@@ -166,63 +164,33 @@ fn check_fault(mut fault: impl FnMut(&mut Redis) -> Result<()>) -> Result<()> {
 
 #[test]
 fn a_killed_redis_harms_nobody() -> Result<()> {
-    check_fault(|redis| {
-        redis.kill9()?;
-        thread::sleep(PHASE);
-        redis.launch()
-    })
+    check_fault(faults::kill)
 }
 
 /// As after a failover to a replica that had received nothing.
 #[test]
 fn an_empty_redis_in_place_of_the_old_one_serves_nothing_stale() -> Result<()> {
-    check_fault(|redis| {
-        redis.kill9()?;
-        redis.launch()
-    })
+    check_fault(faults::replace)
 }
 
 #[test]
 fn a_redis_that_is_back_with_an_old_memory_serves_nothing_old() -> Result<()> {
-    check_fault(|redis| {
-        redis.save()?;
-        thread::sleep(PHASE);
-        redis.kill9()?;
-        redis.launch()
-    })
+    check_fault(faults::bring_back)
 }
 
 #[test]
 fn a_frozen_redis_harms_nobody() -> Result<()> {
-    check_fault(|redis| {
-        redis.pause()?;
-        thread::sleep(PHASE * 2);
-        redis.cont()
-    })
+    check_fault(faults::freeze)
 }
 
 #[test]
 fn a_redis_that_stutters_serves_nothing_stale() -> Result<()> {
-    check_fault(|redis| {
-        for _ in 0..20 {
-            redis.pause()?;
-            thread::sleep(Duration::from_millis(30));
-            redis.cont()?;
-            thread::sleep(Duration::from_millis(30));
-        }
-        Ok(())
-    })
+    check_fault(faults::stutter)
 }
 
 #[test]
 fn a_flushed_redis_serves_nothing_stale() -> Result<()> {
-    check_fault(|redis| {
-        for _ in 0..5 {
-            redis.flush()?;
-            thread::sleep(PHASE / 5);
-        }
-        Ok(())
-    })
+    check_fault(faults::flush)
 }
 
 #[test]
@@ -238,12 +206,7 @@ fn a_redis_that_forgets_its_scripts_serves_nothing_stale() -> Result<()> {
 
 #[test]
 fn a_redis_that_evicts_everything_serves_nothing_stale() -> Result<()> {
-    check_fault(|redis| {
-        redis.command("CONFIG SET maxmemory-policy allkeys-random")?;
-        redis.command("CONFIG SET maxmemory 1")?;
-        thread::sleep(PHASE);
-        redis.command("CONFIG SET maxmemory 0").map(|_| ())
-    })
+    check_fault(faults::evict)
 }
 
 #[test]

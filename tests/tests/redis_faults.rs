@@ -14,6 +14,7 @@ use pgmemo_tests::{
     Pgmemo, Postgres, Redis, Store, Version,
     driver::output,
     env,
+    faults::{self, PHASE},
     history::History,
     load::{self, Load},
     net::eventually,
@@ -23,9 +24,6 @@ use pgmemo_tests::{
 /// How soon after Redis is back hits must be back: five seconds, twice over for a development build
 /// that shares two cores with PostgreSQL, Redis and the load.
 const RECOVERY: Duration = Duration::from_secs(10);
-
-/// How long the load runs before, during and after a fault.
-const PHASE: Duration = Duration::from_millis(1500);
 
 /// Runs the load on two instances while `fault` happens to their Redis, twice.
 fn check(mut fault: impl FnMut(&mut Redis) -> Result<()>) -> Result<()> {
@@ -76,11 +74,7 @@ fn await_hits(instances: &[Pgmemo], history: &History) -> Result<()> {
 
 #[test]
 fn a_killed_redis_harms_nobody() -> Result<()> {
-    check(|redis| {
-        redis.kill9()?;
-        thread::sleep(PHASE);
-        redis.launch()
-    })
+    check(faults::kill)
 }
 
 #[test]
@@ -96,55 +90,27 @@ fn a_redis_that_comes_back_with_an_old_memory_serves_nothing_old() -> Result<()>
 
 #[test]
 fn a_redis_that_is_back_at_once_with_an_old_memory_serves_nothing_old() -> Result<()> {
-    check(|redis| {
-        redis.save()?;
-        thread::sleep(PHASE);
-        redis.kill9()?;
-        redis.launch()
-    })
+    check(faults::bring_back)
 }
 
 #[test]
 fn a_frozen_redis_holds_nobody_up() -> Result<()> {
-    check(|redis| {
-        redis.pause()?;
-        thread::sleep(PHASE * 2);
-        redis.cont()
-    })
+    check(faults::freeze)
 }
 
 #[test]
 fn a_redis_that_stutters_serves_nothing_stale() -> Result<()> {
-    check(|redis| {
-        for _ in 0..20 {
-            redis.pause()?;
-            thread::sleep(Duration::from_millis(30));
-            redis.cont()?;
-            thread::sleep(Duration::from_millis(30));
-        }
-        Ok(())
-    })
+    check(faults::stutter)
 }
 
 #[test]
 fn a_flushed_redis_serves_nothing_stale() -> Result<()> {
-    check(|redis| {
-        for _ in 0..5 {
-            redis.flush()?;
-            thread::sleep(PHASE / 5);
-        }
-        Ok(())
-    })
+    check(faults::flush)
 }
 
 #[test]
 fn a_redis_that_evicts_everything_serves_nothing_stale() -> Result<()> {
-    check(|redis| {
-        redis.command("CONFIG SET maxmemory-policy allkeys-random")?;
-        redis.command("CONFIG SET maxmemory 1")?;
-        thread::sleep(PHASE);
-        redis.command("CONFIG SET maxmemory 0").map(|_| ())
-    })
+    check(faults::evict)
 }
 
 #[test]
