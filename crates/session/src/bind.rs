@@ -80,27 +80,37 @@ impl Session {
             self.shared.telemetry.bypass(reason).inc();
             return self.forward_bind(&bind, frame, Some(prepared), None);
         }
-        let read_as = read_as.unwrap_or_default();
-        let values = values(&bind, &read_as);
+        self.ask_store(
+            &bind,
+            frame,
+            (prepared, types),
+            &read_as.unwrap_or_default(),
+        )
+    }
+
+    /// Asks the store for the reply to a Bind that nothing speaks against; `read_as` has the types
+    /// by which its values are read.
+    fn ask_store(
+        &mut self,
+        bind: &Bind<'_>,
+        frame: &[u8],
+        (prepared, types): (Arc<Prepared>, Types),
+        read_as: &Types,
+    ) -> Step {
+        let values = values(bind, read_as);
         match self.look_up(&prepared, Protocol::Extended, &values, bind.arguments) {
             Lookup::Ask(need) => Step::Ask(need),
             Lookup::Wait => Step::Wait,
             Lookup::Hit(entry) => {
-                self.put_portal(
-                    &bind,
-                    frame,
-                    (prepared, types),
-                    Source::Entry { entry, sent: 0 },
-                );
+                let source = Source::Entry { entry, sent: 0 };
+                self.put_portal(bind, frame, (prepared, types), source);
                 Step::Done
             }
             Lookup::Forward(None) if self.is_suspicious(bind.statement) => {
                 self.refused = true;
                 self.verify(bind.statement)
             }
-            Lookup::Forward(recording) => {
-                self.forward_bind(&bind, frame, Some(prepared), recording)
-            }
+            Lookup::Forward(recording) => self.forward_bind(bind, frame, Some(prepared), recording),
         }
     }
 
