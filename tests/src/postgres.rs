@@ -82,11 +82,12 @@ host all rejected_user 127.0.0.1/32 reject
 host all all 127.0.0.1/32 trust
 ";
 
+/// Nothing is synced, for the machine does not crash; but what was acknowledged is written, so that
+/// a server that is killed still has it.
 const CONF: &str = "
 listen_addresses = '127.0.0.1'
 unix_socket_directories = ''
 fsync = off
-synchronous_commit = off
 full_page_writes = off
 autovacuum = off
 max_connections = 400

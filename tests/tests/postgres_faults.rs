@@ -18,7 +18,6 @@ use pgmemo_tests::{
     Pgmemo, Postgres, Redis, Store, Version, env,
     history::History,
     load::{self, Load},
-    net::{SOON, eventually},
     postgres::Database,
     random::seed,
     server::Signal,
@@ -34,20 +33,6 @@ const RECOVERY: Duration = Duration::from_secs(60);
 /// How often a fault comes.
 fn rounds() -> usize {
     env::count("PGMEMO_FAULT_ROUNDS", 1)
-}
-
-/// A server of its own that keeps what it has acknowledged when it is killed.
-fn server() -> Result<Postgres> {
-    let postgres = Postgres::start(Version::System)?;
-    // Not synced, but written: the machine does not crash.
-    let mut control = postgres.connect("postgres")?;
-    control.run("ALTER SYSTEM SET synchronous_commit = on")?;
-    control.run("SELECT pg_reload_conf()")?;
-    eventually("synchronous_commit", SOON, || {
-        let mut session = postgres.connect("postgres").ok()?;
-        (session.value("SHOW synchronous_commit").ok()? == "on").then_some(())
-    })?;
-    Ok(postgres)
 }
 
 fn load(database: &Database, instances: &[&Pgmemo]) -> Load {
@@ -95,7 +80,7 @@ fn tell(history: &History) -> Result<()> {
 
 /// Runs the load on two instances that share a Redis while `fault` happens to the server.
 fn check(mut fault: impl FnMut(&mut Postgres, &Database) -> Result<()>) -> Result<()> {
-    let mut postgres = server()?;
+    let mut postgres = Postgres::start(Version::System)?;
     let database = postgres.database()?;
     load::prepare(&database)?;
     let redis = Redis::start()?;
@@ -190,7 +175,7 @@ const ASLEEP: Duration = Duration::from_secs(7);
 fn with_a_second(
     meanwhile: impl FnOnce(&Postgres, &Redis, &Pgmemo, &mut Pgmemo, &History) -> Result<()>,
 ) -> Result<()> {
-    let postgres = server()?;
+    let postgres = Postgres::start(Version::System)?;
     let database = postgres.database()?;
     load::prepare(&database)?;
     let redis = Redis::start()?;

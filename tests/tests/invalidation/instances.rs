@@ -128,7 +128,6 @@ fn unlogged_tables_that_a_crash_empties_are_not_remembered() {
     server
         .run("CREATE TABLE kept (v text); INSERT INTO kept VALUES ('kept')")
         .unwrap();
-    server.run("CHECKPOINT").unwrap();
     let pgmemo = Pgmemo::start(&postgres, Store::Memory, &[]).unwrap();
     let mut client = pgmemo.connect("postgres").unwrap();
     for _ in 0..3 {
