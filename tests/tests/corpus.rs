@@ -204,7 +204,7 @@ fn binary_results_are_equal_and_hit() -> Result<()> {
 }
 
 /// Operators of the usual names over types of the user's: those of extensions, and some of which
-/// nobody knows what they do.
+/// nobody knows what they do. Ranges, which bring functions and a cast of their own.
 const OPERATORS: &str = "
 CREATE EXTENSION IF NOT EXISTS citext; CREATE EXTENSION IF NOT EXISTS hstore;
 CREATE EXTENSION IF NOT EXISTS ltree; CREATE EXTENSION IF NOT EXISTS intarray;
@@ -212,6 +212,7 @@ CREATE EXTENSION IF NOT EXISTS pg_trgm; CREATE EXTENSION IF NOT EXISTS cube;
 CREATE EXTENSION IF NOT EXISTS seg; CREATE EXTENSION IF NOT EXISTS isn;
 CREATE EXTENSION IF NOT EXISTS btree_gist; CREATE EXTENSION IF NOT EXISTS btree_gin;
 CREATE TYPE grade AS ENUM ('good', 'bad'); CREATE TYPE amount AS (n numeric, unit text);
+CREATE TYPE span AS RANGE (SUBTYPE = float8, SUBTYPE_DIFF = float8mi); CREATE TYPE words AS RANGE (SUBTYPE = text);
 CREATE FUNCTION is_same(grade, grade) RETURNS bool LANGUAGE plpgsql AS $$ BEGIN RETURN random() < 2; END $$;
 CREATE FUNCTION is_same(amount, amount) RETURNS bool LANGUAGE plpgsql AS $$ BEGIN RETURN random() < 2; END $$;
 CREATE FUNCTION times(amount, amount) RETURNS amount LANGUAGE plpgsql AS $$ BEGIN RETURN $1; END $$;

@@ -343,11 +343,14 @@ SELECT oprname, oprnamespace, oprcode::oid, oprleft, oprright
 FROM pg_operator
 WHERE oid >= 16384 AND oprcode::oid <> 0";
 
-// One that the server applies by itself may go through text, or leave values as they are.
+// One that the server applies by itself may go through text, or leave values as they are. A range
+// type comes with a cast to its multirange, which is the server's own code and cannot be another.
 const CASTS: &str = "\
 SELECT castsource, casttarget, castfunc, castmethod = 'b', castcontext = 'i'
 FROM pg_cast
-WHERE castfunc >= 16384 OR (oid >= 16384 AND castcontext = 'i')";
+WHERE (castfunc >= 16384 OR (oid >= 16384 AND castcontext = 'i'))
+    AND NOT EXISTS (
+        SELECT FROM pg_range r WHERE r.rngtypid = castsource AND r.rngmultitypid = casttarget)";
 
 const DEPENDS: &str = "\
 SELECT DISTINCT r.ev_class, d.refobjid
