@@ -1,6 +1,6 @@
 //! `test`: all tests, with everything they need.
 
-use std::process::Command;
+use std::{path::PathBuf, process::Command};
 
 use anyhow::{Result, ensure};
 use pgmemo_tests::{Postgres, Version, env};
@@ -19,10 +19,7 @@ use crate::{
 pub(crate) fn run(filters: &[&str]) -> Result<bool> {
     setup::run(&[])?;
     let nextest = has_nextest();
-    say("building tests and pgmemo");
-    run_command(build(nextest).env("CARGO_TERM_PROGRESS_WHEN", "never"))?;
-    let pgmemo = env::target().join("debug/pgmemo");
-    ensure!(pgmemo.is_file(), "cargo built no {}", pgmemo.display());
+    let pgmemo = build_all(nextest)?;
 
     say("starting PostgreSQL for all tests");
     let servers = [Version::System, Version::V18];
@@ -37,6 +34,19 @@ pub(crate) fn run(filters: &[&str]) -> Result<bool> {
         tests.env(version.variable(), server.address().to_string());
     }
     Ok(tests.status()?.success())
+}
+
+/// Builds the program as the tests do, and says where it lies.
+pub(crate) fn build_pgmemo() -> Result<PathBuf> {
+    build_all(has_nextest())
+}
+
+fn build_all(nextest: bool) -> Result<PathBuf> {
+    say("building tests and pgmemo");
+    run_command(build(nextest).env("CARGO_TERM_PROGRESS_WHEN", "never"))?;
+    let pgmemo = env::target().join("debug/pgmemo");
+    ensure!(pgmemo.is_file(), "cargo built no {}", pgmemo.display());
+    Ok(pgmemo)
 }
 
 fn has_nextest() -> bool {

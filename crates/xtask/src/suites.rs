@@ -20,18 +20,17 @@ use self::{
     kind::{Site, Suite},
     outcomes::{Known, Outcomes},
 };
-use crate::{
-    setup,
-    tools::{cargo, run as run_command, say},
-};
+use crate::{setup, suite, tools::say};
 
 /// Runs the suites that are named, or all that can be had; whether nothing unexplained was seen.
+///
+/// The program is built first, unless `PGMEMO_BIN` names one.
 pub(crate) fn run(names: &[&str]) -> Result<bool> {
     let suites = chosen(names)?;
     setup::servers()?;
-    say("building pgmemo");
-    run_command(cargo().args(["build", "--package", "pgmemo", "--bin", "pgmemo"]))?;
-    env::use_pgmemo_bin(env::target().join("debug/pgmemo"));
+    if std::env::var_os("PGMEMO_BIN").is_none() {
+        env::use_pgmemo_bin(suite::build_pgmemo()?);
+    }
     let known = Known::read(&env::root().join("tests/suites/known.txt"))?;
     let mut clean = true;
     for suite in suites {

@@ -27,8 +27,11 @@ pub(crate) fn environment(home: &Path, packages: &[&str]) -> Result<()> {
     let there = has("python3")
         && run_quietly(command("python3").args(["-c", "import venv, ensurepip"])).is_ok();
     install(&[Need::known(there, &["python3", "python3-venv"])])?;
-    say(&format!("fetching Python packages: {}", packages.join(" ")));
     run_quietly(command("python3").args(["-m", "venv", "--clear"]).arg(home))?;
+    if packages.is_empty() {
+        return mark(home, packages);
+    }
+    say(&format!("fetching Python packages: {}", packages.join(" ")));
     let mut pip = command(home.join("bin/python"));
     pip.args([
         "-m",
