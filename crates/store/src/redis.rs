@@ -43,6 +43,7 @@ mod ear;
 mod effect;
 mod hold;
 mod line;
+mod member;
 mod names;
 mod near;
 mod notice;

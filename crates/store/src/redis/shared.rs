@@ -19,7 +19,6 @@ use tokio::sync::Notify;
 use super::{
     database::Database,
     debts::Debts,
-    ear::NOBODY,
     effect::{Acknowledged, Waits},
     hold::{Held, Scopes},
     line::{Line, Patience, Trust, command},
@@ -27,7 +26,7 @@ use super::{
     near::Near,
     notice,
     outage::Outage,
-    scripts::{KEEP, VERSIONS},
+    scripts::VERSIONS,
     version::{Operation, Seen},
 };
 use crate::{Limits, Trouble, lease::Wait, status::Troubles};
@@ -357,63 +356,6 @@ impl Shared {
         Ok((states, wait))
     }
 
-    /// Claims a database on the server of a line, or keeps it claimed.
-    ///
-    /// All entries are given up if the server is not the one it was, for Redis or for us: bumps
-    /// that it acknowledged may be lost.
-    pub(super) async fn keep(
-        &self,
-        (line, trust): By<'_>,
-        patience: Patience,
-        database: &Database,
-        rotate: bool,
-    ) -> Result<(), Trouble> {
-        let doubts = database.doubts();
-        let force = if rotate || database.has_moved(trust) || database.is_doubtful(doubts) {
-            "1"
-        } else {
-            "0"
-        };
-        let arguments = vec![
-            self.dice.value(),
-            force.into(),
-            value(&self.instance),
-            millis(MEMBER_LEASE),
-            millis(VERSION_TTL),
-            database.keys.marks().into(),
-            // Nobody waits for it, and it touches everything.
-            value(&NOBODY),
-        ];
-        let keys = &database.keys;
-        let keys = vec![keys.term(), keys.members(), keys.ledger()];
-        let reply = KEEP.run(line, patience, keys, arguments).await?;
-        if trust
-            .server
-            .generation(reply.first().and_then(Value::as_bytes))
-            .is_none()
-        {
-            line.distrust();
-            return Err(Trouble::Disconnected);
-        }
-        if reply.get(1).and_then(Value::as_i64) == Some(1) {
-            self.troubles.add(Trouble::Rotated);
-        }
-        if reply.get(2).and_then(Value::as_i64) == Some(1) {
-            self.met_leases();
-        }
-        database.claim(trust, doubts);
-        Ok(())
-    }
-
-    /// Takes this instance off the members of a database: it owes nothing and will write no more.
-    pub(super) async fn leave(&self, line: &Line, database: &Database) -> Result<(), Trouble> {
-        let words = [database.keys.members(), value(&self.instance)];
-        let reply = line
-            .ask_one(Patience::Background, command("ZREM", words))
-            .await;
-        reply.map(drop).map_err(|error| line.blame(&error))
-    }
-
     /// Owes the end of a mark.
     pub(super) fn owe(&self, mark: Token, scopes: &Scopes) {
         self.debts.owe(mark, Arc::clone(scopes));
@@ -463,9 +405,6 @@ pub(super) fn millis(time: Duration) -> Value {
 
 /// How long a mark stands without being renewed.
 pub(super) const LEASE: Duration = Duration::from_secs(10);
-
-/// How long an instance may be silent before all entries it might have outdated are given up.
-const MEMBER_LEASE: Duration = Duration::from_secs(5);
 
 /// How long a version that nobody changes is kept. It may come to an end at any time: its
 /// successor is another, and entries that cite it are then misses.

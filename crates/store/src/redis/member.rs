@@ -1,0 +1,80 @@
+//! Membership: who may write in a database without being heard.
+//!
+//! Every instance is a member of the databases it knows, under a lease that it renews. One that has
+//! fallen silent may have written what nobody could be told of, so all entries are given up then.
+
+use std::time::Duration;
+
+use fred::types::Value;
+
+use super::{
+    database::Database,
+    ear::NOBODY,
+    line::{Line, Patience, command},
+    names::value,
+    scripts::KEEP,
+    shared::{By, Shared, VERSION_TTL, millis},
+};
+use crate::Trouble;
+
+impl Shared {
+    /// Claims a database on the server of a line, or keeps it claimed.
+    ///
+    /// All entries are given up if the server is not the one it was, for Redis or for us: bumps
+    /// that it acknowledged may be lost.
+    pub(super) async fn keep(
+        &self,
+        (line, trust): By<'_>,
+        patience: Patience,
+        database: &Database,
+        rotate: bool,
+    ) -> Result<(), Trouble> {
+        let doubts = database.doubts();
+        let force = if rotate || database.has_moved(trust) || database.is_doubtful(doubts) {
+            "1"
+        } else {
+            "0"
+        };
+        let arguments = vec![
+            self.dice.value(),
+            force.into(),
+            value(self.instance()),
+            millis(MEMBER_LEASE),
+            millis(VERSION_TTL),
+            database.keys.marks().into(),
+            // Nobody waits for it, and it touches everything.
+            value(&NOBODY),
+        ];
+        let keys = &database.keys;
+        let keys = vec![keys.term(), keys.members(), keys.ledger()];
+        let reply = KEEP.run(line, patience, keys, arguments).await?;
+        if trust
+            .server
+            .generation(reply.first().and_then(Value::as_bytes))
+            .is_none()
+        {
+            line.distrust();
+            return Err(Trouble::Disconnected);
+        }
+        if reply.get(1).and_then(Value::as_i64) == Some(1) {
+            self.troubles.add(Trouble::Rotated);
+        }
+        if reply.get(2).and_then(Value::as_i64) == Some(1) {
+            self.met_leases();
+        }
+        database.claim(trust, doubts);
+        Ok(())
+    }
+
+    /// Takes this instance off the members of a database: it owes nothing and will write no more.
+    pub(super) async fn leave(&self, line: &Line, database: &Database) -> Result<(), Trouble> {
+        let words = [database.keys.members(), value(self.instance())];
+        let reply = line
+            .ask_one(Patience::Background, command("ZREM", words))
+            .await;
+        reply.map(drop).map_err(|error| line.blame(&error))
+    }
+}
+
+/// How long an instance may be silent before all entries it might have outdated are given up.
+const MEMBER_LEASE: Duration = Duration::from_secs(5);
