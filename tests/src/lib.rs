@@ -36,6 +36,7 @@ pub mod scenario;
 pub mod server;
 pub mod survey;
 pub mod twin;
+pub mod way;
 pub mod wire;
 
 pub use metrics::Metrics;

@@ -19,6 +19,7 @@ use crate::{
     postgres::Postgres,
     redis::Redis,
     server::{Server, Signal},
+    way::Way,
     wire::{Conn, Login},
 };
 
@@ -31,6 +32,8 @@ pub enum Store<'a> {
     Redis(&'a Redis),
     /// In this Redis, and near under leases.
     Leases(&'a Redis),
+    /// In the Redis to which this way leads.
+    Far(&'a Way),
 }
 
 impl Store<'_> {
@@ -38,6 +41,7 @@ impl Store<'_> {
         match self {
             Self::Memory => "memory".to_owned(),
             Self::Redis(redis) | Self::Leases(redis) => redis.url(),
+            Self::Far(way) => way.url(),
         }
     }
 }

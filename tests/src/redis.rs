@@ -42,6 +42,11 @@ impl Redis {
         format!("redis://{}", self.address)
     }
 
+    /// Where it listens.
+    pub const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
     /// Kills it as a crash would; nothing that was not saved survives.
     pub fn kill9(&mut self) -> Result<()> {
         self.server.take().context("Redis is not running")?.kill()

@@ -19,6 +19,7 @@ use pgmemo_tests::{
     load::{self, Load},
     net::eventually,
     random::seed,
+    way::Way,
 };
 
 /// How soon after Redis is back hits must be back: five seconds, twice over for a development build
@@ -28,13 +29,21 @@ const RECOVERY: Duration = Duration::from_secs(10);
 /// Runs the load on two instances while `fault` happens to their Redis, twice.
 fn check(mut fault: impl FnMut(&mut Redis) -> Result<()>) -> Result<()> {
     let postgres = Postgres::shared(Version::System);
-    let database = postgres.database()?;
-    load::prepare(&database)?;
     let mut redis = Redis::start()?;
     let instances = [
         Pgmemo::start(postgres, Store::Redis(&redis), &[])?,
         Pgmemo::start(postgres, Store::Redis(&redis), &[])?,
     ];
+    check_load(postgres, &instances, || fault(&mut redis))
+}
+
+fn check_load(
+    postgres: &Postgres,
+    instances: &[Pgmemo],
+    mut fault: impl FnMut() -> Result<()>,
+) -> Result<()> {
+    let database = postgres.database()?;
+    load::prepare(&database)?;
     let load = Load {
         instances: instances.iter().map(Pgmemo::address).collect(),
         database: database.name().to_owned(),
@@ -46,11 +55,11 @@ fn check(mut fault: impl FnMut(&mut Redis) -> Result<()>) -> Result<()> {
         faults: false,
     };
     let history = load.run(|history| {
-        await_hits(&instances, history).context("before any fault")?;
+        await_hits(instances, history).context("before any fault")?;
         for _ in 0..env::count("PGMEMO_FAULT_ROUNDS", 2) {
             thread::sleep(PHASE);
-            fault(&mut redis)?;
-            await_hits(&instances, history).context("after the fault")?;
+            fault()?;
+            await_hits(instances, history).context("after the fault")?;
         }
         thread::sleep(PHASE);
         Ok(())
@@ -121,6 +130,34 @@ fn a_redis_that_refuses_writes_serves_nothing_stale() -> Result<()> {
         thread::sleep(PHASE);
         redis.command("CONFIG SET maxmemory 0").map(|_| ())
     })
+}
+
+/// Writes of the one that is cut off wait until it can be heard of again, as long as the other may
+/// serve what they replace.
+fn check_cut(file: &str, time: Duration) -> Result<()> {
+    let postgres = Postgres::shared(Version::System);
+    let redis = Redis::start()?;
+    let way = Way::to(&redis)?;
+    let instances = [
+        Pgmemo::start_with(postgres, Store::Redis(&redis), &[], file)?,
+        Pgmemo::start_with(postgres, Store::Far(&way), &[], file)?,
+    ];
+    check_load(postgres, &instances, || {
+        way.cut();
+        thread::sleep(time);
+        way.mend();
+        Ok(())
+    })
+}
+
+#[test]
+fn an_instance_that_loses_redis_for_a_while_is_heard_all_the_same() -> Result<()> {
+    check_cut("", PHASE * 2)
+}
+
+#[test]
+fn with_leases_too_an_instance_that_loses_redis_for_a_while_is_heard() -> Result<()> {
+    check_cut("[redis]\nmode = \"leases\"\n", PHASE * 2)
 }
 
 #[test]

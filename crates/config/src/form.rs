@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use crate::{
-    CacheSettings, Limits, RedisMode, RedisSettings, Secret, Upstream,
+    CacheSettings, Limits, OnOutage, RedisMode, RedisSettings, Secret, Upstream,
     problem::Refusal,
     redis,
     units::{self, duration_text, size_text},
@@ -48,6 +48,7 @@ pub(crate) enum Form {
     Prefix(fn(&mut Draft, &str)),
     Path(fn(&mut Draft, PathBuf)),
     RedisMode(fn(&mut Draft, RedisMode)),
+    OnOutage(fn(&mut Draft, OnOutage)),
 }
 
 /// A value as it was written. Environment and flags have no types, so all is text there.
@@ -118,6 +119,7 @@ impl Form {
             Self::Prefix(put) => put(draft, prefix(text)?),
             Self::Path(put) => put(draft, path(text)?),
             Self::RedisMode(put) => put(draft, redis::mode(text)?),
+            Self::OnOutage(put) => put(draft, redis::on_outage(text)?),
         }
         Ok(())
     }
@@ -157,6 +159,7 @@ impl Form {
             Self::Integer(least, most, _) => format!("number, {least} to {most}"),
             Self::Boolean(_) => "`true` or `false`".to_owned(),
             Self::RedisMode(_) => "`\"strict\"` or `\"leases\"`".to_owned(),
+            Self::OnOutage(_) => "`\"wait\"` or `\"go_on\"`".to_owned(),
             Self::Prefix(_) => format!("1 to {PREFIX_MAX} of `A-Z a-z 0-9 _ - . :`"),
             Self::Path(_) => "path of a file".to_owned(),
         }
@@ -175,6 +178,7 @@ impl Form {
             Self::Integer(..) => "NUMBER",
             Self::Boolean(_) => "true|false",
             Self::RedisMode(_) => "strict|leases",
+            Self::OnOutage(_) => "wait|go_on",
             Self::Prefix(_) => "TEXT",
             Self::Path(_) => "FILE",
         }
@@ -205,7 +209,8 @@ impl Form {
             | Self::Store(_)
             | Self::Prefix(_)
             | Self::Path(_)
-            | Self::RedisMode(_) => (matches!(written, Written::Text(_)), "write text in quotes"),
+            | Self::RedisMode(_)
+            | Self::OnOutage(_) => (matches!(written, Written::Text(_)), "write text in quotes"),
         };
         if fits || matches!(written, Written::Untyped(_)) {
             return Ok(());

@@ -28,8 +28,8 @@ pub use problem::{Place, Problem, Problems};
 pub use reference::reference;
 pub use registry::{DefaultValue, SETTINGS, Setting};
 pub use settings::{
-    CacheSettings, ClientTls, Config, FunctionRule, Limits, RedisMode, RedisSettings, Secret,
-    StoreChoice, TableRule,
+    CacheSettings, ClientTls, Config, FunctionRule, Limits, OnOutage, RedisMode, RedisSettings,
+    Secret, StoreChoice, TableRule,
 };
 pub use units::{duration_text, size_text};
 pub use upstream::{TlsMode, Upstream};

@@ -3,7 +3,7 @@
 //! Only what is common to all forms of the URL is checked here; the rest is the client's affair.
 
 use crate::{
-    RedisMode, Secret,
+    OnOutage, RedisMode, Secret,
     problem::Refusal,
     url::{Parts, decode},
 };
@@ -76,9 +76,30 @@ pub(crate) fn mode(text: &str) -> Result<RedisMode, Refusal> {
     }
 }
 
+/// Reads what a write does of which Redis cannot be told.
+pub(crate) fn on_outage(text: &str) -> Result<OnOutage, Refusal> {
+    match text {
+        "wait" => Ok(OnOutage::Wait),
+        "go_on" => Ok(OnOutage::GoOn),
+        _ => Err(Refusal::new(
+            "is neither \"wait\" nor \"go_on\"",
+            "write \"wait\" to have other instances give up first what a write replaces, or \
+                \"go_on\" to have it wait for less than two seconds",
+        )),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn reads_what_writes_do() {
+        assert_eq!(on_outage("wait"), Ok(OnOutage::Wait));
+        assert_eq!(on_outage("go_on"), Ok(OnOutage::GoOn));
+        let refused = on_outage("go on").unwrap_err();
+        assert_eq!(refused.what, "is neither \"wait\" nor \"go_on\"");
+    }
 
     #[test]
     fn reads_modes() {

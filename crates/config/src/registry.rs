@@ -209,6 +209,18 @@ pub const SETTINGS: &[Setting] = &[
         form: Form::RedisMode(|draft, mode| draft.redis.mode = mode),
     },
     Setting {
+        key: "redis.on_outage",
+        flag: None,
+        default: DefaultValue::Text("wait"),
+        reloads: false,
+        help: "What a write does of which other instances cannot be told, because Redis does not \
+            answer. With `\"wait\"` it waits until none of them serves any more what was there \
+            before, six seconds after Redis was last heard of; writes that come later go on at \
+            once. With `\"go_on\"` it waits for 0.4 s, or 1.6 s under leases, and others may \
+            serve for some seconds what it has replaced; that is right for a lone instance.",
+        form: Form::OnOutage(|draft, choice| draft.redis.on_outage = choice),
+    },
+    Setting {
         key: "limits.clients_max",
         flag: Some("clients-max"),
         default: DefaultValue::Text("10000"),

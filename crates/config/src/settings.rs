@@ -77,6 +77,8 @@ pub struct RedisSettings {
     pub connections: usize,
     /// How a reply is known to hold. Default strict.
     pub mode: RedisMode,
+    /// What a write does of which Redis cannot be told. Default wait.
+    pub on_outage: OnOutage,
 }
 
 /// How a reply in Redis is known to hold.
@@ -87,6 +89,16 @@ pub enum RedisMode {
     Strict,
     /// Replies are kept in the process too, and served without asking while it holds a lease.
     Leases,
+}
+
+/// What a write does of which Redis cannot be told.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum OnOutage {
+    /// It waits until no other instance serves what was there before.
+    #[default]
+    Wait,
+    /// It goes on soon.
+    GoOn,
 }
 
 /// What is cached and how large it may grow.

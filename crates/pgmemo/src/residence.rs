@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use config::{Config, Place, Problem, StoreChoice};
-use store::{Limits, RedisMode, RedisSettings, State, Store, StoreError};
+use store::{Limits, OnOutage, RedisMode, RedisSettings, State, Store, StoreError};
 use tokio::time::{sleep, timeout};
 
 /// How long `check` waits for a store to be up.
@@ -28,6 +28,10 @@ pub(crate) fn open(config: &Config) -> Result<Store, StoreError> {
                 mode: match redis.mode {
                     config::RedisMode::Strict => RedisMode::Strict,
                     config::RedisMode::Leases => RedisMode::Leases,
+                },
+                on_outage: match redis.on_outage {
+                    config::OnOutage::Wait => OnOutage::Wait,
+                    config::OnOutage::GoOn => OnOutage::GoOn,
                 },
             };
             Store::redis(settings, limits)

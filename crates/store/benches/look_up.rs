@@ -17,7 +17,7 @@ use std::{
 
 use cache::{CacheKey, DigestBuilder, Entry, Scope, Version};
 use catalog::{DatabaseId, RelationId, SystemId};
-use pgmemo_store::{Fill, Found, Limits, Question, RedisMode, RedisSettings, Store};
+use pgmemo_store::{Fill, Found, Limits, OnOutage, Question, RedisMode, RedisSettings, Store};
 
 const DATABASE: DatabaseId = DatabaseId {
     system: SystemId(1),
@@ -56,6 +56,7 @@ fn main() {
             prefix: "bench".to_owned(),
             connections: 2,
             mode: RedisMode::Strict,
+            on_outage: OnOutage::Wait,
         };
         let strict = settings.clone();
         runtime.block_on(async {

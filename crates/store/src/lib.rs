@@ -25,7 +25,7 @@ pub use delay::{Point, delay};
 pub use flights::{Ending, Flights, Follower, Landed, Lead, Role};
 pub use limits::Limits;
 pub use memory::Memory;
-pub use redis::{Redis, RedisMode, RedisSettings, StoreError};
+pub use redis::{OnOutage, Redis, RedisMode, RedisSettings, StoreError};
 pub use status::{State, Status, Trouble};
 
 /// What a lookup asks.
@@ -177,8 +177,9 @@ impl Store {
 
     /// Takes away the current versions of `scopes` until the mark ends.
     ///
-    /// To be awaited before anything leaves that could make the change visible. Never waits longer
-    /// than the store's deadline; a mark that does not arrive in time ends all the same.
+    /// To be awaited before anything leaves that could make the change visible. Waits until others
+    /// have heard of it, where they keep replies near: a second at most. While the store does not
+    /// answer it waits for six seconds once; a mark that does not arrive ends all the same.
     /// Not cancel safe: cancelled, it may end as a bump, which costs misses and no more.
     pub async fn mark(&self, scopes: &[Scope]) -> Mark {
         match self {

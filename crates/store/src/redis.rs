@@ -3,7 +3,8 @@
 //! # What holds
 //!
 //! A reply is served only if, in one round trip on a verified connection to a master, its stamp
-//! equalled the versions there. Whatever Redis loses, forgets or repeats, the following keep a
+//! equalled the versions there; or, under leases, if that was so once, and nothing has touched it
+//! since that a writer had to wait for (`near`). Whatever Redis loses, forgets or repeats, the following keep a
 //! reply that is older than an acknowledged write from being served:
 //!
 //! - A version is a random token. One that is missing (evicted, flushed, expired) gets another.
@@ -17,15 +18,16 @@
 //! - A mark is a lease, renewed while it is held, that ends in a new version unless it was cleared.
 //! - A bump that is not known to have arrived is owed (`debts`): this instance serves nothing until
 //!   it has arrived.
-//! - Every instance has a membership with a lease. When one falls silent, the first to notice
-//!   changes the generation: all that its lost marks and bumps could have outdated is given up.
+//! - Every instance has a membership with a lease (`member`), and the term ends with the first of
+//!   them: all that the lost marks and bumps of a silent one could have outdated is given up. Who
+//!   cannot announce a write waits for that (`outage`).
 //!
 //! # What does not
 //!
 //! - While an instance is cut off from Redis, *other* instances do not hear of the writes that go
-//!   through it. Entries recorded before it fell silent are given up within six seconds; those
-//!   recorded later may miss its writes until it is back, or their TTL ends, as with writes that
-//!   bypass pgmemo.
+//!   through it. Entries recorded before are given up before the first of them goes on; those
+//!   recorded later may miss its later writes until it is back, or their TTL ends, as with writes
+//!   that bypass pgmemo.
 //! - Replication of Redis is asynchronous. If a master fails, bumps it had acknowledged may be
 //!   missing in its successor until the instance that sent them has come over, which takes it about
 //!   a second; during a split brain, until the split ends.
@@ -90,6 +92,8 @@ pub struct RedisSettings {
     pub connections: usize,
     /// How a reply is known to hold.
     pub mode: RedisMode,
+    /// What a write does of which Redis cannot be told.
+    pub on_outage: OnOutage,
 }
 
 /// How a reply is known to hold.
@@ -103,6 +107,18 @@ pub enum RedisMode {
     Leases,
 }
 
+/// What a write does of which Redis cannot be told.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum OnOutage {
+    /// It waits until other instances have surely given up what they served before: six seconds
+    /// after Redis was last heard of. Those that come later go on at once.
+    #[default]
+    Wait,
+    /// It waits for 0.4 s, or 1.6 s where replies are kept near. Others may serve for some seconds
+    /// what it has outdated.
+    GoOn,
+}
+
 impl fmt::Debug for RedisSettings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // The URL may hold a password.
@@ -111,6 +127,7 @@ impl fmt::Debug for RedisSettings {
             .field("prefix", &self.prefix)
             .field("connections", &self.connections)
             .field("mode", &self.mode)
+            .field("on_outage", &self.on_outage)
             .finish_non_exhaustive()
     }
 }
@@ -168,7 +185,10 @@ impl Redis {
             RedisMode::Strict => None,
             RedisMode::Leases => Some(connect(&settings)?),
         };
-        let shared = Arc::new(Shared::new(lines, ear, settings.prefix, limits, dice));
+        let RedisSettings {
+            prefix, on_outage, ..
+        } = settings;
+        let shared = Arc::new(Shared::new(lines, ear, prefix, limits, dice, on_outage));
         let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
         for index in 0..shared.lines.len() + usize::from(shared.ear().is_some()) {
             tasks.spawn_on(

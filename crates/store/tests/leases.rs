@@ -8,6 +8,7 @@
 
 mod cases;
 mod server;
+mod way;
 
 use pgmemo_store::RedisMode;
 
@@ -16,7 +17,7 @@ const MODE: RedisMode = RedisMode::Leases;
 use std::time::{Duration, Instant};
 
 use cache::{Scope, Version};
-use cases::{DATABASE, Reader, eventually, ready, scope};
+use cases::{DATABASE, Reader, eventually, hasty, ready, scope};
 use catalog::{RelationId, RowClass};
 use pgmemo_store::{Found, Store};
 use server::Server;
@@ -235,7 +236,7 @@ async fn a_strict_writer_waits_for_those_with_leases() {
 #[tokio::test]
 async fn a_write_while_redis_hangs_waits_until_the_leases_have_run_out() {
     let server = Server::start(&[]);
-    let (first, second) = (ripe(&server).await, ready(&server).await);
+    let (first, second) = (hasty(&server).await, ripe(&server).await);
     let reader = near(&second, "old").await;
     let epoch = reader.epoch().await;
     server.cli(&["CLIENT", "PAUSE", "3000", "ALL"]);

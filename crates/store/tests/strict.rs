@@ -8,11 +8,12 @@
 
 mod cases;
 mod server;
+mod way;
 
 use std::time::{Duration, Instant};
 
 use cases::{DATABASE, Reader, TTL, limits, ready, settings, within, write};
-use pgmemo_store::{Found, Question, RedisMode, State, Store, Trouble};
+use pgmemo_store::{Found, OnOutage, Question, RedisMode, State, Store, Trouble};
 use server::Server;
 
 const MODE: RedisMode = RedisMode::Strict;
@@ -62,6 +63,7 @@ async fn nobody_waits_for_a_server_that_hangs() {
     let server = Server::start(&[]);
     let mut settings = settings(&server);
     settings.deadline = Duration::from_millis(20);
+    settings.on_outage = OnOutage::GoOn;
     let store = Store::redis(settings, limits()).unwrap();
     let reader = Reader::new(&store, 1);
     reader.warm("old").await;

@@ -29,10 +29,13 @@ pub(super) const fn between(from: Moment, to: Moment) -> std::time::Duration {
 
 const SECOND: u64 = 1_000_000_000;
 
+/// By how much the pace of a clock may differ from true time, in thousandths.
+pub(super) const DRIFT_PERMILLE: u32 = 10;
+
 /// How long leases last: one second, of which a holder uses 950 ms. Clocks may be wrong by one in
 /// a hundred, twenty times as much as the system would correct, so a writer waits for 1.02 s.
 pub(super) const PACE: Pace = Pace {
     lease: SECOND,
     margin: SECOND / 20,
-    drift_permille: 10,
+    drift_permille: DRIFT_PERMILLE as u64,
 };

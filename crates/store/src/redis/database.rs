@@ -13,10 +13,12 @@ use cache::Scope;
 use catalog::DatabaseId;
 
 use super::{
+    clock,
     line::{Server, Trust},
     names::{Keys, Token},
     near::Ward,
 };
+use crate::lease::Moment;
 
 /// One database, as far as this instance has come with it.
 #[derive(Debug)]
@@ -37,6 +39,8 @@ pub(super) struct Database {
     /// How often all entries had to be given up, and up to where that was done.
     doubts: AtomicU64,
     settled: AtomicU64,
+    /// What a server's clock showed, in Unix milliseconds, before a moment.
+    time: Mutex<Option<(Server, i64, Moment)>>,
 }
 
 impl Database {
@@ -51,6 +55,7 @@ impl Database {
             last: ArcSwapOption::empty(),
             doubts: AtomicU64::new(0),
             settled: AtomicU64::new(0),
+            time: Mutex::default(),
         }
     }
 
@@ -82,6 +87,20 @@ impl Database {
         let server = Some(Arc::new(trust.server));
         self.last.store(server.clone());
         self.claimed.store(server);
+    }
+
+    /// Notes what the server's clock has shown before `now`.
+    pub(super) fn note_time(&self, trust: &Trust, time: Option<i64>, now: Moment) {
+        *self.time.lock().unwrap_or_else(PoisonError::into_inner) =
+            time.map(|time| (trust.server, time, now));
+    }
+
+    /// What the server's clock shows at a moment, or a little less; `None` if nobody knows.
+    pub(super) fn time_at(&self, trust: &Trust, now: Moment) -> Option<i64> {
+        let time = *self.time.lock().unwrap_or_else(PoisonError::into_inner);
+        let (_, time, seen) = time.filter(|(server, ..)| *server == trust.server)?;
+        let passed = clock::between(seen, now) * (1000 - clock::DRIFT_PERMILLE) / 1000;
+        time.checked_add(i64::try_from(passed.as_millis()).ok()?)
     }
 
     /// Notes that it is to be claimed anew.

@@ -214,7 +214,7 @@ impl Ear<'_> {
             // Nothing is served under that name any more, so nobody need wait for it.
             arguments.push(names::value(&former));
         }
-        let keys = vec![seat.database.keys.ledger()];
+        let keys = vec![seat.database.keys.ledger(), seat.database.keys.term()];
         let told = LEDGER
             .run(self.line, Patience::Background, keys, arguments)
             .await;

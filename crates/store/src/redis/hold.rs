@@ -46,7 +46,7 @@ impl Hold {
         let (mark, operation) = (hold.mark, Operation::Bump);
         hold.ended = hold
             .shared
-            .tell(operation, &mark, &hold.scopes)
+            .tell(operation, &mark, &hold.scopes, false)
             .await
             .is_ok();
         hold.touch();
@@ -86,7 +86,17 @@ impl Hold {
     /// Whether all objects took the operation, which is in effect then; `None` if it is not known
     /// to have arrived.
     async fn tell(&self, operation: Operation) -> Option<bool> {
-        let told = self.shared.tell(operation, &self.mark, &self.scopes).await;
+        // While a mark stands, nobody serves what it is on, so its end may come late. One that did
+        // not arrive warns nobody.
+        let heard = match operation {
+            Operation::Mark => true,
+            Operation::Bump => self.fence.is_some(),
+            Operation::Clear | Operation::Look | Operation::Renew => false,
+        };
+        let told = self
+            .shared
+            .tell(operation, &self.mark, &self.scopes, heard)
+            .await;
         if operation != Operation::Clear {
             // Only now: what was looked up before the operation may have been kept meanwhile.
             self.touch();

@@ -8,6 +8,7 @@ use std::time::Duration;
 use fred::types::Value;
 
 use super::{
+    clock,
     database::Database,
     ear::NOBODY,
     line::{Line, Patience, command},
@@ -15,10 +16,10 @@ use super::{
     scripts::KEEP,
     shared::{By, Shared, VERSION_TTL, millis},
 };
-use crate::Trouble;
+use crate::{Trouble, lease::Pace};
 
 impl Shared {
-    /// Claims a database on the server of a line, or keeps it claimed.
+    /// Claims a database on the server of a line, or keeps it claimed. Not while marks fail.
     ///
     /// All entries are given up if the server is not the one it was, for Redis or for us: bumps
     /// that it acknowledged may be lost.
@@ -35,6 +36,10 @@ impl Shared {
         } else {
             "0"
         };
+        let sent = clock::now();
+        if !self.outage.may_renew(sent) {
+            return Err(Trouble::Disconnected);
+        }
         let arguments = vec![
             self.dice.value(),
             force.into(),
@@ -44,6 +49,8 @@ impl Shared {
             database.keys.marks().into(),
             // Nobody waits for it, and it touches everything.
             value(&NOBODY),
+            // However late it arrives, the lease counts from when it was sent.
+            database.time_at(trust, sent).map_or("".into(), Value::from),
         ];
         let keys = &database.keys;
         let keys = vec![keys.term(), keys.members(), keys.ledger()];
@@ -62,6 +69,8 @@ impl Shared {
         if reply.get(2).and_then(Value::as_i64) == Some(1) {
             self.met_leases();
         }
+        let time = reply.get(3).and_then(Value::as_i64);
+        database.note_time(trust, time, clock::now());
         database.claim(trust, doubts);
         Ok(())
     }
@@ -78,3 +87,10 @@ impl Shared {
 
 /// How long an instance may be silent before all entries it might have outdated are given up.
 const MEMBER_LEASE: Duration = Duration::from_secs(5);
+
+/// How long it may be before nobody serves them: a membership has run out, and a lease that was
+/// granted to somebody else just before.
+pub(super) const PACE: Pace = Pace {
+    lease: 5_000_000_000 + clock::PACE.lease,
+    ..clock::PACE
+};

@@ -1,6 +1,11 @@
 //! When Redis is out of reach: how long writers wait for it, and what is not believed afterwards.
 //!
-//! Writers go on without their marks once an outage has lasted for long enough. What they owe is
+//! Writers go on without their marks once nobody serves any more what they are about to outdate:
+//! this instance is heard of no longer as a member, so that others have given up everything, and
+//! the last leases that were granted before have run out. From the first mark that fails until one
+//! arrives its membership is not renewed, or that moment would never come.
+//!
+//! Where writers need not wait for so long (`GoOn`), others may not notice. What they owe is
 //! delivered when Redis is back. If it is the same one, with all that it had before, then whoever
 //! asks it first would find entries that those writes have outdated. So an instance for which Redis
 //! was away for as long as that gives up all entries before it looks anything up again.
@@ -13,7 +18,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{clock, line::Line, shared::Shared};
+use super::{OnOutage, clock, line::Line, member, shared::Shared};
+use crate::lease::Moment;
 
 /// What is known of it.
 #[derive(Debug, Default)]
@@ -22,12 +28,28 @@ pub(super) struct Outage {
     since: Mutex<Option<Instant>>,
     /// When all entries were given up last, in nanoseconds of [`clock::now`].
     doubted: AtomicU64,
+    /// When others have surely missed us, in nanoseconds of [`clock::now`].
+    missed: AtomicU64,
 }
 
 impl Outage {
     /// A mark, or the end of one, has arrived.
     pub(super) fn end(&self) {
         self.since().take();
+    }
+
+    /// Whether no mark has arrived since one failed.
+    pub(super) fn is_on(&self) -> bool {
+        self.since().is_some()
+    }
+
+    /// Whether a membership may be renewed by what is sent now, after this moment. If so, it is
+    /// counted on that others hear of it.
+    pub(super) fn may_renew(&self, sent: Moment) -> bool {
+        // In this order: who finds that marks fail looks at it afterwards.
+        let missed = member::PACE.outlasted(sent).0;
+        self.missed.fetch_max(missed, Ordering::SeqCst);
+        !self.is_on()
     }
 
     fn since(&self) -> MutexGuard<'_, Option<Instant>> {
@@ -38,17 +60,19 @@ impl Outage {
 impl Shared {
     /// Whether marks have failed for so long that writes go on without them.
     ///
-    /// Other instances go on serving while they reach Redis, so a short outage is waited out: once,
-    /// by those who write when it begins. Where replies are kept near it is waited out until all
-    /// leases have run out that Redis may have granted before.
+    /// Other instances go on serving while they reach Redis, so an outage is waited out: once, by
+    /// those who write when it begins, until the others have missed us. Who need not wait for that
+    /// waits out a short one; where replies are kept near, until all leases have run out that Redis
+    /// may have granted before.
     pub(super) fn is_out(&self) -> bool {
         let patience = if self.are_leases_possible() {
             OUTAGE_LEASES_MAX
         } else {
             OUTAGE_MAX
         };
-        let mut since = self.outage.since();
-        since.get_or_insert_with(Instant::now).elapsed() >= patience
+        let since = *self.outage.since().get_or_insert_with(Instant::now);
+        let missed = Moment(self.outage.missed.load(Ordering::SeqCst));
+        since.elapsed() >= patience && (self.on_outage == OnOutage::GoOn || clock::now() >= missed)
     }
 
     /// Gives up all entries before anything is looked up again, if a line that is about to be

@@ -17,6 +17,7 @@ use fred::types::Value;
 use tokio::sync::Notify;
 
 use super::{
+    OnOutage,
     database::Database,
     debts::Debts,
     effect::{Acknowledged, Waits},
@@ -55,6 +56,7 @@ pub(super) struct Shared {
     /// Somebody keeps replies near, or did.
     leases: AtomicBool,
     pub(super) outage: Outage,
+    pub(super) on_outage: OnOutage,
     /// Something waits for the background.
     pub(super) nudge: Notify,
 }
@@ -91,6 +93,7 @@ impl Shared {
         prefix: String,
         limits: Limits,
         dice: Dice,
+        on_outage: OnOutage,
     ) -> Self {
         Self {
             lines,
@@ -110,6 +113,7 @@ impl Shared {
             acknowledged: Acknowledged::default(),
             waits: Waits::default(),
             outage: Outage::default(),
+            on_outage,
             nudge: Notify::new(),
         }
     }
@@ -260,7 +264,8 @@ impl Shared {
             .collect())
     }
 
-    /// Sends an operation of a mark on all its scopes.
+    /// Sends an operation of a mark on all its scopes. If others have to hear of it, that is tried
+    /// until they have missed us instead.
     ///
     /// Not cancel safe: cancelled, it may have arrived.
     pub(super) async fn tell(
@@ -268,6 +273,7 @@ impl Shared {
         operation: Operation,
         mark: &Token,
         scopes: &[Scope],
+        heard: bool,
     ) -> Result<Told, Trouble> {
         loop {
             let told = match self.line() {
@@ -279,7 +285,7 @@ impl Shared {
             };
             match told {
                 Ok(told) => return Ok(told),
-                Err(trouble) if operation != Operation::Mark || self.is_out() => {
+                Err(trouble) if !heard || self.is_out() => {
                     self.note(trouble);
                     return Err(trouble);
                 }

@@ -8,6 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use cache::Scope;
 use fred::interfaces::ClientLike;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
@@ -104,6 +105,9 @@ pub(super) async fn keep(shared: Arc<Shared>, stop: CancellationToken) {
 
 /// Pays what is owed and claims what is not claimed; every `BEAT_EVERY`, all the rest.
 async fn round(shared: &Shared, by: By<'_>, due: bool) -> Result<(), Trouble> {
+    if shared.outage.is_on() {
+        prove(shared, by).await?;
+    }
     for database in shared.databases() {
         let owed = shared.debts.rotation(database.id);
         if !due && owed.is_none() && database.is_claimed(by.1) {
@@ -136,6 +140,21 @@ async fn round(shared: &Shared, by: By<'_>, due: bool) -> Result<(), Trouble> {
         }
     }
     Ok(())
+}
+
+/// Sees whether marks arrive again: pays what is owed, or ends a mark that nobody has set.
+async fn prove(shared: &Shared, by: By<'_>) -> Result<(), Trouble> {
+    pay(shared, by).await?;
+    let Some(database) = shared.databases().into_iter().next() else {
+        shared.outage.end();
+        return Ok(());
+    };
+    let (clear, mark) = (Operation::Clear, shared.dice.token());
+    let scopes = [Scope::Epoch(database.id)];
+    shared
+        .tell_by(by, Patience::Background, clear, &mark, &scopes)
+        .await
+        .map(drop)
 }
 
 /// Delivers owed bumps, the oldest first.

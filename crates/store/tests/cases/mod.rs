@@ -3,6 +3,7 @@
 //! Every test starts its own `redis-server` on a free port. Waits have generous bounds: what is
 //! tested is what is served, and that nobody hangs.
 
+mod cuts;
 mod replies;
 mod troubles;
 
@@ -10,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use cache::{CacheKey, DigestBuilder, Entry, Scope, Stamp, Version};
 use catalog::{DatabaseId, RelationId, SystemId};
-use pgmemo_store::{Fill, Found, Limits, Mark, Question, RedisSettings, Store};
+use pgmemo_store::{Fill, Found, Limits, Mark, OnOutage, Question, RedisSettings, Store};
 
 use crate::{MODE, server::Server};
 
@@ -29,6 +30,7 @@ pub(crate) fn settings(server: &Server) -> RedisSettings {
         prefix: "test".to_owned(),
         connections: 2,
         mode: MODE,
+        on_outage: OnOutage::Wait,
     }
 }
 
@@ -46,7 +48,18 @@ fn store(server: &Server) -> Store {
 
 /// A store that answers.
 pub(crate) async fn ready(server: &Server) -> Store {
-    let store = store(server);
+    ready_by(settings(server)).await
+}
+
+/// The same whose writes go on soon without Redis.
+pub(crate) async fn hasty(server: &Server) -> Store {
+    let mut settings = settings(server);
+    settings.on_outage = OnOutage::GoOn;
+    ready_by(settings).await
+}
+
+pub(crate) async fn ready_by(settings: RedisSettings) -> Store {
+    let store = Store::redis(settings, limits()).unwrap();
     eventually(async || matches!(store.epoch(DATABASE).await, Ok(Some(_)))).await;
     store
 }

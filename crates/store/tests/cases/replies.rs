@@ -7,7 +7,7 @@ use std::{
 
 use cache::Scope;
 use catalog::{RelationId, RowClass};
-use pgmemo_store::{Found, Question, RedisSettings, State, Store, StoreError, Trouble};
+use pgmemo_store::{Found, OnOutage, Question, RedisSettings, State, Store, StoreError, Trouble};
 
 use super::{DATABASE, DEADLINE, Reader, TTL, eventually, limits, ready, scope, within, write};
 use crate::{MODE, server::Server};
@@ -221,6 +221,7 @@ async fn settings_that_cannot_work_are_refused() {
             prefix,
             connections: 1,
             mode: MODE,
+            on_outage: OnOutage::Wait,
         };
         Store::redis(settings, limits()).unwrap_err()
     };

@@ -2,11 +2,12 @@
 
 use std::time::{Duration, Instant};
 
-use pgmemo_store::{Found, Question, State, Store, Trouble};
+use pgmemo_store::{Found, OnOutage, Question, State, Store, Trouble};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    DATABASE, Reader, TTL, eventually, key, limits, ready, scope, settings, store, within, write,
+    DATABASE, Reader, TTL, eventually, hasty, key, limits, ready, scope, settings, store, within,
+    write,
 };
 use crate::server::Server;
 
@@ -227,6 +228,7 @@ fn what_lies_in_redis_from_before_an_outage_is_given_up() {
     let (gone, stays) = (runtime(), runtime());
     let mut settings = settings(&server);
     settings.deadline = Duration::from_millis(50);
+    settings.on_outage = OnOutage::GoOn;
     let writer = gone.block_on(async { Store::redis(settings, limits()).unwrap() });
     let store = stays.block_on(ready(&server));
     gone.block_on(eventually(async || {
@@ -255,7 +257,7 @@ fn what_lies_in_redis_from_before_an_outage_is_given_up() {
 #[tokio::test]
 async fn an_outage_ends_when_what_is_owed_has_arrived() {
     let mut server = Server::start(&[]);
-    let store = ready(&server).await;
+    let store = hasty(&server).await;
     server.kill();
     write(&store, 1).await.bump().await;
     assert!(store.status().owed > 0);

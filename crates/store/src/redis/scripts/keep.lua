@@ -1,9 +1,11 @@
 -- Keys: term, members, ledger.
 -- Arguments: fresh generation, '1' to rotate, instance, lease in ms, time to live in ms, channel,
--- notice.
--- Answers with the term (identity, generation), whether it is a new one, and whether there is a
--- ledger.
-local fresh, force, instance, lease, ttl, channel, notice = unpack(ARGV)
+-- notice, what this server's clock had shown at least when this was sent, or ''.
+-- Answers with the term (identity, generation), whether it is a new one, whether there is a
+-- ledger, and the time in ms.
+--
+-- The term ends when the first membership does, and with it all that was recorded under it.
+local fresh, force, instance, lease, ttl, channel, notice, sent = unpack(ARGV)
 local server = identity()
 if not server then
   return redis.error_reply('READONLY this server is not a master')
@@ -24,24 +26,29 @@ if #silent > 0 then
   redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', now)
 end
 
+local ends = math.min(now, tonumber(sent) or now) + lease
+local joined = redis.pcall('ZADD', KEYS[2], ends, instance)
+if type(joined) ~= 'number' then
+  -- Who is no member must not be served what it may outdate without a word.
+  redis.call('DEL', KEYS[1])
+  return joined
+end
+redis.pcall('PEXPIRE', KEYS[2], ttl)
+local first = redis.call('ZRANGE', KEYS[2], 0, 0, 'WITHSCORES')
+local lasts = math.max(1, tonumber(first[2]) - now)
+
 local rotate = force == '1' or not known or #silent > 0
 if rotate then
   term = server .. fresh
-  local done = redis.pcall('SET', KEYS[1], term, 'PX', ttl)
+  local done = redis.pcall('SET', KEYS[1], term, 'PX', lasts)
   if done.err then
     -- Without a term nobody serves anything, which is as good as a new one.
     redis.call('DEL', KEYS[1])
     return done
   end
   -- What is kept near was recorded under the generation before.
-  if known then
-    post(KEYS[3], server, '', channel, notice)
-  else
-    redis.call('DEL', KEYS[3])
-  end
+  post(KEYS[3], server, '', channel, notice)
 else
-  redis.call('PEXPIRE', KEYS[1], ttl)
+  redis.call('PEXPIRE', KEYS[1], lasts)
 end
-redis.pcall('ZADD', KEYS[2], now + lease, instance)
-redis.pcall('PEXPIRE', KEYS[2], ttl)
-return { term, rotate and 1 or 0, redis.call('EXISTS', KEYS[3]) }
+return { term, rotate and 1 or 0, redis.call('EXISTS', KEYS[3]), now }

@@ -1,16 +1,20 @@
--- Key: ledger, as `post` describes it.
+-- Keys: ledger, as `post` describes it; for 'join' and 'beat', term.
 -- Arguments: operation, server, time to live in ms, then
 --   'join': member, fresh id, how many members at most, the member's former name if it had one;
 --   'beat': ledger, member, applied, '1' if the ledger is ripe, then the channels of writers that
 --     wait for an acknowledgement;
 --   'leave': member;
 --   'strike': ledger, then members and how often they had renewed.
--- 'join' and 'beat' answer with id and sequence, or with nothing to whom is not a member.
+-- 'join' and 'beat' answer with id and sequence, or with nothing to whom is not a member, and to
+-- nobody while there is no term: a member of the database has fallen silent, and may be writing.
 local operation, server, ttl = ARGV[1], ARGV[2], ARGV[3]
 local ledger = KEYS[1]
 local held = redis.pcall('HMGET', ledger, 'id', 'server', 'sequence')
 local known = not held.err and held[1] and held[2] == server
 local id, sequence = held[1], tonumber(held[3] or 0)
+if (operation == 'join' or operation == 'beat') and redis.call('EXISTS', KEYS[2]) == 0 then
+  return {}
+end
 
 if operation == 'join' then
   local member, fresh, most = ARGV[4], ARGV[5], tonumber(ARGV[6])

@@ -9,6 +9,7 @@ use crate::lease::{Answer, Order, Peer, Posted, tests::ledger::Ledger};
 use server::Server;
 
 const LEDGER_KEY: &str = "l";
+const TERM_KEY: &str = "t";
 const SERVER: &str = "server";
 
 /// Names that a shell can write.
@@ -34,7 +35,7 @@ impl Numbers {
 }
 
 fn eval(server: &Server, script: &str, arguments: &[&str]) -> Vec<String> {
-    let mut words = vec!["EVAL", script, "1", LEDGER_KEY];
+    let mut words = vec!["EVAL", script, "2", LEDGER_KEY, TERM_KEY];
     words.extend(arguments);
     let answer = server.cli(&words);
     answer
@@ -101,9 +102,16 @@ fn post(server: &Server, own: &[u8; 16]) -> Posted {
     }
 }
 
+/// A server with a database that is claimed.
+fn claimed() -> Server {
+    let server = Server::start(&[]);
+    server.cli(&["SET", TERM_KEY, "term"]);
+    server
+}
+
 #[test]
 fn scripts_do_as_the_model_does() {
-    let server = Server::start(&[]);
+    let server = claimed();
     let mut model: Option<Ledger> = None;
     let mut numbers = Numbers(7);
     let (mut names, mut strangers, mut posts) = (0, 0, 0);
@@ -177,7 +185,7 @@ fn scripts_do_as_the_model_does() {
 /// Another server's ledger, say one that came with a snapshot, is not believed.
 #[test]
 fn a_ledger_of_another_server_is_dropped() {
-    let server = Server::start(&[]);
+    let server = claimed();
     let join = Order::Join { member: name(0) };
     order(&server, join, &name(1));
     server.cli(&["HSET", LEDGER_KEY, "ripe", "1"]);
@@ -189,7 +197,7 @@ fn a_ledger_of_another_server_is_dropped() {
 
 #[test]
 fn who_joins_again_takes_the_former_name_off() {
-    let server = Server::start(&[]);
+    let server = claimed();
     order(&server, Order::Join { member: name(0) }, &name(1));
     let (former, ledger, member) = (name(0), name(1), name(2));
     let (former, ledger, member) = (text(&former), text(&ledger), text(&member));
@@ -200,4 +208,63 @@ fn who_joins_again_takes_the_former_name_off() {
         others.iter().map(|peer| peer.member).collect::<Vec<_>>(),
         [name(2)]
     );
+}
+
+/// Who cannot be heard of any more may be writing.
+#[test]
+fn without_a_term_nobody_is_granted_anything() {
+    let server = claimed();
+    let (member, ledger) = (name(0), name(1));
+    let beat = Order::Beat {
+        ledger,
+        member,
+        applied: 0,
+        ripe: false,
+    };
+    let granted = |told| matches!(order(&server, told, &ledger), Answer::Member { .. });
+    assert!(granted(Order::Join { member }) && granted(beat));
+    server.cli(&["DEL", TERM_KEY]);
+    assert!(!granted(Order::Join { member }) && !granted(beat));
+}
+
+/// Runs `keep` for an instance; the milliseconds for which the term stands.
+fn keep(server: &Server, instance: &[u8; 16], sent: &str) -> i64 {
+    let fresh = name(5);
+    let (fresh, instance) = (text(&fresh), text(instance));
+    let arguments = [
+        fresh, "0", instance, "5000", "60000", "channel", "notice", sent,
+    ];
+    let mut words = vec!["EVAL", KEEP.text, "3", TERM_KEY, "i", LEDGER_KEY];
+    words.extend(arguments);
+    server.cli(&words);
+    server.cli(&["PTTL", TERM_KEY]).trim().parse().unwrap()
+}
+
+#[test]
+fn the_term_ends_with_the_first_membership() {
+    let server = Server::start(&[]);
+    assert!(keep(&server, &name(0), "") > 4000);
+    let term = server.cli(&["GET", TERM_KEY]);
+    server.cli(&["ZINCRBY", "i", "-3000", text(&name(0))]);
+    for _ in 0..3 {
+        let lasts = keep(&server, &name(1), "");
+        assert!(0 < lasts && lasts <= 2000, "{lasts}");
+    }
+    assert_eq!(server.cli(&["GET", TERM_KEY]), term);
+    assert!(keep(&server, &name(0), "") > 4000);
+    assert_eq!(server.cli(&["GET", TERM_KEY]), term);
+}
+
+/// It may have been on its way for so long that its sender has given itself up.
+#[test]
+fn a_membership_counts_from_when_its_renewal_was_sent() {
+    let server = Server::start(&[]);
+    let time = server.cli(&["TIME"]);
+    let seconds: i64 = time.lines().next().unwrap().parse().unwrap();
+    let sent = ((seconds - 3) * 1000).to_string();
+    let lasts = keep(&server, &name(0), &sent);
+    assert!(0 < lasts && lasts <= 2000, "{lasts}");
+    let later = ((seconds + 3000) * 1000).to_string();
+    let lasts = keep(&server, &name(0), &later);
+    assert!(4000 < lasts && lasts <= 5000, "{lasts}");
 }
