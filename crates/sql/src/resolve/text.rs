@@ -146,7 +146,7 @@ impl Texts<'_> {
             .functions(name)
             .filter(|function| takes(function, count) && self.fits(function, &given))
             .map(|function| {
-                if is_polymorphic(function.returns) {
+                if is_made_of_arguments(function) {
                     // Text in, text out; a literal becomes what it stands beside, or text.
                     match all(given.iter().copied()) {
                         Verdict::Plain => Verdict::Plain,
@@ -207,6 +207,13 @@ pub(super) const fn is_polymorphic(kind: TypeId) -> bool {
         kind.oid(),
         2_277 | 2_283 | 2_776 | 3_500 | 3_831 | 4_537 | 4_538 | 5_077..=5_080
     )
+}
+
+/// Whether the type it returns is that of its arguments, rows included.
+fn is_made_of_arguments(function: &Function) -> bool {
+    let record = TypeId::from_oid(RECORD_OID);
+    is_polymorphic(function.returns)
+        || (function.returns == record && function.takes.contains(&record))
 }
 
 const RECORD_OID: u32 = 2_249;
