@@ -290,9 +290,12 @@ fn a_crash_is_heard_of_and_survived() {
 
     // The one that is killed has no last words.
     let mut victim = scene.pgmemo.connect(scene.database.name()).unwrap();
+    let mut bystander = scene.database.connect().unwrap();
     let (pid, _) = victim.cancel_key().unwrap();
     kill(pid).unwrap();
     assert_eq!(last_words(&mut victim).unwrap(), []);
+    // Until the server has noticed, it lets people in whom it will throw out.
+    last_words(&mut bystander).unwrap();
     await_recovery(&scene).unwrap();
 
     // Who only hits hears of a stop, too.

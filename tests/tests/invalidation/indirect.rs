@@ -254,7 +254,7 @@ fn code_reaches_as_far_as_its_names() {
         (
             "C12 views that call what writes, read under any name",
             "
-            d: CREATE FUNCTION put() RETURNS int LANGUAGE sql AS $$ INSERT INTO log VALUES (1, 'view') RETURNING n $$
+            d: CREATE FUNCTION put() RETURNS int LANGUAGE sql AS $$ INSERT INTO public.log VALUES (1, 'view') RETURNING n $$
             d: CREATE SCHEMA s; CREATE VIEW s.vw AS SELECT put() AS n; CREATE VIEW over AS SELECT * FROM s.vw; CREATE MATERIALIZED VIEW s.mv AS SELECT put() AS n WITH NO DATA
             s1 hot: SELECT * FROM log ORDER BY n
             s2: SELECT * FROM s.vw
