@@ -136,10 +136,26 @@ impl Session {
             return Step::Wait;
         }
         // The server has to say that the name is taken. If it does not, the portal has ended.
-        self.materialize_portal(bind.portal);
+        if self.status() == backend::Status::Failed {
+            self.take_name(bind, frame);
+        } else {
+            self.materialize_portal(bind.portal);
+        }
         let prepared = self.current(prepared);
         let meant = self.meant_otherwise(bind.statement, &prepared);
         self.forward_bind(bind, frame, meant.or(Some(prepared)), None)
+    }
+
+    /// A failed block refuses to make the portal that has the name; what may be bound there takes
+    /// the name itself.
+    fn take_name(&mut self, bind: &Bind<'_>, frame: &[u8]) {
+        let portal = self.registry.portal_mut(bind.portal);
+        if portal.is_some_and(|it| !matches!(it.source, Source::Server { .. })) {
+            self.materialize_or_stand_in(bind.statement);
+            self.to_server.put(frame);
+            self.forwarded = true;
+            self.push_swallowed(Expect::Bind, None);
+        }
     }
 
     /// Why a read is not looked up for what its Bind says.

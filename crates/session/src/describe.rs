@@ -122,6 +122,8 @@ impl Session {
                     }
                 }
             }
+        } else {
+            self.close_lost_portal(name);
         }
         self.materialize_portal(name);
         self.forward_part(Expect::DescribePortal { capture, learn })

@@ -27,6 +27,7 @@ impl Session {
         let in_block = self.status() != backend::Status::Idle;
         let Some(portal) = self.registry.portal_mut(name) else {
             // A cursor of SQL, or an error.
+            self.close_lost_portal(name);
             let stranger = self.stranger();
             return self.execute_on_server(name, &stranger, limit);
         };

@@ -49,6 +49,10 @@ impl Session {
             && self.status() != backend::Status::Failed
             && !self.registry.may_be_taken(name)
             && self.may_pretend(&prepared, types);
+        if !virtually {
+            // Beginning a block costs the server its unnamed statement, so it comes first.
+            self.materialize_block();
+        }
         // What it means under definitions of its own block is to be found out when that has ended.
         let common = virtually || self.sees_common_definitions();
         let statement = Statement {
@@ -79,7 +83,6 @@ impl Session {
         } else {
             self.registry.has_strangers = true;
         }
-        self.materialize_block();
         if prepared.plan.effects.names {
             // What it returns may depend on them.
             self.materialize_names();
@@ -98,11 +101,15 @@ impl Session {
     }
 
     /// Whether a message about this statement has to wait: one that was sent before may yet turn
-    /// out to have been skipped, or drop it.
+    /// out to have been skipped, or drop it; or the server has to be given the statement, which a
+    /// block refuses that turns out to have failed.
     pub(crate) fn awaits(&mut self, statement: &[u8]) -> bool {
-        let skipped =
-            self.queue.is_unsettled() && self.registry.is_unsure(statement, self.segment.segment);
-        let waits = skipped || (!self.queue.is_empty() && self.registry.may_drop(statement));
+        let unsettled = self.queue.is_unsettled();
+        let in_block = self.status() != backend::Status::Idle || self.queue.has_control();
+        let skipped = self.registry.is_unsure(statement, self.segment.segment)
+            || in_block && self.registry.is_absent(statement);
+        let waits =
+            unsettled && skipped || !self.queue.is_empty() && self.registry.may_drop(statement);
         if waits {
             self.stall();
         }

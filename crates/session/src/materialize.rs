@@ -198,6 +198,17 @@ impl Session {
             self.push_swallowed(Expect::Close, None);
         }
     }
+
+    /// The client has no such portal. Its unnamed one may have ended with what the server has not
+    /// seen: the server's must not answer for it.
+    pub(crate) fn close_lost_portal(&mut self, name: &[u8]) {
+        if name.is_empty() && std::mem::take(&mut self.registry.lost_portal) {
+            self.materialize_block();
+            frontend::put_close(self.to_server.tail(), Target::Portal, b"");
+            self.forwarded = true;
+            self.push_swallowed(Expect::Close, None);
+        }
+    }
 }
 
 /// Appends a Bind that is like another but for the name of the statement.

@@ -130,6 +130,12 @@ impl Prepared {
         }
     }
 
+    /// Whether it holds no statement at all.
+    pub(crate) fn is_empty(&self) -> bool {
+        let text = sql::significant_text(&self.text);
+        text.iter().all(|&byte| matches!(byte, b';' | b' '))
+    }
+
     /// What all statements of its form have in common; `None` if the form does not say enough. What
     /// the parser did not understand may be a literal.
     pub(crate) fn opened(&self, form: &Form) -> Option<Self> {

@@ -135,6 +135,8 @@ pub(crate) struct Registry {
     prepared_by_sql: bool,
     /// The server has an unnamed statement, whatever the client believes.
     pub(crate) server_unnamed: bool,
+    /// The server may have an unnamed portal that the client has lost.
+    pub(crate) lost_portal: bool,
     /// The client has made statements or portals that were not kept here.
     pub(crate) has_strangers: bool,
     /// Bytes that all of them count for.
@@ -201,6 +203,9 @@ impl Registry {
     }
 
     pub(crate) fn put_portal(&mut self, name: &[u8], mut portal: Portal) -> Undo {
+        if name.is_empty() {
+            self.lost_portal = !matches!(portal.source, Source::Server { .. });
+        }
         let name = Name::from_slice(name);
         let entry = match &portal.source {
             Source::Entry { entry, .. } => entry.frames().len(),
@@ -333,6 +338,11 @@ impl Registry {
         }
         let here = |portal: &Portal| !matches!(portal.source, Source::Server { .. });
         self.statements.values().any(|it| !it.on_server) || self.portals.values().any(here)
+    }
+
+    /// Whether the server does not have this statement.
+    pub(crate) fn is_absent(&self, statement: &[u8]) -> bool {
+        self.statement(statement).is_some_and(|it| !it.on_server)
     }
 
     /// Names of statements that the server does not have.

@@ -49,7 +49,7 @@ impl Session {
             Lookup::Ask(need) => Step::Ask(need),
             Lookup::Wait => Step::Wait,
             Lookup::Hit(entry) => {
-                self.forget_unnamed(false);
+                self.forget_unnamed();
                 let status = self.status();
                 if status == backend::Status::Idle {
                     // It ends the transaction that earlier messages have begun.
@@ -91,7 +91,7 @@ impl Session {
         }
         // It ends what was begun without a Sync: none has to follow.
         self.forwarded = false;
-        self.forget_unnamed(true);
+        self.replace_unnamed(prepared);
         let settings = prepared.assigned(&Arguments::default());
         self.note(&prepared.plan, writes, &prepared.text, settings.as_deref());
         let boundary = self.end_segment();
@@ -118,7 +118,7 @@ impl Session {
     /// BEGIN, COMMIT and ROLLBACK that the server need not know of.
     fn virtual_control(&mut self, prepared: &Arc<Prepared>) -> Option<Step> {
         let tag = self.answer_control(prepared)?;
-        self.forget_unnamed(false);
+        self.forget_unnamed();
         backend::put_command_complete(self.to_client.tail(), tag);
         let status = self.status();
         self.to_client.put(backend::ready(status));
@@ -165,12 +165,25 @@ impl Session {
         self.registry.end_portals(self.segment.segment);
     }
 
-    /// A simple query destroys the unnamed statement and portal.
-    fn forget_unnamed(&mut self, forwarded: bool) {
+    /// A simple query that the server does not see destroys the unnamed statement and portal.
+    fn forget_unnamed(&mut self) {
         self.registry.remove_statement(b"");
         self.registry.remove_portal(b"");
-        if forwarded {
-            self.registry.server_unnamed = false;
+        self.registry.lost_portal = true;
+    }
+
+    /// A simple query destroys the unnamed statement, and the portal once it runs a statement
+    /// (`exec_simple_query` in `postgres.c`).
+    fn replace_unnamed(&mut self, prepared: &Prepared) {
+        let status = self.status();
+        if status == backend::Status::Transaction && prepared.plan.effects.tag_judges {
+            // Only the server knows whether it comes to that.
+            self.materialize_portal(b"");
+        }
+        self.registry.remove_statement(b"");
+        self.registry.server_unnamed = false;
+        if status != backend::Status::Failed && !prepared.is_empty() {
+            self.registry.remove_portal(b"");
         }
     }
 
