@@ -150,7 +150,7 @@ impl Session {
     /// the name itself.
     fn take_name(&mut self, bind: &Bind<'_>, frame: &[u8]) {
         let portal = self.registry.portal_mut(bind.portal);
-        if portal.is_some_and(|it| !matches!(it.source, Source::Server { .. })) {
+        if portal.is_some_and(|it| it.is_ours()) {
             self.materialize_or_stand_in(bind.statement);
             self.to_server.put(frame);
             self.forwarded = true;

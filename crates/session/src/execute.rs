@@ -31,7 +31,7 @@ impl Session {
             let stranger = self.stranger();
             return self.execute_on_server(name, &stranger, limit);
         };
-        let ours = !matches!(portal.source, Source::Server { .. });
+        let ours = portal.is_ours();
         if ours && !settled {
             // What is owed decides whether it still exists.
             self.stall();

@@ -156,7 +156,7 @@ impl Session {
             },
             Ok((Target::Portal, name)) => match self.registry.remove_portal(name) {
                 Some(portal) => {
-                    let on_server = matches!(portal.source, Source::Server { .. });
+                    let on_server = !portal.is_ours();
                     let undo = Undo::Portal(Name::from_slice(name), Some(portal));
                     (on_server, Some(undo))
                 }

@@ -60,7 +60,7 @@ impl Session {
         let Some(portal) = self.registry.portal_mut(name) else {
             return;
         };
-        if matches!(portal.source, Source::Server { .. }) {
+        if !portal.is_ours() {
             return;
         }
         let server = Source::Server {

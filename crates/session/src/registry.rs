@@ -88,6 +88,11 @@ pub(crate) struct Portal {
 }
 
 impl Portal {
+    /// Whether the server does not have it.
+    pub(crate) const fn is_ours(&self) -> bool {
+        !matches!(self.source, Source::Server { .. })
+    }
+
     /// Bytes of what it sets.
     fn assigned(&self) -> usize {
         let settings = self.settings.as_deref().unwrap_or_default();
@@ -204,7 +209,7 @@ impl Registry {
 
     pub(crate) fn put_portal(&mut self, name: &[u8], mut portal: Portal) -> Undo {
         if name.is_empty() {
-            self.lost_portal = !matches!(portal.source, Source::Server { .. });
+            self.lost_portal = portal.is_ours();
         }
         let name = Name::from_slice(name);
         let entry = match &portal.source {
@@ -336,8 +341,8 @@ impl Registry {
         if !self.unsure.is_empty() {
             return true;
         }
-        let here = |portal: &Portal| !matches!(portal.source, Source::Server { .. });
-        self.statements.values().any(|it| !it.on_server) || self.portals.values().any(here)
+        self.statements.values().any(|it| !it.on_server)
+            || self.portals.values().any(Portal::is_ours)
     }
 
     /// Whether the server does not have this statement.
@@ -377,10 +382,7 @@ impl Registry {
 
     /// Names of portals that the server does not have.
     pub(crate) fn absent_portals(&self) -> Vec<Name> {
-        let absent = self
-            .portals
-            .iter()
-            .filter(|(_, portal)| !matches!(portal.source, Source::Server { .. }));
+        let absent = self.portals.iter().filter(|(_, portal)| portal.is_ours());
         absent.map(|(name, _)| name.clone()).collect()
     }
 }

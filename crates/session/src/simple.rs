@@ -40,6 +40,9 @@ impl Session {
             }
             prepared = self.prepared(text);
         }
+        if self.awaits_fate_of_portal() {
+            return Step::Wait;
+        }
         if self.server_is_quiet()
             && let Some(step) = self.virtual_control(&prepared)
         {
@@ -163,6 +166,18 @@ impl Session {
     fn end_virtual_block(&mut self) {
         self.transaction.block = Block::Idle;
         self.registry.end_portals(self.segment.segment);
+    }
+
+    /// Whether a simple query has to wait: in a block that turns out to have failed, it leaves the
+    /// unnamed portal alone, which the server may then turn out not to have.
+    fn awaits_fate_of_portal(&mut self) -> bool {
+        let waits = self.queue.is_unsettled()
+            && self.status() == backend::Status::Transaction
+            && self.registry.portal_mut(b"").is_some();
+        if waits {
+            self.stall();
+        }
+        waits
     }
 
     /// A simple query that the server does not see destroys the unnamed statement and portal.
