@@ -15,7 +15,7 @@ use crate::{
     parameters::Inferred,
     prepared::{Prepared, Types},
     queue::Expect,
-    registry::{Name, Source, Statement, Undo},
+    registry::{Name, Statement, Undo},
     session::Session,
 };
 
