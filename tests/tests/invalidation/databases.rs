@@ -165,3 +165,33 @@ fn k24_a_write_to_a_database_made_anew_is_not_taken_for_one_to_the_old() -> Resu
     ensure!(found == "third", "{found} instead of what was written");
     ground.visit("third")
 }
+
+/// Who comes after the watcher has left finds what was known as good as new: the server hears
+/// nothing of a hit, not even its Parse.
+#[test]
+fn what_was_known_is_not_outdated_when_its_watcher_returns() -> Result<()> {
+    let ground = Ground::new()?;
+    ground.fill("first")?;
+    let name = ground.database.name();
+    let sql = "SELECT v FROM t WHERE v > ''";
+    let mut conn = ground.pgmemo.connect(name)?;
+    let before = ground.pgmemo.hits()?;
+    eventually("hit", SOON, || {
+        conn.extended(sql, &[]).ok()?;
+        (!ground.pgmemo.is_real() || ground.pgmemo.hits().ok()? > before).then_some(())
+    })?;
+    drop(conn);
+    let mut admin = ground.postgres.connect("postgres")?;
+    let present = format!("SELECT count(*) FROM pg_stat_activity WHERE datname = '{name}'");
+    eventually("nobody", SOON, || {
+        (admin.value(&present).ok()? == "0").then_some(())
+    })?;
+    let mut conn = ground.pgmemo.connect(name)?;
+    conn.run("SELECT 1")?;
+    conn.extended(sql, &[])?;
+    let (process, _) = conn.cancel_key()?;
+    let last = format!("SELECT query FROM pg_stat_activity WHERE pid = {process}");
+    let last = admin.value(&last)?;
+    ensure!(!ground.pgmemo.is_real() || last != sql, "{last}");
+    Ok(())
+}

@@ -162,6 +162,8 @@ impl Watcher {
         if self.owes_reading || !self.is_unchanged(control).await? {
             return self.attempt(control).await;
         }
+        // What was asked for until then has been looked at as well.
+        self.served = asked;
         self.publish().await?;
         self.database
             .progress
