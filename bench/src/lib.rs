@@ -18,7 +18,7 @@ mod run;
 mod verify;
 mod workload;
 
-pub use run::{Options, run};
+pub use run::{Options, USAGE, run};
 
 /// The database that all workloads share; those that write have a copy of their own.
 pub(crate) const READS: &str = "reads";

@@ -1,7 +1,7 @@
 //! One run of pgbench against one contender.
 
 use std::{
-    fs,
+    fmt, fs,
     path::Path,
     process::{Command, Stdio},
     thread,
@@ -13,7 +13,7 @@ use anyhow::{Context, Result, ensure};
 use crate::{
     contender::Contender,
     cpu,
-    workload::{Protocol, Workload},
+    workload::{FILL, FILLERS, Protocol, State, Workload},
 };
 
 /// What one run showed.
@@ -32,10 +32,17 @@ pub(crate) struct Sample {
 
 /// One cell of the table to be measured.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Cell<'a> {
-    pub(crate) workload: &'a Workload,
+pub(crate) struct Cell {
+    pub(crate) workload: &'static Workload,
     pub(crate) protocol: Protocol,
     pub(crate) clients: u32,
+}
+
+/// A contender, and the database with which it is measured.
+#[derive(Debug)]
+pub(crate) struct Runner<'a> {
+    pub(crate) contender: &'a Contender,
+    pub(crate) database: String,
 }
 
 /// How long the ends of connections may take to be noticed everywhere.
@@ -44,25 +51,70 @@ const SETTLE: Duration = Duration::from_millis(100);
 /// Share of transactions whose time is logged.
 const SAMPLING: &str = "--sampling-rate=0.2";
 
-impl Cell<'_> {
-    /// Runs without measuring.
-    pub(crate) fn warm_up(&self, dir: &Path, contender: &Contender, seconds: u32) -> Result<()> {
-        self.pgbench(dir, contender, seconds, &[]).map(|_| ())
+impl fmt::Display for Cell {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        label(f, self.workload.name, self.protocol, self.clients)
+    }
+}
+
+/// How a cell is called.
+pub(crate) fn label(
+    f: &mut impl fmt::Write,
+    workload: &str,
+    protocol: Protocol,
+    clients: u32,
+) -> fmt::Result {
+    let s = if clients == 1 { "" } else { "s" };
+    write!(f, "{workload}, {}", protocol.name())?;
+    if workload.contains("client") {
+        return Ok(());
+    }
+    write!(f, ", {clients} client{s}")
+}
+
+impl Cell {
+    /// Brings a contender into the state in which it is measured.
+    pub(crate) fn warm_up(&self, dir: &Path, runner: &Runner<'_>, seconds: u32) -> Result<()> {
+        match self.workload.state {
+            State::Cold => Ok(()),
+            State::Warm => {
+                let wide = Cell {
+                    clients: 16,
+                    ..*self
+                };
+                wide.pgbench(dir, runner, seconds, &[]).map(|_| ())
+            }
+            State::Filled(keys) => {
+                let share = keys / FILLERS;
+                let file = dir.join("fill.sql");
+                fs::write(&file, FILL)?;
+                let mut command = self.command(dir);
+                command.args([
+                    format!("--client={FILLERS}"),
+                    format!("--transactions={share}"),
+                    format!("--define=share={share}"),
+                    "--define=n=0".to_owned(),
+                    format!("--file={}", file.display()),
+                ]);
+                self.output(command, runner).map(|_| ())
+            }
+        }
     }
 
     /// Runs and measures.
     pub(crate) fn measure(
         &self,
         dir: &Path,
-        contender: &Contender,
+        runner: &Runner<'_>,
         server: u32,
         seconds: u32,
     ) -> Result<Sample> {
+        let contender = runner.contender;
         let hits = contender.hits()?;
         let (own, behind) = (contender.cpu()?, cpu::seconds(server)?);
         let output = self.pgbench(
             dir,
-            contender,
+            runner,
             seconds,
             &["--log", "--log-prefix=run", SAMPLING],
         )?;
@@ -92,14 +144,11 @@ impl Cell<'_> {
     fn pgbench(
         &self,
         dir: &Path,
-        contender: &Contender,
+        runner: &Runner<'_>,
         seconds: u32,
         more: &[&str],
     ) -> Result<String> {
-        let mut command = Command::new("pgbench");
-        command.current_dir(dir).stdin(Stdio::null());
-        command.args(["--no-vacuum", "--jobs=2"]);
-        command.arg(format!("--protocol={}", self.protocol.name()));
+        let mut command = self.command(dir);
         command.arg(format!("--client={}", self.clients));
         command.arg(format!("--time={seconds}"));
         for (number, script) in self.workload.scripts.iter().enumerate() {
@@ -110,15 +159,26 @@ impl Cell<'_> {
         if self.workload.connects {
             command.arg("--connect");
         }
+        command.args(more);
+        self.output(command, runner)
+    }
+
+    fn command(&self, dir: &Path) -> Command {
+        let mut command = Command::new("pgbench");
+        command.current_dir(dir).stdin(Stdio::null());
+        command.args(["--no-vacuum", "--jobs=2"]);
+        command.arg(format!("--protocol={}", self.protocol.name()));
         command
-            .args(more)
-            .arg(contender.url(self.workload.database));
+    }
+
+    fn output(&self, mut command: Command, runner: &Runner<'_>) -> Result<String> {
+        command.arg(runner.contender.url(&runner.database));
         let output = command.output().context("cannot run pgbench")?;
         ensure!(
             output.status.success(),
             "{} through {}: {}\n{}",
             self.workload.name,
-            contender.name,
+            runner.contender.name,
             output.status,
             String::from_utf8_lossy(&output.stderr)
         );

@@ -107,7 +107,7 @@ pub(crate) fn pgbouncer(upstream: SocketAddr, fresh: bool) -> Result<Contender> 
          listen_port = {port}\nunix_socket_dir =\nauth_type = trust\nauth_file = {}\n\
          pool_mode = session\nmax_client_conn = 1000\ndefault_pool_size = 300\n\
          ignore_startup_parameters = extra_float_digits\nlog_connections = 0\n\
-         log_disconnections = 0\n{}",
+         log_disconnections = 0\nserver_idle_timeout = 30\n{}",
         upstream.port(),
         users.display(),
         if fresh { "server_lifetime = 0\n" } else { "" },
@@ -144,9 +144,9 @@ pub(crate) fn pgpool(upstream: SocketAddr) -> Result<Contender> {
     let settings = format!(
         "listen_addresses = '127.0.0.1'\nport = {port}\npcp_listen_addresses = ''\n\
          pcp_port = {}\nsocket_dir = '{home}'\npcp_socket_dir = '{home}'\n\
-         unix_socket_directories = '{home}'\npcp_socket_dir = '{home}'\n\
+         unix_socket_directories = '{home}'\n\
          backend_hostname0 = '127.0.0.1'\nbackend_port0 = {}\nbackend_clustering_mode = 'raw'\n\
-         num_init_children = 96\nmax_pool = 2\nmemory_cache_enabled = on\n\
+         num_init_children = 96\nmax_pool = 1\nmemory_cache_enabled = on\n\
          memqcache_method = 'shmem'\nmemqcache_total_size = 256MB\n\
          memqcache_cache_block_size = 1MB\nmemqcache_maxcache = 400kB\n\
          memqcache_oiddir = '{home}/oids'\npid_file_name = '{home}/pid'\nlogdir = '{home}'\n\

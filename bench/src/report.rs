@@ -4,12 +4,28 @@ use std::{fmt::Write as _, fs};
 
 use anyhow::Result;
 
-use crate::{Options, chart, measure::Sample, run::commit, workload::Protocol};
+use crate::{
+    Options, chart,
+    measure::Sample,
+    run::commit,
+    workload::{Protocol, Workload},
+};
+
+/// All that was found.
+#[derive(Debug, Default)]
+pub(crate) struct Report {
+    pub(crate) rows: Vec<Row>,
+    pub(crate) idle: Vec<Idle>,
+    /// Which peer answered otherwise than the server, in which workload, and when.
+    pub(crate) doubts: Vec<String>,
+    /// Which peer did not get through which runs.
+    pub(crate) failed: Vec<String>,
+}
 
 /// All repetitions of one contender in one cell.
 #[derive(Debug)]
 pub(crate) struct Row {
-    pub(crate) workload: &'static str,
+    pub(crate) workload: &'static Workload,
     pub(crate) protocol: Protocol,
     pub(crate) clients: u32,
     pub(crate) contender: String,
@@ -160,16 +176,22 @@ const TARGETS: &[Target] = &[
     target("mixed 95/5: tps to direct", ("mixed 95/5", Prepared), (OWN, To("direct")), tps, AtLeast(2.0)),
     target("connect: tps to PgBouncer, fresh", ("connect", Simple), (OWN, To("PgBouncer, fresh")), tps, AtLeast(0.9)),
     target("connect: tps to direct", ("connect", Simple), (OWN, To("direct")), tps, AtLeast(0.9)),
-    target("cost from 10^3 to 10^5 entries", ("10^5 entries", Prepared), (OWN, Beside("10^3 entries")), cpu, AtMost(1.2)),
+    target("cost from 10^3 to 10^6 entries", ("10^6 entries", Prepared), (OWN, Beside("10^3 entries")), cpu, AtMost(1.2)),
 ];
 
 /// Bytes that an idle client may cost.
 const IDLE_BYTES_MAX: f64 = 20.0 * 1024.0;
 
 /// Writes `results.md` and the charts.
-pub(crate) fn write(options: &Options, rows: &[Row], idle: &[Idle]) -> Result<()> {
+pub(crate) fn write(options: &Options, report: &Report) -> Result<()> {
+    let Report {
+        rows,
+        idle,
+        doubts,
+        failed,
+    } = report;
     let mut text = String::from("# Results\n\n");
-    let (repetitions, seconds) = options.effort();
+    let (repetitions, seconds) = (options.runs, options.seconds);
     let _ = writeln!(
         text,
         "Commit {}, {}. Each figure is the median of {repetitions} runs of {seconds} s, taken in turn; \
@@ -177,6 +199,14 @@ pub(crate) fn write(options: &Options, rows: &[Row], idle: &[Idle]) -> Result<()
         commit(),
         machine(),
     );
+    if doubts.is_empty() {
+        text.push_str("All answers were PostgreSQL's, before and after the runs.\n\n");
+    } else {
+        let _ = writeln!(text, "Not PostgreSQL's answers: {}.\n", doubts.join("; "));
+    }
+    if !failed.is_empty() {
+        let _ = writeln!(text, "Runs that broke off: {}.\n", failed.join("; "));
+    }
     let targets = targets(rows, idle);
     if !targets.is_empty() {
         let _ = writeln!(
@@ -217,7 +247,7 @@ fn table_line(text: &mut String, rows: &[Row], row: &Row) {
     let _ = writeln!(
         text,
         "| {} | {} | {} | {} | {:.0} | {relative:.2} | {:.0} | {:.0} | {middle:.1} ({low:.1}–{high:.1}) | {:.1} | {} |",
-        row.workload,
+        row.workload.name,
         row.protocol.name(),
         row.clients,
         row.contender,
@@ -233,7 +263,7 @@ fn table_line(text: &mut String, rows: &[Row], row: &Row) {
 pub(crate) fn same_cell<'a>(rows: &'a [Row], row: &Row, contender: &str) -> Option<&'a Row> {
     rows.iter().find(|other| {
         other.contender == contender
-            && other.workload == row.workload
+            && other.workload.name == row.workload.name
             && other.protocol == row.protocol
             && other.clients == row.clients
     })
@@ -244,7 +274,7 @@ fn targets(rows: &[Row], idle: &[Idle]) -> String {
     for target in TARGETS {
         let find = |workload: &str, contender: &str| {
             rows.iter().find(|row| {
-                row.workload == workload
+                row.workload.name == workload
                     && row.protocol == target.protocol
                     && row.contender == contender
             })

@@ -10,12 +10,26 @@ use crate::{
     READS, WRITES,
     contender::{Contender, Kind},
     idle,
-    measure::{Cell, Sample},
+    measure::{Cell, Runner},
     peers::{self, Own, Residence},
-    report::{self, Idle, Row},
+    report::{self, Idle, Report, Row},
     verify,
-    workload::{Field, State, WORKLOADS, Workload},
+    workload::{Field, WORKLOADS, Workload},
 };
+
+/// How `cargo xtask bench` is called.
+pub const USAGE: &str = "\
+cargo xtask bench [--quick] [--workload=NAMES] [--only=NAMES] [--against=PATH] [--runs=N] [--seconds=N]
+
+  --quick          three runs of a second each, without the workloads that take long
+  --workload=NAMES only these workloads: `point`, `miss`, `mixed`, `TPC-B`, `entries`, `idle` …
+  --only=NAMES     only these contenders: direct, canned, PgBouncer, pgpool-II, pgmemo, Redis, leases
+  --against=PATH   another pgmemo besides, called `other build`
+  --runs=N         how often everything is repeated
+  --seconds=N      for how long each time
+
+Names are separated by commas, whole or parts of one, in any case. A whole name means nothing else:
+`pgmemo` is the one with replies in memory, `pgm` all of them.";
 
 /// What is to be measured, and with what.
 #[derive(Debug)]
@@ -28,9 +42,13 @@ pub struct Options {
     pub against: Option<PathBuf>,
     /// A few minutes rather than an hour.
     pub quick: bool,
-    /// Only workloads whose name contains one of these; all if there is none.
+    /// How often everything is repeated.
+    pub runs: usize,
+    /// For how many seconds each time.
+    pub seconds: u32,
+    /// Only workloads with such a name; all if there is none.
     pub workloads: Vec<String>,
-    /// Only contenders whose name contains one of these; all if there is none.
+    /// Only contenders with such a name; all if there is none.
     pub contenders: Vec<String>,
     /// Where results are written.
     pub results: PathBuf,
@@ -53,26 +71,28 @@ impl Options {
             canned,
             against: None,
             quick: false,
+            runs: 5,
+            seconds: 5,
             workloads: Vec::new(),
             contenders: Vec::new(),
             results,
         };
+        if words.contains(&"--quick") {
+            (options.quick, options.runs, options.seconds) = (true, 3, 1);
+        }
         let list = |words: &str| words.split(',').map(str::to_owned).collect();
         for &word in words {
             match word.split_once('=') {
                 Some(("--against", path)) => options.against = Some(path.into()),
                 Some(("--only", names)) => options.contenders = list(names),
                 Some(("--workload", names)) => options.workloads = list(names),
-                None if word == "--quick" => options.quick = true,
-                _ => bail!("`{word}` is none of --quick, --workload=…, --only=…, --against=…"),
+                Some(("--runs", count)) => options.runs = count.parse()?,
+                Some(("--seconds", count)) => options.seconds = count.parse()?,
+                None if word == "--quick" => {}
+                _ => bail!("`{word}` is not understood\n\n{USAGE}"),
             }
         }
         Ok(options)
-    }
-
-    /// How often everything is repeated, and for how many seconds each time.
-    pub(crate) const fn effort(&self) -> (usize, u32) {
-        if self.quick { (3, 1) } else { (5, 5) }
     }
 
     fn wants(&self, workload: &Workload) -> bool {
@@ -81,9 +101,20 @@ impl Options {
     }
 }
 
+/// Whether one of the words is this name, or a part of it that is nobody's whole name.
 fn matches(wanted: &[String], name: &str) -> bool {
-    wanted.is_empty() || wanted.iter().any(|wanted| name.contains(&**wanted))
+    let name = name.to_lowercase();
+    wanted.is_empty()
+        || wanted.iter().any(|wanted| {
+            let wanted = wanted.to_lowercase();
+            let whole = NAMES.iter().any(|it| it.to_lowercase() == wanted)
+                || WORKLOADS.iter().any(|it| it.name.to_lowercase() == wanted);
+            name == wanted || (!whole && name.contains(&wanted))
+        })
 }
+
+/// Contenders whose names are parts of others' names.
+const NAMES: [&str; 3] = ["canned", "PgBouncer", "pgmemo"];
 
 /// Measures, and writes the results.
 ///
@@ -97,32 +128,95 @@ pub fn run(options: &Options) -> Result<()> {
     load(&postgres, &dir)?;
     let direct = Contender::direct(postgres.address(), server);
     let peers = start(options, &postgres)?;
-    let mut rows = Vec::new();
-    for workload in WORKLOADS.iter().filter(|workload| options.wants(workload)) {
-        let own = start_for(options, &direct, &postgres, workload)?;
-        let field: Vec<&Contender> = std::iter::once(&direct)
-            .chain(&peers)
-            .chain(&own)
-            .filter(|contender| takes_part(options, workload, contender))
-            .collect();
-        for contender in &field {
-            verify::same(&direct, contender, workload)?;
+    let mut report = Report::default();
+    let workloads: Vec<&'static Workload> =
+        WORKLOADS.iter().filter(|it| options.wants(it)).collect();
+    let together =
+        |one: &&Workload, other: &&Workload| !one.group.is_empty() && one.group == other.group;
+    for group in workloads.chunk_by(together) {
+        let mut own = Vec::new();
+        for workload in group {
+            if let Some(setup) = workload.setup {
+                prepare(&postgres, workload, setup)?;
+            }
+            own.push(start_for(options, &direct, &postgres, workload)?);
         }
-        measure(options, workload, &field, server, dir.path(), &mut rows)?;
+        let mut fields = Vec::new();
+        for (&workload, own) in group.iter().zip(&own) {
+            let all = std::iter::once(&direct).chain(&peers).chain(own);
+            fields.push((workload, field(options, &postgres, workload, all)?));
+        }
+        examine(&direct, &fields, "before", &mut report)?;
+        measure(options, &fields, server, dir.path(), &mut report)?;
+        examine(&direct, &fields, "after", &mut report)?;
     }
-    let idle = if matches(&options.workloads, "idle") {
-        idle_memory(options)?
-    } else {
-        Vec::new()
-    };
-    report::write(options, &rows, &idle)
+    if matches(&options.workloads, "idle") {
+        report.idle = idle_memory(options)?;
+    }
+    report::write(options, &report)
+}
+
+/// A workload, and those who take part.
+type Fields<'a> = [(&'static Workload, Vec<Runner<'a>>)];
+
+fn field<'a>(
+    options: &Options,
+    postgres: &Postgres,
+    workload: &Workload,
+    all: impl Iterator<Item = &'a Contender>,
+) -> Result<Vec<Runner<'a>>> {
+    let mut field = Vec::new();
+    for contender in all.filter(|it| takes_part(options, workload, it)) {
+        let mut database = workload.database.to_owned();
+        if workload.writes() {
+            database = format!("{}: {}", workload.name, contender.name);
+            database.retain(|letter| letter.is_ascii_alphanumeric());
+            postgres.connect("postgres")?.run(&format!(
+                "CREATE DATABASE \"{database}\" TEMPLATE {}",
+                workload.database
+            ))?;
+        }
+        field.push(Runner {
+            contender,
+            database,
+        });
+    }
+    Ok(field)
+}
+
+fn prepare(postgres: &Postgres, workload: &Workload, setup: &str) -> Result<()> {
+    let mut conn = postgres.connect(workload.database)?;
+    for statement in setup.split("; ") {
+        conn.run(statement)?;
+    }
+    Ok(())
+}
+
+/// Compares answers with the server's. A peer's that differ are reported, pgmemo's end it all.
+fn examine(direct: &Contender, fields: &Fields<'_>, when: &str, report: &mut Report) -> Result<()> {
+    for (workload, field) in fields {
+        for runner in field {
+            let contender = runner.contender;
+            let same = verify::same(direct, contender, workload, &runner.database);
+            if contender.kind == Kind::Cache && !matches!(same, Ok(true)) {
+                let name = &contender.name;
+                report
+                    .doubts
+                    .push(format!("{name}, {}, {when}", workload.name));
+            } else if !same? {
+                bail!("{} answers otherwise than the server", contender.name);
+            }
+        }
+    }
+    Ok(())
 }
 
 fn takes_part(options: &Options, workload: &Workload, contender: &Contender) -> bool {
     let kind = match (workload.field, contender.kind) {
+        (Field::Memory, _) => ["pgmemo", "pgmemo, other build"].contains(&&*contender.name),
         (_, Kind::Own) | (Field::All, _) => true,
         (Field::Forwarding, Kind::Direct | Kind::Pooler) => true,
-        (Field::Forwarding, Kind::Canned | Kind::Cache) | (Field::Own, _) => false,
+        (Field::Forwarding, Kind::Canned | Kind::Cache) => false,
     };
     let fresh =
         contender.name.contains("fresh") == (workload.connects && contender.kind == Kind::Pooler);
@@ -201,62 +295,80 @@ fn start_for(
                 program,
                 upstream: postgres.url("postgres"),
                 residence,
-                arguments: &[],
+                arguments: workload.arguments,
             })?);
         }
     }
     Ok(own)
 }
 
+/// Measures all workloads of a group, and all who take part, in turn.
 fn measure(
     options: &Options,
-    workload: &Workload,
-    field: &[&Contender],
+    fields: &Fields<'_>,
     server: u32,
     dir: &Path,
-    rows: &mut Vec<Row>,
+    report: &mut Report,
 ) -> Result<()> {
-    let (repetitions, seconds) = options.effort();
-    for &protocol in workload.protocols {
-        for &clients in workload.clients {
-            let cell = Cell {
-                workload,
-                protocol,
-                clients,
-            };
-            eprintln!(
-                "==> {}, {}, {clients} clients",
-                workload.name,
-                protocol.name()
-            );
-            if workload.state == State::Warm {
-                for contender in field {
-                    if matches!(contender.kind, Kind::Cache | Kind::Own) {
-                        let wide = Cell {
-                            clients: 16,
-                            ..cell
-                        };
-                        wide.warm_up(dir, contender, seconds)?;
-                    }
-                }
-            }
-            let mut samples: Vec<Vec<Sample>> = vec![Vec::new(); field.len()];
-            for _ in 0..repetitions {
-                for (contender, samples) in field.iter().zip(&mut samples) {
-                    samples.push(cell.measure(dir, contender, server, seconds)?);
-                }
-            }
-            for (contender, samples) in field.iter().zip(samples) {
-                let row = Row {
-                    workload: workload.name,
+    let mut cells = Vec::new();
+    for (workload, field) in fields {
+        for &protocol in workload.protocols {
+            for &clients in workload.clients {
+                let cell = Cell {
+                    workload,
                     protocol,
                     clients,
-                    contender: contender.name.clone(),
-                    samples,
                 };
-                eprintln!("{}", row.line());
-                rows.push(row);
+                cells.push((cell, field, vec![Vec::new(); field.len()]));
             }
+        }
+    }
+    let mut failed = Vec::new();
+    let mut attempt = |cell: &Cell, runner: &Runner<'_>, outcome: Result<()>| {
+        // What a peer cannot do is no reason to stop.
+        let name = format!("{}, {cell}", runner.contender.name);
+        match outcome {
+            Err(error) if runner.contender.kind == Kind::Cache => {
+                eprintln!("{error}");
+                failed.push(name);
+                Ok(())
+            }
+            outcome => outcome,
+        }
+    };
+    for (cell, field, _) in &cells {
+        for runner in *field {
+            if matches!(runner.contender.kind, Kind::Cache | Kind::Own) {
+                let outcome = cell.warm_up(dir, runner, options.seconds);
+                attempt(cell, runner, outcome)?;
+            }
+        }
+    }
+    for _ in 0..options.runs {
+        for (cell, field, samples) in &mut cells {
+            for (runner, samples) in field.iter().zip(samples) {
+                let sample = cell.measure(dir, runner, server, options.seconds);
+                let outcome = sample.map(|sample| samples.push(sample));
+                attempt(cell, runner, outcome)?;
+            }
+        }
+    }
+    failed.sort();
+    failed.dedup();
+    report.failed.append(&mut failed);
+    for (cell, field, samples) in cells {
+        eprintln!("==> {cell}");
+        let samples = field.iter().zip(samples);
+        for (runner, samples) in samples.filter(|(_, it)| it.len() == options.runs) {
+            let row = Row {
+                workload: cell.workload,
+                protocol: cell.protocol,
+                clients: cell.clients,
+                contender: runner.contender.name.clone(),
+                samples,
+            };
+            eprintln!("{}", row.line());
+            report.rows.push(row);
         }
     }
     Ok(())
@@ -316,4 +428,20 @@ pub(crate) fn commit() -> String {
     let commit = git(&["rev-parse", "--short=10", "HEAD"]);
     let dirty = !git(&["status", "--porcelain", "--untracked-files=no"]).is_empty();
     format!("{commit}{}", if dirty { " with changes" } else { "" })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::matches;
+
+    #[test]
+    fn a_whole_name_means_nothing_else() {
+        let wants = |wanted: &str, name: &str| matches(&[wanted.to_owned()], name);
+        assert!(wants("pgbouncer", "PgBouncer") && !wants("pgbouncer", "PgBouncer, fresh"));
+        assert!(wants("fresh", "PgBouncer, fresh") && wants("pgpool", "pgpool-II"));
+        assert!(wants("pgmemo", "pgmemo") && !wants("pgmemo", "pgmemo, leases"));
+        assert!(wants("leases", "pgmemo, leases") && wants("pgm", "pgmemo, Redis"));
+        assert!(wants("point", "point") && !wants("point", "point, 1 client"));
+        assert!(wants("mixed", "mixed 95/5") && wants("tpc-b", "TPC-B"));
+    }
 }

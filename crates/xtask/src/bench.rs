@@ -1,7 +1,7 @@
 //! `bench`: builds what is measured, installs what it is measured beside, and measures.
 
 use anyhow::Result;
-use pgmemo_bench::Options;
+use pgmemo_bench::{Options, USAGE};
 
 use crate::{
     setup::{self, Need, install},
@@ -10,6 +10,10 @@ use crate::{
 
 /// Runs the benchmarks.
 pub(crate) fn run(words: &[&str]) -> Result<()> {
+    if words.contains(&"--help") {
+        println!("{USAGE}");
+        return Ok(());
+    }
     let options = Options::parse(
         words,
         released("pgmemo"),
@@ -22,6 +26,7 @@ pub(crate) fn run(words: &[&str]) -> Result<()> {
         Need::program("pgpool", &["pgpool2"]),
     ])?;
     say("building pgmemo and the canned responder");
-    build_released(&["--package", "pgmemo", "--package", "pgmemo-canned"])?;
+    // Of the whole workspace: a part of it would turn on other features, and build all anew.
+    build_released(&["--workspace", "--bin=pgmemo", "--bin=pgmemo-canned"])?;
     pgmemo_bench::run(&options)
 }
