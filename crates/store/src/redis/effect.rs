@@ -91,7 +91,7 @@ impl Shared {
 
     /// Reads how far the members are, for those whose acknowledgement did not come.
     async fn read_ledger(&self, database: &Database, wait: &mut Wait) {
-        let (Some((line, trust)), true) = (self.line(), wait.ledger().is_some()) else {
+        let (Some((line, trust)), true) = (self.line_to_be_heard(), wait.ledger().is_some()) else {
             return;
         };
         let read = command("HGETALL", [database.keys.ledger()]);
@@ -115,7 +115,7 @@ impl Shared {
         let (Some(ledger), Some(_)) = (wait.ledger(), overdue.first()) else {
             return;
         };
-        let Some((line, trust)) = self.line() else {
+        let Some((line, trust)) = self.line_to_be_heard() else {
             return;
         };
         let mut arguments = vec![

@@ -6,7 +6,8 @@
 //! connection itself is asked for the name it was given, which a new one would not have.
 //!
 //! A line that fails loses its trust and is not asked again until it is verified: that is the
-//! circuit breaker, and there is no other.
+//! circuit breaker, and there is no other. One that only answers too late for readers is used by
+//! those who have to be heard: for as long as Redis answers them, nobody need miss this instance.
 
 use std::{
     sync::{
@@ -45,6 +46,8 @@ pub(super) struct Line {
     /// How long a client may wait.
     deadline: Duration,
     trust: ArcSwapOption<Trust>,
+    /// A verification that found the line too slow for readers.
+    slow: ArcSwapOption<Trust>,
     /// Deadlines missed in a row.
     missed: AtomicU32,
     lost: Notify,
@@ -90,8 +93,7 @@ impl Server {
 pub(super) enum Patience {
     /// A client that reads: no longer than the deadline.
     Client,
-    /// A client that writes: other instances must hear of it, so it may take longer. Once a few
-    /// deadlines were missed Redis is not asked any more and nobody waits.
+    /// A client that writes: other instances must hear of it, so it may take longer.
     Writer,
     /// A background task.
     Background,
@@ -114,6 +116,7 @@ impl Line {
             client,
             deadline,
             trust: ArcSwapOption::empty(),
+            slow: ArcSwapOption::empty(),
             missed: AtomicU32::new(0),
             lost: Notify::new(),
             lost_at: AtomicU64::new(0),
@@ -138,6 +141,11 @@ impl Line {
         self.trust.load_full()
     }
 
+    /// The last verification if the line answered, but not as fast as readers need.
+    pub(super) fn slow(&self) -> Option<Arc<Trust>> {
+        self.slow.load_full()
+    }
+
     /// Resolves when trust was lost, at once if that has been so since the last call. Cancel safe.
     pub(super) async fn lost(&self) {
         self.lost.notified().await;
@@ -145,6 +153,7 @@ impl Line {
 
     /// Asks nothing more until the line is verified again.
     pub(super) fn distrust(&self) {
+        self.slow.store(None);
         if self.trust.swap(None).is_some() {
             self.lost_at.store(clock::now().0, Ordering::Relaxed);
             self.lost.notify_one();
@@ -194,13 +203,15 @@ impl Line {
         if !trust.reconnections.is_empty() {
             self.distrust();
         }
-        match &*self.trust.load() {
-            Some(last) if Arc::ptr_eq(last, trust) => {
-                self.missed.store(0, Ordering::Relaxed);
-                Ok(())
-            }
-            Some(_) | None => Err(Trouble::Disconnected),
+        let is_last = |held: &ArcSwapOption<Trust>| {
+            let held = held.load();
+            held.as_ref().is_some_and(|held| Arc::ptr_eq(held, trust))
+        };
+        if !is_last(&self.trust) && !is_last(&self.slow) {
+            return Err(Trouble::Disconnected);
         }
+        self.missed.store(0, Ordering::Relaxed);
+        Ok(())
     }
 
     /// As [`Line::ask`], but an answer from another connection than the verified one is an error.
@@ -247,8 +258,41 @@ impl Line {
 
     /// Finds out who is at the other end, gives the connection `name`, which must never have been
     /// used before, and checks that it answers `GETEX probe` as fast as clients need. It is to be
-    /// believed from then on. Cancel safe.
+    /// believed from then on. If only the last fails, those may use it who have to be heard.
+    ///
+    /// Cancel safe.
     pub(super) async fn verify(&self, name: Bytes, probe: Value) -> Result<Trust, Trouble> {
+        let trust = self.identify(name).await;
+        let trust = trust.inspect_err(|_| self.slow.store(None))?;
+        let probe = vec![command("GETEX", [probe])];
+        match self.ask_trusted(&trust, Patience::Client, probe).await {
+            Ok(replies) => {
+                for reply in replies {
+                    reply.map_err(|error| self.blame(&error))?;
+                }
+                Ok(trust)
+            }
+            Err(Trouble::Timeout) => {
+                self.endure(trust);
+                Err(Trouble::Timeout)
+            }
+            Err(trouble) => Err(trouble),
+        }
+    }
+
+    /// Lets a line be used that is too slow for readers. If it is the same connection to the same
+    /// server as before, what was asked before stays believed.
+    fn endure(&self, trust: Trust) {
+        let same = self
+            .slow()
+            .is_some_and(|slow| slow.reconnections.is_empty() && slow.server == trust.server);
+        if !same {
+            self.slow.store(Some(Arc::new(trust)));
+        }
+    }
+
+    /// Gives the connection its name, and asks who is at the other end.
+    async fn identify(&self, name: Bytes) -> Result<Trust, Trouble> {
         let reconnections = self.client.reconnect_rx();
         let named = Value::Bytes(name.clone());
         let replies = self
@@ -273,10 +317,6 @@ impl Line {
             server: Server([0; 40]),
         };
         trust.server = self.server(&trust).await?;
-        let probe = vec![command("GETEX", [probe])];
-        for reply in self.ask_trusted(&trust, Patience::Client, probe).await? {
-            reply.map_err(|error| self.blame(&error))?;
-        }
         Ok(trust)
     }
 
@@ -290,6 +330,7 @@ impl Line {
     /// Believes what comes over the connection that was verified.
     pub(super) fn believe(&self, trust: Trust) {
         self.trust.store(Some(Arc::new(trust)));
+        self.slow.store(None);
     }
 
     /// Looks again whether the server is still what it was; if not, the trust is gone. Cancel safe.

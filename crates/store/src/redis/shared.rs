@@ -153,6 +153,15 @@ impl Shared {
             .find_map(|line| Some((line, line.trust()?)))
     }
 
+    /// A line for what has to be heard. One that is too slow for readers will do.
+    pub(super) fn line_to_be_heard(&self) -> Option<(&Line, Arc<Trust>)> {
+        let slow = || {
+            let mut lines = self.lines.iter();
+            lines.find_map(|line| Some((line, line.slow()?)))
+        };
+        self.line().or_else(slow)
+    }
+
     /// Counts what went wrong. A server that declines on one line is not believed on any other:
     /// it may have been demoted, and be promoted again before they notice.
     pub(super) fn note(&self, trouble: Trouble) {
@@ -275,10 +284,14 @@ impl Shared {
         scopes: &[Scope],
         heard: bool,
     ) -> Result<Told, Trouble> {
+        let mut patience = Patience::Writer;
         loop {
-            let told = match self.line() {
+            let told = match self.line_to_be_heard() {
                 Some((line, trust)) => {
-                    self.tell_by((line, &trust), Patience::Writer, operation, mark, scopes)
+                    if line.trust().is_none() {
+                        patience = Patience::Background;
+                    }
+                    self.tell_by((line, &trust), patience, operation, mark, scopes)
                         .await
                 }
                 None => Err(Trouble::Disconnected),
@@ -291,6 +304,8 @@ impl Shared {
                 }
                 Err(_) => tokio::time::sleep(OUTAGE_STEP).await,
             }
+            // Slow is not away.
+            patience = Patience::Background;
         }
     }
 

@@ -83,7 +83,7 @@ pub(super) async fn keep(shared: Arc<Shared>, stop: CancellationToken) {
     let mut beat = None;
     loop {
         let due = beat.is_none_or(|beat: Instant| beat.elapsed() >= BEAT_EVERY);
-        if let Some((line, trust)) = shared.line() {
+        if let Some((line, trust)) = shared.line_to_be_heard() {
             match round(&shared, (line, &trust), due).await {
                 Ok(()) if due => beat = Some(Instant::now()),
                 Ok(()) => {}
@@ -179,14 +179,14 @@ async fn pay(shared: &Shared, by: By<'_>) -> Result<(), Trouble> {
 /// says: the others give up all entries when our membership lapses.
 pub(super) async fn leave(shared: &Shared) {
     let farewell = async {
-        while shared.debts.any() || shared.line().is_none() {
-            if let Some((line, trust)) = shared.line() {
+        while shared.debts.any() || shared.line_to_be_heard().is_none() {
+            if let Some((line, trust)) = shared.line_to_be_heard() {
                 _ = round(shared, (line, &trust), false).await;
             }
             sleep(PAUSE_MIN).await;
         }
         for database in shared.databases() {
-            if let Some((line, _)) = shared.line() {
+            if let Some((line, _)) = shared.line_to_be_heard() {
                 _ = shared.leave(line, &database).await;
             }
         }

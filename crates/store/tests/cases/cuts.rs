@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use pgmemo_store::{Found, State, Store};
 
-use super::{Reader, eventually, ready, ready_by, settings, write};
+use super::{Reader, eventually, ready, ready_by, scope, settings, write};
 use crate::{server::Server, way::Way};
 
 /// A store that reaches the server by a way of its own.
@@ -93,4 +93,42 @@ async fn who_starts_while_redis_hangs_hears_of_what_is_written_meanwhile() {
     }
     mark.bump().await;
     reader.never_again("old", "new").await;
+}
+
+/// Readers have given Redis up. Who writes can still be heard, and so need not be missed.
+#[tokio::test]
+async fn an_instance_for_which_redis_is_slow_is_heard_and_not_missed() {
+    let server = Server::start(&[]);
+    let way = Way::to(server.port()).await;
+    let mut settings = settings(&server);
+    (settings.url, settings.deadline) = (way.url(), Duration::from_millis(20));
+    let (stays, store) = (ready(&server).await, ready_by(settings).await);
+    let (reader, scopes) = (Reader::new(&stays, 1), [scope(2)]);
+    let other = Reader {
+        scopes: &scopes,
+        ..Reader::new(&stays, 2)
+    };
+    reader.warm("old").await;
+    other.warm("other").await;
+    let epoch = reader.epoch().await;
+    way.takes(Duration::from_millis(60));
+    let (begun, here) = (Instant::now(), Reader::new(&store, 1));
+    eventually(async || {
+        here.ask_under(epoch).await;
+        store.status().state == State::Down
+    })
+    .await;
+    for _ in 0..7 {
+        let asked = Instant::now();
+        let mark = write(&store, 1).await;
+        assert!(asked.elapsed() < Duration::from_secs(2));
+        let found = reader.ask_under(epoch).await;
+        assert!(!matches!(found, Found::Hit(_)), "{found:?}");
+        mark.bump().await;
+        assert_eq!(store.status().owed, 0);
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+    assert!(begun.elapsed() > Duration::from_secs(7));
+    let found = other.ask_under(epoch).await;
+    assert!(matches!(found, Found::Hit(_)), "{found:?}");
 }
