@@ -7,7 +7,10 @@ use std::{
 };
 
 use fred::types::Value;
-use tokio::{sync::Notify, time::timeout};
+use tokio::{
+    sync::Notify,
+    time::{Instant, timeout_at},
+};
 
 use super::{
     clock,
@@ -68,6 +71,7 @@ impl Shared {
         }
         let begun = clock::now();
         let mut pause = READ_EVERY_MIN;
+        let mut next_read = Instant::now() + pause;
         loop {
             let mut news = std::pin::pin!(self.acknowledged.news.notified());
             // Whatever is noted from here on wakes us.
@@ -77,11 +81,15 @@ impl Shared {
             if wait.is_over(now) {
                 break;
             }
-            let rest = clock::between(now, wait.until()).max(TIMER_STEP);
-            if timeout(pause.min(rest), news).await.is_err() {
-                pause = (2 * pause).min(READ_EVERY_MAX);
+            // However often others' acknowledgements wake us.
+            if Instant::now() >= next_read {
                 self.read_ledger(database, &mut wait).await;
+                pause = (2 * pause).min(READ_EVERY_MAX);
+                next_read = Instant::now() + pause;
+                continue;
             }
+            let rest = clock::between(now, wait.until()).max(TIMER_STEP);
+            _ = timeout_at(next_read.min(Instant::now() + rest), news).await;
         }
         let now = clock::now();
         self.waits
