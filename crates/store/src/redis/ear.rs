@@ -187,8 +187,12 @@ impl Ear<'_> {
             let late = seat.renewed.is_none_or(|at| at.elapsed() >= RENEW_EVERY);
             late || !seat.writers.is_empty()
         });
-        let due: Vec<_> = due.map(|seat| seat.database.id).collect();
-        for id in due {
+        let mut due: Vec<_> = due
+            .map(|seat| (seat.writers.is_empty(), seat.database.id))
+            .collect();
+        // Who is waited for comes first.
+        due.sort_by_key(|&(idle, _)| idle);
+        for (_, id) in due {
             if self.ask(id, &trust).await.is_err() {
                 self.hang_up();
                 return;
@@ -210,16 +214,23 @@ impl Ear<'_> {
         seat.perform(self.near, &actions, &[]);
         let writers = std::mem::take(&mut seat.writers);
         let mut arguments = arguments(self.shared, trust, order, writers);
-        if let (Order::Join { .. }, Some(former)) = (order, seat.database.member()) {
+        let joins = if let Order::Join { member } = order {
             // Nothing is served under that name any more, so nobody need wait for it.
-            arguments.push(names::value(&former));
-        }
+            arguments.extend(seat.database.member().as_ref().map(names::value));
+            // Whether or not the answer comes: the next to join takes it off.
+            seat.database.seat(member);
+            true
+        } else {
+            false
+        };
         let keys = vec![seat.database.keys.ledger(), seat.database.keys.term()];
         let told = LEDGER
             .run(self.line, Patience::Background, keys, arguments)
             .await;
-        // What was published before the answer is on its way to us no more: it is here.
-        self.receive_all()?;
+        if !joins {
+            // What was published before the answer is on its way to us no more: it is here.
+            self.receive_all()?;
+        }
         let answer = match told {
             Ok(reply) => answer(&reply),
             Err(trouble) => {
@@ -234,13 +245,14 @@ impl Ear<'_> {
             let mut actions = Vec::new();
             seat.holder.answered(answer, clock::now(), &mut actions);
             seat.perform(self.near, &actions, &[]);
-            if let Some(member) = seat.holder.member() {
-                seat.database.seat(member);
-            }
-            if answer == Answer::Stranger {
+            if answer == Answer::Stranger && !joins {
                 self.near.note_lost();
                 seat.renewed = None;
             }
+        }
+        if joins {
+            // Without a seat, what was published behind the answer would have meant nothing.
+            self.receive_all()?;
         }
         Ok(())
     }

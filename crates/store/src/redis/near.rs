@@ -228,10 +228,14 @@ impl Ward {
         self.forgotten.fetch_add(1, Ordering::SeqCst);
     }
 
-    /// Whether a lease was granted that has run out.
+    /// Whether a lease has run out since the last call. Only for who alone grants time here.
     pub(super) fn has_lapsed(&self) -> bool {
         let until = self.until.load(Ordering::SeqCst);
-        until != 0 && until <= clock::now().0
+        let lapsed = until != 0 && until <= clock::now().0;
+        if lapsed {
+            self.until.store(0, Ordering::SeqCst);
+        }
+        lapsed
     }
 }
 
