@@ -83,8 +83,8 @@ use version::Seen;
 pub struct RedisSettings {
     /// `redis://`, `rediss://`, `redis-sentinel://`, `rediss-sentinel://`, `redis+unix://`.
     pub url: String,
-    /// The longest a client waits for one answer. Lookups, marks and bumps need one; two if a
-    /// version has to be made first, or Redis has forgotten a script.
+    /// The longest a client that reads waits for one answer. Lookups need one; two if a version
+    /// has to be made first. Who writes waits for longer.
     pub deadline: Duration,
     /// Prefix of all keys, without braces.
     pub prefix: String,
@@ -144,6 +144,10 @@ pub enum StoreError {
     #[error("a redis cluster cannot be used yet; give the URL of one server, or of sentinels")]
     Clustered,
 
+    /// Leases rest on a clock that goes on while the machine is suspended.
+    #[error("redis.mode = \"leases\" needs a clock that only Linux has")]
+    Clock,
+
     /// Braces mark the part of a key that decides where it lies.
     #[error("the prefix `{0}` holds a brace")]
     Prefix(String),
@@ -183,6 +187,7 @@ impl Redis {
         let lines = lines.collect::<Result<_, _>>()?;
         let ear = match settings.mode {
             RedisMode::Strict => None,
+            RedisMode::Leases if !clock::GOES_ON_ASLEEP => return Err(StoreError::Clock),
             RedisMode::Leases => Some(connect(&settings)?),
         };
         let RedisSettings {

@@ -14,6 +14,9 @@ pub(super) fn now() -> Moment {
     Moment(part(time.tv_sec) * SECOND + part(time.tv_nsec))
 }
 
+/// Whether [`now`] goes on while the machine is suspended. Without that nobody may hold a lease.
+pub(super) const GOES_ON_ASLEEP: bool = cfg!(target_os = "linux");
+
 /// Now, in nanoseconds. Other systems have no such clock under one name.
 #[cfg(not(target_os = "linux"))]
 pub(super) fn now() -> Moment {
