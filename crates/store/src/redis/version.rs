@@ -37,7 +37,7 @@ pub(super) enum Operation {
     Bump,
     /// Ends a mark without a change.
     Clear,
-    /// Postpones the lapse of a mark, if it is still there.
+    /// Postpones the lapse of a mark, or sets it again if it was lost.
     Renew,
 }
 

@@ -268,3 +268,35 @@ fn a_membership_counts_from_when_its_renewal_was_sent() {
     let lasts = keep(&server, &name(0), &later);
     assert!(4000 < lasts && lasts <= 5000, "{lasts}");
 }
+
+/// Runs an operation of a mark; the first letter of the object behind it.
+fn operate(server: &Server, operation: &str) -> Option<char> {
+    let (mark, fresh) = (name(3), name(4));
+    let mut words = vec!["EVAL", VERSIONS.text, "2", "v", LEDGER_KEY, operation];
+    words.extend([
+        text(&mark),
+        "10000",
+        "60000",
+        SERVER,
+        "",
+        "channel",
+        "notice",
+    ]);
+    words.push(text(&fresh));
+    server.cli(&words);
+    server.cli(&["GET", "v"]).chars().next()
+}
+
+#[test]
+fn a_renewal_sets_a_mark_that_was_lost() {
+    let server = Server::start(&[]);
+    for looked in [false, true] {
+        assert_eq!(operate(&server, "mark"), Some('M'));
+        server.cli(&["DEL", "v"]);
+        if looked {
+            assert_eq!(operate(&server, "look"), Some('C'));
+        }
+        assert_eq!(operate(&server, "renew"), Some('M'));
+        assert_eq!(operate(&server, "bump"), Some('C'));
+    }
+}

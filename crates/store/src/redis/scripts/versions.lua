@@ -42,6 +42,10 @@ for n, key in ipairs(KEYS) do
   end
   if operation == 'mark' then
     marks[#marks + 1], write = mark .. ends, true
+  elseif operation == 'renew' and not found then
+    -- It was lost with its object. What was looked up since may be kept near. One that has just
+    -- ended is set for the time of a lease, which costs misses.
+    marks[#marks + 1], write, posts = mark .. ends, true, true
   elseif operation == 'bump' then
     changed, write = true, true
     -- A mark that was lost, or never came, has kept nobody from remembering replies.
