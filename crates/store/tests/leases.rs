@@ -213,11 +213,7 @@ async fn a_mark_that_is_not_heard_is_missed_at_the_next_renewal() {
 #[tokio::test]
 async fn a_strict_writer_waits_for_those_with_leases() {
     let server = Server::start(&[]);
-    let second = ripe(&server).await;
-    let mut settings = cases::settings(&server);
-    settings.mode = RedisMode::Strict;
-    let first = Store::redis(settings, cases::limits()).unwrap();
-    eventually(async || matches!(first.epoch(DATABASE).await, Ok(Some(_)))).await;
+    let (second, first) = (ripe(&server).await, strict(&server).await);
     for n in 0..10 {
         let reader = near(&second, &n.to_string()).await;
         let epoch = reader.epoch().await;
@@ -261,4 +257,37 @@ async fn what_is_delivered_in_the_background_is_forgotten_here() {
     eventually(async || store.status().owed == 0).await;
     let served = reader.ask_under(epoch).await;
     assert!(!matches!(served, Found::Hit(_)), "{served:?}");
+}
+
+async fn strict(server: &Server) -> Store {
+    let mut settings = cases::settings(server);
+    settings.mode = RedisMode::Strict;
+    cases::ready_by(settings).await
+}
+
+#[tokio::test]
+async fn who_has_met_leases_does_not_wait_for_them_for_ever() {
+    let server = Server::start(&[]);
+    let (second, first) = (ripe(&server).await, strict(&server).await);
+    timed(first.mark(&[scope(1)])).await;
+    second.shutdown().await;
+    server.cli(&["DEL", LEDGER]);
+    // Somebody may have a lease still.
+    assert!(timed(first.mark(&[scope(1)])).await > LEASE * 9 / 10);
+    eventually(async || timed(first.mark(&[scope(1)])).await < LEASE / 2).await;
+}
+
+#[tokio::test]
+async fn a_ledger_of_another_server_is_a_sign_of_leases() {
+    let server = Server::start(&[]);
+    let first = strict(&server).await;
+    server.cli(&[
+        "HSET",
+        LEDGER,
+        "id",
+        "a-ledger-of-old!",
+        "server",
+        "another",
+    ]);
+    assert!(timed(first.mark(&[scope(1)])).await > LEASE * 9 / 10);
 }

@@ -39,6 +39,9 @@ pub(super) struct Database {
     /// How often all entries had to be given up, and up to where that was done.
     doubts: AtomicU64,
     settled: AtomicU64,
+    /// Until when somebody may keep replies near, in nanoseconds of [`clock::now`]; the end of time
+    /// while there is a ledger.
+    leases: AtomicU64,
     /// What a server's clock showed, in Unix milliseconds, before a moment.
     time: Mutex<Option<(Server, i64, Moment)>>,
 }
@@ -55,6 +58,7 @@ impl Database {
             last: ArcSwapOption::empty(),
             doubts: AtomicU64::new(0),
             settled: AtomicU64::new(0),
+            leases: AtomicU64::new(0),
             time: Mutex::default(),
         }
     }
@@ -135,6 +139,25 @@ impl Database {
         }
     }
 
+    /// Notes whether there was a ledger just now. When it has gone, those who were in it go on until
+    /// their leases have run out.
+    pub(super) fn saw_ledger(&self, there: bool) {
+        if there {
+            self.leases.store(u64::MAX, Ordering::SeqCst);
+            return;
+        }
+        let until = clock::PACE.outlasted(clock::now()).0 + NOTICED;
+        // Only the first look that finds none counts.
+        _ = self
+            .leases
+            .compare_exchange(u64::MAX, until, Ordering::SeqCst, Ordering::SeqCst);
+    }
+
+    /// Whether somebody may keep replies near whom Redis does not know of any more.
+    pub(super) fn are_leases_possible(&self) -> bool {
+        clock::now().0 < self.leases.load(Ordering::SeqCst)
+    }
+
     /// Notes our name in the ledger.
     pub(super) fn seat(&self, member: Token) {
         self.seat.store(Some(Arc::new(member)));
@@ -151,6 +174,10 @@ impl Database {
     }
 }
 
-/// How long nothing is recorded after marks may have been lost. Writes that take longer renew
-/// theirs.
+/// How long others may renew leases on a server that is not the one in use any more, in
+/// nanoseconds: twice what lies between two looks at a line.
+const NOTICED: u64 = 2_000_000_000;
+
+/// How long nothing is recorded after marks may have been lost. Those of writes that take longer
+/// are set again when they are renewed.
 const SETTLING: Duration = Duration::from_secs(1);

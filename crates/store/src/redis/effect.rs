@@ -146,12 +146,22 @@ impl Shared {
     ///
     /// What comes from another server than the one that was meant says nothing: without a ledger
     /// the writer waits until all leases have run out, if it is possible that there are any.
-    pub(super) fn posted(&self, reply: &[Value], believed: bool) -> Result<Option<Wait>, Trouble> {
+    pub(super) fn posted(
+        &self,
+        database: &Database,
+        reply: &[Value],
+        believed: bool,
+    ) -> Result<Option<Wait>, Trouble> {
         let mut posted = Posted::default();
         let [ledger, sequence, others @ ..] = reply else {
             return Err(Trouble::Reply);
         };
-        let ledger = ledger.as_bytes().and_then(|id| id.try_into().ok());
+        let ledger = ledger.as_bytes();
+        let there = ledger.is_some_and(|id| !id.is_empty());
+        if there || believed {
+            database.saw_ledger(there);
+        }
+        let ledger = ledger.and_then(|id| id.try_into().ok());
         posted.ledger = ledger.filter(|_| believed);
         posted.sequence = number(sequence).ok_or(Trouble::Reply)?;
         for peer in others.chunks(3) {
@@ -167,10 +177,8 @@ impl Shared {
                 beats: number(beats).ok_or(Trouble::Reply)?,
             });
         }
-        if ledger.is_some() || !posted.others.is_empty() {
-            self.met_leases();
-        }
-        let certain = posted.ledger.is_none() && !self.are_leases_possible();
+        let possible = self.ear().is_some() || database.are_leases_possible();
+        let certain = posted.ledger.is_none() && !possible;
         Ok((!certain).then(|| Wait::new(posted, clock::now(), clock::PACE)))
     }
 }

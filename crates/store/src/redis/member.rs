@@ -66,9 +66,7 @@ impl Shared {
         if reply.get(1).and_then(Value::as_i64) == Some(1) {
             self.troubles.add(Trouble::Rotated);
         }
-        if reply.get(2).and_then(Value::as_i64) == Some(1) {
-            self.met_leases();
-        }
+        database.saw_ledger(reply.get(2).and_then(Value::as_i64) == Some(1));
         let time = reply.get(3).and_then(Value::as_i64);
         database.note_time(trust, time, clock::now());
         database.claim(trust, doubts);

@@ -4,7 +4,7 @@ use std::{
     collections::{HashMap, HashSet},
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
+        atomic::{AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -53,8 +53,6 @@ pub(super) struct Shared {
     pub(super) troubles: Troubles,
     pub(super) acknowledged: Acknowledged,
     pub(super) waits: Waits,
-    /// Somebody keeps replies near, or did.
-    leases: AtomicBool,
     pub(super) outage: Outage,
     pub(super) on_outage: OnOutage,
     /// Something waits for the background.
@@ -98,7 +96,6 @@ impl Shared {
         Self {
             lines,
             near: ear.as_ref().map(|_| Near::new(&limits)),
-            leases: AtomicBool::new(ear.is_some()),
             ear,
             turn: AtomicUsize::new(0),
             prefix,
@@ -134,14 +131,10 @@ impl Shared {
         format!("{}:2:a:{writer:032x}", self.prefix)
     }
 
-    /// Notes that somebody keeps replies near.
-    pub(super) fn met_leases(&self) {
-        self.leases.store(true, Ordering::Relaxed);
-    }
-
-    /// Whether somebody may keep replies near whom Redis does not know of any more.
+    /// Whether somebody may keep replies near, of any database.
     pub(super) fn are_leases_possible(&self) -> bool {
-        self.leases.load(Ordering::Relaxed)
+        let databases = self.databases.load();
+        self.ear.is_some() || databases.values().any(|one| one.are_leases_possible())
     }
 
     /// A line that is trusted now, each in its turn.
@@ -370,7 +363,9 @@ impl Shared {
             return Err(Trouble::Reply);
         }
         let wait = match posted {
-            Some(Value::Array(posted)) => self.posted(&posted, line.check(trust).is_ok())?,
+            Some(Value::Array(posted)) => {
+                self.posted(&database, &posted, line.check(trust).is_ok())?
+            }
             Some(Value::Null) => None,
             _ => return Err(Trouble::Reply),
         };

@@ -1,7 +1,7 @@
 -- Keys: term, members, ledger.
 -- Arguments: fresh generation, '1' to rotate, instance, lease in ms, time to live in ms, channel,
 -- notice, what this server's clock had shown at least when this was sent, or ''.
--- Answers with the term (identity, generation), whether it is a new one, whether there is a
+-- Answers with the term (identity, generation), whether it is a new one, whether there was a
 -- ledger, and the time in ms.
 --
 -- The term ends when the first membership does, and with it all that was recorded under it.
@@ -15,6 +15,8 @@ local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local term = redis.pcall('GET', KEYS[1])
 local known = type(term) == 'string' and #term == 56 and string.sub(term, 1, 40) == server
+
+local ledger = redis.call('EXISTS', KEYS[3])
 
 -- A member that fell silent may have had bumps that never came.
 local silent = redis.pcall('ZRANGEBYSCORE', KEYS[2], '-inf', now)
@@ -51,4 +53,4 @@ if rotate then
 else
   redis.call('PEXPIRE', KEYS[1], lasts)
 end
-return { term, rotate and 1 or 0, redis.call('EXISTS', KEYS[3]), now }
+return { term, rotate and 1 or 0, ledger, now }

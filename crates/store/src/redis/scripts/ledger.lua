@@ -9,9 +9,14 @@
 -- nobody while there is no term: a member of the database has fallen silent, and may be writing.
 local operation, server, ttl = ARGV[1], ARGV[2], ARGV[3]
 local ledger = KEYS[1]
-local held = redis.pcall('HMGET', ledger, 'id', 'server', 'sequence')
+local held = redis.pcall('HMGET', ledger, 'id', 'server', 'sequence', 'ripe')
 local known = not held.err and held[1] and held[2] == server
 local id, sequence = held[1], tonumber(held[3] or 0)
+-- Until it is ripe every mark waits for as long as a lease lasts. If nobody is left who could say
+-- that it is, it is soon gone.
+local function keep(ripe)
+  redis.call('PEXPIRE', ledger, ripe and ttl or math.min(ttl, 10000))
+end
 if (operation == 'join' or operation == 'beat') and redis.call('EXISTS', KEYS[2]) == 0 then
   return {}
 end
@@ -35,7 +40,7 @@ if operation == 'join' then
   if type(kept) == 'table' then
     return kept
   end
-  redis.call('PEXPIRE', ledger, ttl)
+  keep(known and held[4] == '1')
   return { id, sequence }
 end
 
@@ -53,7 +58,7 @@ if operation == 'beat' then
   if ripe == '1' then
     redis.pcall('HSET', ledger, 'ripe', '1')
   end
-  redis.call('PEXPIRE', ledger, ttl)
+  keep(ripe == '1' or held[4] == '1')
   for n = 8, #ARGV do
     redis.pcall('PUBLISH', ARGV[n], id .. member .. string.format('%014.0f', tonumber(applied)))
   end

@@ -4,8 +4,8 @@
 -- than any lease from before it; `sequence`, how much was posted; and for each member, named by 16
 -- bytes, what it has applied and how often it has renewed its lease, with a colon between.
 --
--- Answers with the id ('' if nobody knows who the members are), the sequence, and the members but
--- for the writer: name, applied and renewed.
+-- Answers with the id ('' if there is no ledger, '?' if there is one, or was, that does not know all
+-- members), the sequence, and the members but for the writer: name, applied and renewed.
 local function post(ledger, server, writer, channel, notice)
   local held = redis.pcall('HGETALL', ledger)
   local fields, others = {}, {}
@@ -23,8 +23,15 @@ local function post(ledger, server, writer, channel, notice)
     end
   end
   if fields.server ~= server or not fields.id then
-    redis.call('DEL', ledger)
-    return { '', 0 }
+    if held.err then
+      redis.call('DEL', ledger)
+    elseif #held == 0 then
+      return { '', 0 }
+    elseif redis.call('PTTL', ledger) > 3000 then
+      -- It tells others of leases too, for longer than these can last.
+      redis.call('PEXPIRE', ledger, 3000)
+    end
+    return { '?', 0 }
   end
   local sequence = tonumber(fields.sequence) or 0
   if #others > 0 then
@@ -32,9 +39,9 @@ local function post(ledger, server, writer, channel, notice)
     if type(sequence) ~= 'number' then
       -- Out of memory, for one. What cannot be counted cannot be missed, so no lease may go on.
       redis.call('DEL', ledger)
-      return { '', 0 }
+      return { '?', 0 }
     end
     redis.pcall('PUBLISH', channel, fields.id .. string.format('%014.0f', sequence) .. notice)
   end
-  return { fields.ripe == '1' and fields.id or '', sequence, unpack(others) }
+  return { fields.ripe == '1' and fields.id or '?', sequence, unpack(others) }
 end

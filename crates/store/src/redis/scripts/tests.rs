@@ -75,14 +75,23 @@ fn order(server: &Server, order: Order, fresh: &[u8; 16]) -> Answer {
     }
 }
 
+/// For how many milliseconds a key stands.
+fn lasts(server: &Server, key: &str) -> i64 {
+    server.cli(&["PTTL", key]).trim().parse().unwrap()
+}
+
 /// What the script answers to who posts a mark.
-fn post(server: &Server, own: &[u8; 16]) -> Posted {
+fn posts(server: &Server, own: &[u8; 16]) -> Vec<String> {
     let script = [
         include_str!("post.lua"),
         "return post(KEYS[1], unpack(ARGV))",
     ]
     .concat();
-    let lines = eval(server, &script, &[SERVER, text(own), "channel", "notice"]);
+    eval(server, &script, &[SERVER, text(own), "channel", "notice"])
+}
+
+fn post(server: &Server, own: &[u8; 16]) -> Posted {
+    let lines = posts(server, own);
     let [id, sequence, others @ ..] = lines.as_slice() else {
         panic!("{lines:?}");
     };
@@ -191,8 +200,12 @@ fn a_ledger_of_another_server_is_dropped() {
     server.cli(&["HSET", LEDGER_KEY, "ripe", "1"]);
     assert_eq!(post(&server, &name(2)).ledger, Some(name(1)));
     server.cli(&["HSET", LEDGER_KEY, "server", "another"]);
-    assert_eq!(post(&server, &name(2)), Posted::default());
-    assert_eq!(server.cli(&["EXISTS", LEDGER_KEY]).trim(), "0");
+    for _ in 0..2 {
+        // Who finds it, and who comes next, knows of leases.
+        assert_eq!(posts(&server, &name(2))[0], "?");
+        assert_eq!(post(&server, &name(2)), Posted::default());
+    }
+    assert!(lasts(&server, LEDGER_KEY) <= 3000);
 }
 
 #[test]
@@ -237,7 +250,7 @@ fn keep(server: &Server, instance: &[u8; 16], sent: &str) -> i64 {
     let mut words = vec!["EVAL", KEEP.text, "3", TERM_KEY, "i", LEDGER_KEY];
     words.extend(arguments);
     server.cli(&words);
-    server.cli(&["PTTL", TERM_KEY]).trim().parse().unwrap()
+    lasts(server, TERM_KEY)
 }
 
 #[test]
@@ -267,6 +280,26 @@ fn a_membership_counts_from_when_its_renewal_was_sent() {
     let later = ((seconds + 3000) * 1000).to_string();
     let lasts = keep(&server, &name(0), &later);
     assert!(4000 < lasts && lasts <= 5000, "{lasts}");
+}
+
+#[test]
+fn a_ledger_that_nobody_has_called_ripe_is_soon_gone() {
+    let server = claimed();
+    let (member, ledger, applied) = (name(0), name(1), 0);
+    order(&server, Order::Join { member }, &ledger);
+    assert!(lasts(&server, LEDGER_KEY) <= 10_000);
+    for (ripe, stays) in [(false, false), (true, true), (false, true)] {
+        let beat = Order::Beat {
+            ledger,
+            member,
+            applied,
+            ripe,
+        };
+        order(&server, beat, &name(0));
+        assert_eq!(lasts(&server, LEDGER_KEY) > 10_000, stays);
+    }
+    order(&server, Order::Join { member: name(2) }, &ledger);
+    assert!(lasts(&server, LEDGER_KEY) > 10_000);
 }
 
 /// Runs an operation of a mark; the first letter of the object behind it.
