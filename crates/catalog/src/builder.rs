@@ -1,13 +1,20 @@
 //! Collects the parts of a snapshot, in any order.
 
+use std::sync::Arc;
+
+use crate::layers::{Layers, Object, Objects};
 use crate::{
-    Cast, Constraint, Depends, Function, FunctionId, Implicit, Membership, Operator, Policy,
-    Relation, RelationId, Role, Rule, Schema, Snapshot, Trigger, Type, TypeId, TypeKind, Uses,
+    Cast, Constraint, Depends, Function, FunctionId, Implicit, Initdb, Membership, Operator,
+    Policy, Relation, RelationId, Role, Rule, Schema, Snapshot, Trigger, Type, TypeId, TypeKind,
+    Uses,
 };
 
 /// Collects the rows of the catalog queries; [`Builder::finish`] indexes them.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Eq, PartialEq)]
 pub struct Builder {
+    /// Functions and types that came with `initdb`, if they are known: then the rows of those that
+    /// are collected here do not count.
+    pub initdb: Option<Initdb>,
     /// All schemas.
     pub schemas: Vec<Schema>,
     /// All roles.
@@ -69,7 +76,6 @@ impl Builder {
         self.relations.sort_unstable_by_key(|relation| relation.id);
         self.join_columns();
         self.join_parents();
-        self.join_types();
         for (id, definition) in std::mem::take(&mut self.definitions) {
             if let Some(relation) = self.relation_mut(id) {
                 relation.definition = Some(definition);
@@ -80,16 +86,39 @@ impl Builder {
                 relation.key = key;
             }
         }
-        self.functions.sort_unstable_by_key(|function| function.id);
+        let known = self.initdb.take();
+        let functions = self.join_functions(known.as_ref().map(|known| &known.functions));
+        let types = self.join_types(known.as_ref().map(|known| &known.types));
+        Snapshot::index(self, functions, types)
+    }
+
+    fn join_functions(&mut self, known: Option<&Arc<Objects<Function>>>) -> Layers<Function> {
+        let mut all = std::mem::take(&mut self.functions);
+        all.sort_unstable_by_key(|function| function.id);
         for (id, support) in std::mem::take(&mut self.support) {
-            let index = self
-                .functions
-                .binary_search_by_key(&id, |function| function.id);
-            if let Some(function) = index.ok().and_then(|index| self.functions.get_mut(index)) {
+            let index = all.binary_search_by_key(&id, |function| function.id);
+            if let Some(function) = index.ok().and_then(|index| all.get_mut(index)) {
                 function.support = support;
             }
         }
-        Snapshot::index(self)
+        let (initdb, own) = parted(all);
+        Layers {
+            initdb: known.map_or_else(|| Arc::new(Objects::new(initdb)), Arc::clone),
+            own: Objects::new(own),
+        }
+    }
+
+    fn join_types(&mut self, known: Option<&Arc<Objects<Type>>>) -> Layers<Type> {
+        let (initdb, own) = parted(std::mem::take(&mut self.types));
+        let nothing = Objects::new(Vec::new());
+        let initdb = known.map_or_else(
+            || Arc::new(Objects::new(joined(initdb, &nothing))),
+            Arc::clone,
+        );
+        Layers {
+            own: Objects::new(joined(own, &initdb)),
+            initdb,
+        }
     }
 
     fn relation_mut(&mut self, id: RelationId) -> Option<&mut Relation> {
@@ -115,29 +144,6 @@ impl Builder {
         }
     }
 
-    /// An array, domain or range is what its elements are. What these are is not known of rows and
-    /// pseudotypes, so that they count as everything.
-    fn join_types(&mut self) {
-        self.types.sort_unstable_by_key(|known| known.id);
-        let all: Vec<Type> = self.types.clone();
-        for known in &mut self.types {
-            let mut kind = known.kind;
-            for _ in 0..TYPE_DEPTH_MAX {
-                let TypeKind::Of(base) = kind else { break };
-                let base = all
-                    .binary_search_by_key(&base, |base| base.id)
-                    .ok()
-                    .and_then(|index| all.get(index));
-                known.is_text |= base.is_none_or(|base| base.is_text);
-                known.reads_clock = base.is_none_or(|base| base.reads_clock);
-                kind = base.map_or(TypeKind::Base, |base| base.kind);
-            }
-            if matches!(kind, TypeKind::Of(_)) {
-                (known.is_text, known.reads_clock) = (true, true);
-            }
-        }
-    }
-
     fn join_parents(&mut self) {
         let mut inherits = std::mem::take(&mut self.inherits);
         inherits.sort_unstable();
@@ -151,6 +157,35 @@ impl Builder {
             }
         }
     }
+}
+
+/// What came with `initdb`, and the rest.
+fn parted<T: Object>(all: Vec<T>) -> (Vec<T>, Vec<T>) {
+    all.into_iter()
+        .partition(|object| T::is_initdb(object.id()))
+}
+
+/// An array, domain or range is what its elements are, which may be among those `below`. What these
+/// are is not known of rows and pseudotypes, so that they count as everything.
+fn joined(mut types: Vec<Type>, below: &Objects<Type>) -> Vec<Type> {
+    types.sort_unstable_by_key(|known| known.id);
+    let all = types.clone();
+    for known in &mut types {
+        let mut kind = known.kind;
+        for _ in 0..TYPE_DEPTH_MAX {
+            let TypeKind::Of(base) = kind else { break };
+            let index = all.binary_search_by_key(&base, |base| base.id).ok();
+            let beside = index.and_then(|index| all.get(index));
+            let base = beside.or_else(|| below.get(base));
+            known.is_text |= base.is_none_or(|base| base.is_text);
+            known.reads_clock = base.is_none_or(|base| base.reads_clock);
+            kind = base.map_or(TypeKind::Base, |base| base.kind);
+        }
+        if matches!(kind, TypeKind::Of(_)) {
+            (known.is_text, known.reads_clock) = (true, true);
+        }
+    }
+    types
 }
 
 /// Arrays of domains of arrays of … deeper than this count as everything.

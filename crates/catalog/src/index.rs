@@ -6,8 +6,8 @@ use foldhash::HashMap;
 use smallvec::SmallVec;
 
 /// Positions in a list by some key of its elements.
-#[derive(Debug)]
-pub(crate) struct Index<K>(HashMap<K, SmallVec<[u32; 2]>>);
+#[derive(Debug, Eq, PartialEq)]
+pub(crate) struct Index<K: Eq + Hash>(HashMap<K, SmallVec<[u32; 2]>>);
 
 impl<K: Eq + Hash> Index<K> {
     /// Indexes `items`; the positions of one key stand in ascending order.

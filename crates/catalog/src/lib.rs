@@ -12,6 +12,7 @@ mod builder;
 pub mod fixture;
 mod ids;
 mod index;
+mod layers;
 mod object;
 mod path;
 pub mod queries;
@@ -20,6 +21,7 @@ mod snapshot;
 
 pub use builder::Builder;
 pub use ids::{DatabaseId, FunctionId, RelationId, RoleId, RowClass, SchemaId, SystemId, TypeId};
+pub use layers::Initdb;
 pub use object::{
     Cast, Constraint, Depends, Event, ForeignKeyAction, Function, FunctionKind, Implicit, Language,
     Membership, Moment, Operator, Policy, Relation, RelationKind, Role, RowSecurity, Rule, Schema,

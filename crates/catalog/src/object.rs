@@ -3,7 +3,7 @@
 use crate::{FunctionId, RelationId, RoleId, SchemaId, TypeId};
 
 /// A schema (`pg_namespace`).
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Schema {
     /// Its identity.
     pub id: SchemaId,
@@ -16,7 +16,7 @@ pub struct Schema {
 }
 
 /// A role (`pg_roles`).
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Role {
     /// Its identity.
     pub id: RoleId,
@@ -29,7 +29,7 @@ pub struct Role {
 }
 
 /// `member` has the privileges of `role` without SET ROLE (`pg_auth_members`, inherited ones).
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Membership {
     /// Who inherits.
     pub member: RoleId,
@@ -70,7 +70,7 @@ pub enum RowSecurity {
 }
 
 /// A relation (`pg_class`), without its indexes and TOAST tables.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Relation {
     /// Its identity.
     pub id: RelationId,
@@ -117,7 +117,7 @@ pub enum ForeignKeyAction {
 }
 
 /// A foreign key (`pg_constraint.contype = 'f'`).
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Constraint {
     /// The table that holds the key.
     pub referencing: RelationId,
@@ -145,7 +145,7 @@ pub enum Event {
 }
 
 /// A user trigger (`pg_trigger` with `NOT tgisinternal`), disabled ones included.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Trigger {
     /// The relation it watches.
     pub relation: RelationId,
@@ -156,7 +156,7 @@ pub struct Trigger {
 }
 
 /// A policy that filters what is read (`pg_policy` for SELECT or ALL).
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Policy {
     /// The relation whose rows it filters.
     pub relation: RelationId,
@@ -168,7 +168,7 @@ pub struct Policy {
 }
 
 /// A rewrite rule other than a view's own `_RETURN`.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Rule {
     /// The relation it rewrites.
     pub relation: RelationId,
@@ -216,7 +216,7 @@ pub enum Language {
 }
 
 /// A type (`pg_type`). Rows of tables, composite types and pseudotypes are not listed.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Type {
     /// Its identity.
     pub id: TypeId,
@@ -245,7 +245,7 @@ pub enum TypeKind {
 }
 
 /// A function, procedure, aggregate or window function (`pg_proc`).
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Function {
     /// Its identity.
     pub id: FunctionId,
@@ -280,7 +280,7 @@ pub struct Function {
 }
 
 /// An operator outside `pg_catalog`.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Operator {
     /// Its symbol, such as `%`.
     pub symbol: Box<str>,
@@ -294,7 +294,7 @@ pub struct Operator {
 
 /// A cast that runs a function outside `pg_catalog`, or one of the user's that is applied without
 /// being asked for.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Cast {
     /// From this type.
     pub source: TypeId,
@@ -309,7 +309,7 @@ pub struct Cast {
 }
 
 /// A function that statements run without naming it.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Implicit {
     /// What is run.
     pub function: FunctionId,
@@ -318,7 +318,7 @@ pub struct Implicit {
 }
 
 /// A view's rule depends on this (`pg_depend` through `pg_rewrite`).
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Depends {
     /// The view or materialized view.
     pub view: RelationId,
@@ -338,7 +338,7 @@ pub enum Moment {
 
 /// A relation whose definition runs a function outside `pg_catalog` (`pg_depend`), also by way of
 /// an operator.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Uses {
     /// The relation.
     pub relation: RelationId,

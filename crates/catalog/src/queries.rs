@@ -5,7 +5,9 @@
 //! on: nothing here asks for a privilege that PUBLIC does not have after `initdb`.
 //!
 //! Objects below OID 16384 came with `initdb`. Their relations are listed without columns, their
-//! functions without bodies: both are known by name.
+//! functions without bodies: both are known by name. Functions and types are by far the most of all
+//! rows, and next to never change: those that came with `initdb` are asked for apart from the others,
+//! so that they can be left out while they are known to be the same.
 
 /// What a row of a query describes.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
@@ -71,6 +73,27 @@ pub struct Query {
     pub kind: Kind,
     /// Its text: one statement without parameters.
     pub text: &'static str,
+    /// Whether its rows are of functions and types that came with `initdb`, and may be left out if
+    /// these are known; see [`crate::Builder::initdb`].
+    pub initdb: bool,
+}
+
+impl Query {
+    const fn new(kind: Kind, text: &'static str) -> Self {
+        Self {
+            kind,
+            text,
+            initdb: false,
+        }
+    }
+
+    const fn initdb(kind: Kind, text: &'static str) -> Self {
+        Self {
+            kind,
+            text,
+            initdb: true,
+        }
+    }
 }
 
 /// Opens the transaction in which [`QUERIES`] see one moment.
@@ -105,102 +128,38 @@ WHERE d.datname = current_database()";
 
 /// All statements, in an order in which none depends on another.
 pub const QUERIES: &[Query] = &[
-    Query {
-        kind: Kind::Server,
-        text: "SELECT current_setting('server_version_num')",
-    },
-    Query {
-        kind: Kind::Schemas,
-        text: SCHEMAS,
-    },
-    Query {
-        kind: Kind::Roles,
-        text: "SELECT oid, rolname, rolsuper, rolbypassrls FROM pg_roles",
-    },
-    Query {
-        kind: Kind::Memberships,
-        text: MEMBERSHIPS,
-    },
-    Query {
-        kind: Kind::Relations,
-        text: RELATIONS,
-    },
-    Query {
-        kind: Kind::Columns,
-        text: COLUMNS,
-    },
-    Query {
-        kind: Kind::Types,
-        text: TYPES,
-    },
-    Query {
-        kind: Kind::Inherits,
-        text: "SELECT inhrelid, inhparent FROM pg_inherits",
-    },
-    Query {
-        kind: Kind::Definitions,
-        text: DEFINITIONS,
-    },
-    Query {
-        kind: Kind::Keys,
-        text: KEYS,
-    },
-    Query {
-        kind: Kind::Constraints,
-        text: CONSTRAINTS,
-    },
-    Query {
-        kind: Kind::Policies,
-        text: POLICIES,
-    },
-    Query {
-        kind: Kind::Triggers,
-        text: TRIGGERS,
-    },
-    Query {
-        kind: Kind::Rules,
-        text: RULES,
-    },
-    Query {
-        kind: Kind::Functions,
-        text: FUNCTIONS,
-    },
-    Query {
-        kind: Kind::Support,
-        text: SUPPORT,
-    },
-    Query {
-        kind: Kind::Operators,
-        text: OPERATORS,
-    },
-    Query {
-        kind: Kind::Casts,
-        text: CASTS,
-    },
-    Query {
-        kind: Kind::Depends,
-        text: DEPENDS,
-    },
-    Query {
-        kind: Kind::Uses,
-        text: USES,
-    },
-    Query {
-        kind: Kind::Implicit,
-        text: IMPLICIT,
-    },
-    Query {
-        kind: Kind::Methods,
-        text: METHODS,
-    },
-    Query {
-        kind: Kind::EventTriggers,
-        text: EVENT_TRIGGERS,
-    },
-    Query {
-        kind: Kind::Databases,
-        text: "SELECT oid FROM pg_database",
-    },
+    Query::new(Kind::Server, "SELECT current_setting('server_version_num')"),
+    Query::new(Kind::Schemas, SCHEMAS),
+    Query::new(
+        Kind::Roles,
+        "SELECT oid, rolname, rolsuper, rolbypassrls FROM pg_roles",
+    ),
+    Query::new(Kind::Memberships, MEMBERSHIPS),
+    Query::new(Kind::Relations, RELATIONS),
+    Query::new(Kind::Columns, COLUMNS),
+    Query::initdb(Kind::Types, TYPES_INITDB),
+    Query::new(Kind::Types, TYPES),
+    Query::new(
+        Kind::Inherits,
+        "SELECT inhrelid, inhparent FROM pg_inherits",
+    ),
+    Query::new(Kind::Definitions, DEFINITIONS),
+    Query::new(Kind::Keys, KEYS),
+    Query::new(Kind::Constraints, CONSTRAINTS),
+    Query::new(Kind::Policies, POLICIES),
+    Query::new(Kind::Triggers, TRIGGERS),
+    Query::new(Kind::Rules, RULES),
+    Query::initdb(Kind::Functions, FUNCTIONS_INITDB),
+    Query::new(Kind::Functions, FUNCTIONS),
+    Query::new(Kind::Support, SUPPORT),
+    Query::new(Kind::Operators, OPERATORS),
+    Query::new(Kind::Casts, CASTS),
+    Query::new(Kind::Depends, DEPENDS),
+    Query::new(Kind::Uses, USES),
+    Query::new(Kind::Implicit, IMPLICIT),
+    Query::new(Kind::Methods, METHODS),
+    Query::new(Kind::EventTriggers, EVENT_TRIGGERS),
+    Query::new(Kind::Databases, "SELECT oid FROM pg_database"),
 ];
 
 const SCHEMAS: &str = "\
@@ -243,7 +202,10 @@ WHERE c.oid >= 16384 AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 'c')
 ORDER BY a.attrelid, a.attnum";
 
 // `char` is no string to the server, but is cast to other types as one.
-const TYPES: &str = "\
+macro_rules! types {
+    ($which:literal) => {
+        concat!(
+            "\
 SELECT t.oid, t.typnamespace, t.typname, t.typtype,
     coalesce(nullif(t.typbasetype, 0), r.rngsubtype, CASE WHEN t.typcategory = 'A' THEN t.typelem END, 0),
     t.typcategory = 'S' OR t.oid = '\"char\"'::regtype, p.provolatile = 'i'
@@ -251,7 +213,15 @@ FROM pg_type t
 JOIN pg_proc p ON p.oid = t.typinput
 LEFT JOIN pg_range r ON r.rngtypid = t.oid OR r.rngmultitypid = t.oid
 LEFT JOIN pg_type e ON e.oid = t.typelem AND t.typcategory = 'A'
-WHERE t.typtype IN ('b', 'e', 'd', 'r', 'm') AND e.typtype IS DISTINCT FROM 'c'";
+WHERE t.typtype IN ('b', 'e', 'd', 'r', 'm') AND e.typtype IS DISTINCT FROM 'c' AND ",
+            $which
+        )
+    };
+}
+
+const TYPES: &str = types!("t.oid >= 16384");
+
+const TYPES_INITDB: &str = types!("t.oid < 16384");
 
 const DEFINITIONS: &str = "\
 SELECT c.oid, pg_get_viewdef(c.oid)
@@ -311,7 +281,10 @@ SELECT ev_class, pg_get_ruledef(oid)
 FROM pg_rewrite
 WHERE oid >= 16384 AND rulename <> '_RETURN'";
 
-const FUNCTIONS: &str = "\
+macro_rules! functions {
+    ($which:literal) => {
+        concat!(
+            "\
 SELECT p.oid, p.pronamespace, p.proname, p.prokind, p.pronargs, p.pronargdefaults,
     p.provariadic <> 0, p.proargtypes, p.prorettype, p.provolatile, l.lanname, p.prosecdef,
     CASE WHEN p.oid < 16384 OR l.lanname NOT IN ('sql', 'plpgsql') THEN NULL
@@ -321,7 +294,16 @@ SELECT p.oid, p.pronamespace, p.proname, p.prokind, p.pronargs, p.pronargdefault
 FROM pg_proc p
 JOIN pg_language l ON l.oid = p.prolang
 LEFT JOIN pg_depend d ON d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e'
-LEFT JOIN pg_extension e ON e.oid = d.refobjid";
+LEFT JOIN pg_extension e ON e.oid = d.refobjid
+WHERE ",
+            $which
+        )
+    };
+}
+
+const FUNCTIONS: &str = functions!("p.oid >= 16384");
+
+const FUNCTIONS_INITDB: &str = functions!("p.oid < 16384");
 
 // The parts of aggregates, and what functions depend on: defaults of their arguments are run by
 // whoever calls them. The planner's support functions are not.

@@ -1,21 +1,27 @@
 //! One moment of one database, indexed by name and identity.
 
+use std::sync::Arc;
+
 use foldhash::{HashSet, HashSetExt as _};
 
 use crate::index::Index;
+use crate::layers::Layers;
 use crate::{
-    Builder, Cast, Constraint, Function, FunctionId, Implicit, Membership, Operator, Policy,
-    Relation, RelationId, Role, RoleId, Rule, Schema, SchemaId, SearchPath, Trigger, Type, TypeId,
-    TypeKind, Uses,
+    Builder, Cast, Constraint, Function, FunctionId, Implicit, Initdb, Membership, Operator,
+    Policy, Relation, RelationId, Role, RoleId, Rule, Schema, SchemaId, SearchPath, Trigger, Type,
+    TypeId, TypeKind, Uses,
 };
 
 /// One moment of one database.
 ///
 /// Accessors answer from memory and never fail; what the snapshot does not hold is `None` or an
 /// empty list.
-#[derive(Debug)]
+#[derive(Debug, Eq, PartialEq)]
 pub struct Snapshot {
+    /// All but functions and types.
     parts: Builder,
+    functions: Layers<Function>,
+    types: Layers<Type>,
     schemas: Index<SchemaId>,
     schema_names: Index<Box<str>>,
     roles: Index<RoleId>,
@@ -28,16 +34,14 @@ pub struct Snapshot {
     referenced: Index<RelationId>,
     triggers: Index<RelationId>,
     rules: Index<RelationId>,
-    function_names: Index<Box<str>>,
-    type_names: Index<Box<str>>,
     operators: Index<Box<str>>,
     views: Index<RelationId>,
     uses: Index<RelationId>,
 }
 
 impl Snapshot {
-    /// Indexes what a builder has joined; relations and functions are sorted by identity.
-    pub(crate) fn index(parts: Builder) -> Self {
+    /// Indexes what a builder has joined; relations are sorted by identity.
+    pub(crate) fn index(parts: Builder, functions: Layers<Function>, types: Layers<Type>) -> Self {
         let inherits: Box<[_]> = parts
             .relations
             .iter()
@@ -56,12 +60,21 @@ impl Snapshot {
             referenced: Index::new(&parts.constraints, |constraint| constraint.referenced),
             triggers: Index::new(&parts.triggers, |trigger| trigger.relation),
             rules: Index::new(&parts.rules, |rule| rule.relation),
-            function_names: Index::new(&parts.functions, |function| function.name.clone()),
-            type_names: Index::new(&parts.types, |known| known.name.clone()),
             operators: Index::new(&parts.operators, |operator| operator.symbol.clone()),
             views: Index::new(&parts.depends, |depends| depends.view),
             uses: Index::new(&parts.uses, |uses| uses.relation),
+            functions,
+            types,
             parts,
+        }
+    }
+
+    /// Functions and types that came with `initdb`, to be kept while they are known not to have
+    /// changed.
+    pub fn initdb(&self) -> Initdb {
+        Initdb {
+            functions: Arc::clone(&self.functions.initdb),
+            types: Arc::clone(&self.types.initdb),
         }
     }
 
@@ -212,16 +225,12 @@ impl Snapshot {
 
     /// All functions, builtin ones included, by ascending identity.
     pub fn all_functions(&self) -> impl Iterator<Item = &Function> {
-        self.parts.functions.iter()
+        self.functions.iter()
     }
 
     /// A function.
     pub fn function(&self, id: FunctionId) -> Option<&Function> {
-        let functions = &self.parts.functions;
-        let index = functions
-            .binary_search_by_key(&id, |function| function.id)
-            .ok()?;
-        functions.get(index)
+        self.functions.get(id)
     }
 
     /// The functions with this unquoted name in any schema.
@@ -229,14 +238,12 @@ impl Snapshot {
         &'a self,
         name: &str,
     ) -> impl Iterator<Item = &'a Function> + use<'a> {
-        self.function_names.of(&self.parts.functions, name)
+        self.functions.named(name)
     }
 
     /// A type.
     pub fn type_by_id(&self, id: TypeId) -> Option<&Type> {
-        let types = &self.parts.types;
-        let index = types.binary_search_by_key(&id, |known| known.id).ok()?;
-        types.get(index)
+        self.types.get(id)
     }
 
     /// A type and those it is made of, in this order; `None` if one of them is not known.
@@ -258,12 +265,10 @@ impl Snapshot {
         name: &str,
     ) -> impl Iterator<Item = &'a Type> + use<'a> {
         let written = schema.map(|schema| self.schema_by_name(schema).map(|schema| schema.id));
-        self.type_names
-            .of(&self.parts.types, name)
-            .filter(move |known| match written {
-                Some(schema) => schema == Some(known.schema),
-                None => path.0.contains(&known.schema),
-            })
+        self.types.named(name).filter(move |known| match written {
+            Some(schema) => schema == Some(known.schema),
+            None => path.0.contains(&known.schema),
+        })
     }
 
     /// The operators outside `pg_catalog` with this symbol.
