@@ -6,12 +6,13 @@
 
 pub mod check;
 mod fingerprint;
+mod reading;
 
-use std::{error::Error, io, time::Duration};
+use std::{error::Error, io, sync::atomic::AtomicU64, time::Duration};
 
 use catalog::{
-    Builder, Identity, RowError, Snapshot,
-    queries::{BEGIN, IDENTITY, IDENTITY_FALLBACK, Kind, QUERIES},
+    Identity, RowError,
+    queries::{IDENTITY, IDENTITY_FALLBACK},
 };
 use config::Secret;
 use tokio::{task::JoinSet, time::timeout};
@@ -24,6 +25,7 @@ use tokio_postgres::{
 use tokio_postgres_rustls::MakeRustlsConnect;
 use tracing::Instrument;
 
+pub(crate) use self::{fingerprint::Fingerprint, reading::Reading};
 use crate::{
     stream::ServerStream,
     upstream::{Upstream, UpstreamError},
@@ -155,6 +157,8 @@ pub(crate) struct Control {
     client: Client,
     /// The one task that moves its bytes; ends with this.
     driver: JoinSet<()>,
+    /// How many rows the catalogs had when the statements that read them were planned.
+    planned_rows: AtomicU64,
 }
 
 impl Control {
@@ -169,6 +173,7 @@ impl Control {
             .await
             .unwrap_or_else(|_| Err(UpstreamError::Timeout(upstream.connect_timeout()).into()))?;
         control.execute(SETTINGS).await?;
+        control.prepare().await?;
         Ok(control)
     }
 
@@ -184,7 +189,11 @@ impl Control {
         };
         let mut driver = JoinSet::new();
         driver.spawn(drive.in_current_span());
-        Self { client, driver }
+        Self {
+            client,
+            driver,
+            planned_rows: AtomicU64::new(0),
+        }
     }
 
     /// Returns when the connection has ended. Cancel safe.
@@ -201,53 +210,6 @@ impl Control {
         };
         let row = rows.first().ok_or(ControlError::Restless)?;
         Ok(Identity::from_row(texts(row)?)?)
-    }
-
-    /// What stands for all definitions, privileges and settings. Not cancel safe.
-    pub(crate) async fn fingerprint(&self) -> Result<Fingerprint, ControlError> {
-        let mut sums = Vec::new();
-        for row in self.query(fingerprint::FINGERPRINT).await? {
-            let texts: Vec<_> = texts(&row)?.into_iter().flatten().collect();
-            sums.push(texts.join(" ").into());
-        }
-        Ok(Fingerprint(sums.into()))
-    }
-
-    /// Reads the whole catalog as of one moment. Not cancel safe.
-    pub(crate) async fn read_catalog(&self) -> Result<Reading, ControlError> {
-        self.execute(BEGIN).await?;
-        let reading = self.read_in_transaction().await;
-        self.execute("ROLLBACK").await?;
-        reading
-    }
-
-    async fn read_in_transaction(&self) -> Result<Reading, ControlError> {
-        // In one string: writes wait for a reading when definitions have changed, and two dozen
-        // questions one after the other take longer to travel than to answer on a busy machine.
-        let texts: Vec<&str> = QUERIES.iter().map(|query| query.text).collect();
-        let texts = texts.join(";\n");
-        let asked = self.client.simple_query(&texts);
-        let mut rows = Vec::with_capacity(QUERIES.len());
-        let mut answer = Vec::new();
-        for message in answered(asked, READING_TIMEOUT).await? {
-            match message {
-                SimpleQueryMessage::Row(row) => answer.push(row),
-                SimpleQueryMessage::CommandComplete(_) => {
-                    if let Some(query) = QUERIES.get(rows.len()) {
-                        rows.push((query.kind, std::mem::take(&mut answer)));
-                    }
-                }
-                SimpleQueryMessage::RowDescription(_) | _ => {}
-            }
-        }
-        if rows.len() != QUERIES.len() {
-            let count = rows.len();
-            return Err(ControlError::Statement(format!("{count} answers came")));
-        }
-        Ok(Reading {
-            rows,
-            fingerprint: self.fingerprint().await?,
-        })
     }
 
     /// Those of `processes` that still serve a connection. Not cancel safe.
@@ -279,43 +241,6 @@ impl Control {
 
     async fn execute(&self, text: &str) -> Result<(), ControlError> {
         within(self.client.batch_execute(text)).await
-    }
-}
-
-/// Changes whenever a definition, a privilege or a setting of a database does.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub(crate) struct Fingerprint(Box<[Box<str>]>);
-
-impl Fingerprint {
-    /// The names of the catalogs in which two fingerprints differ.
-    pub(crate) fn differences(&self, other: &Self) -> String {
-        let mut names: Vec<_> = (self.0.iter().filter(|row| !other.0.contains(row)))
-            .chain(other.0.iter().filter(|row| !self.0.contains(row)))
-            .filter_map(|row| row.split(' ').next())
-            .collect();
-        names.sort_unstable();
-        names.dedup();
-        names.join(", ")
-    }
-}
-
-/// The rows of the catalog queries, not yet looked at.
-#[derive(Debug)]
-pub(crate) struct Reading {
-    rows: Vec<(Kind, Vec<SimpleQueryRow>)>,
-    pub(crate) fingerprint: Fingerprint,
-}
-
-impl Reading {
-    /// Reads and indexes all rows: milliseconds of computing, for a blocking thread.
-    pub(crate) fn snapshot(self) -> Result<Snapshot, ControlError> {
-        let mut builder = Builder::default();
-        for (kind, rows) in self.rows {
-            for row in rows {
-                builder.push(kind, texts(&row)?)?;
-            }
-        }
-        Ok(builder.finish())
     }
 }
 

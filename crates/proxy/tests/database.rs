@@ -260,6 +260,8 @@ async fn a_locked_view_delays_and_does_not_disconnect() {
         .batch_execute("BEGIN; LOCK TABLE v IN ACCESS EXCLUSIVE MODE")
         .await
         .unwrap();
+    // So that there is something to be read.
+    server.sql("CREATE TABLE u (a int)");
     assert!(
         !watched
             .database

@@ -53,7 +53,8 @@ async fn read(config: &Config) -> Result<Snapshot, ControlError> {
         .await?
         .database_id()
         .ok_or_else(ControlError::anonymous)?;
-    let reading = control.read_catalog().await?;
+    let reading = control.read_catalog(None).await?;
+    let reading = reading.ok_or(ControlError::Restless)?;
     spawn_blocking(|| reading.snapshot())
         .await
         .map_err(|_| ControlError::unreadable())?

@@ -6,75 +6,237 @@
 //!
 //! - temporary objects, which come and go with sessions;
 //! - of `pg_class` all that maintenance, TRUNCATE and REFRESH write: storage, statistics, freezing;
-//! - what came with `initdb`, where only its privileges could change: relations and columns.
+//! - of the relations that came with `initdb` privileges and columns: no reply that depends on them
+//!   is kept.
 //!
 //! Passwords do not count: `pg_roles` hides them, and they decide logins, which the server judges.
 //! Roles other than superusers cannot read `pg_authid`, nor settings meant for superusers.
+//!
+//! Everything of which [`catalog::queries::QUERIES`] make a snapshot, but for temporary objects, is
+//! covered: while a fingerprint stays, so does the snapshot.
+
+use super::{ControlError, texts};
+use tokio_postgres::SimpleQueryRow;
+
+/// Changes whenever a definition, a privilege or a setting of a database does.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct Fingerprint(Box<[Sum]>);
+
+/// What stands for the rows of one catalog.
+#[derive(Clone, Debug, Eq, PartialEq)]
+struct Sum {
+    catalog: Box<str>,
+    rows: u64,
+    /// NULL if there are none.
+    hashes: Option<Box<str>>,
+}
+
+impl Fingerprint {
+    /// Reads the rows of [`statement`].
+    pub(super) fn of(rows: &[SimpleQueryRow]) -> Result<Self, ControlError> {
+        let sum = |row| {
+            let mut texts = texts(row)?.into_iter();
+            let mut text = || texts.next().flatten();
+            let (catalog, rows) = (text(), text().and_then(|count| count.parse().ok()));
+            let missing = || ControlError::Statement("no row of a fingerprint".to_owned());
+            Ok(Sum {
+                catalog: catalog.ok_or_else(missing)?.into(),
+                rows: rows.ok_or_else(missing)?,
+                hashes: text().map(Into::into),
+            })
+        };
+        rows.iter().map(sum).collect::<Result<_, _>>().map(Self)
+    }
+
+    /// The names of the catalogs in which two fingerprints differ, if replies may differ for it.
+    pub(crate) fn differences(&self, other: &Self) -> String {
+        let names: Vec<_> = (self.0.iter().zip(&other.0))
+            .filter(|(a, b)| a != b && &*a.catalog != DATABASES)
+            .map(|(sum, _)| &*sum.catalog)
+            .collect();
+        names.join(", ")
+    }
+
+    /// Whether functions and types that came with `initdb` are what they were in `other`: they, and
+    /// what else the statements look at that list them.
+    pub(super) fn has_initdb_of(&self, other: &Self) -> bool {
+        let of = |print: &Self| -> Vec<Sum> {
+            let sums = print.0.iter();
+            let listed = |sum: &&Sum| INITDB.contains(&&*sum.catalog);
+            sums.filter(listed).cloned().collect()
+        };
+        let own = of(self);
+        own.len() == INITDB.len() && own == of(other)
+    }
+
+    /// How many rows were counted.
+    pub(super) fn rows(&self) -> u64 {
+        self.0.iter().map(|sum| sum.rows).sum()
+    }
+}
 
 /// The statement. Three columns: catalog, count, sum.
-pub(super) const FINGERPRINT: &str = "
+///
+/// Records are hashed as they are, which is cheaper than their text by half; hashing the hash keeps
+/// rows that exchange values from having the same sum. Hashes of access rights are sums
+/// themselves, so these are hashed as text.
+pub(super) fn statement() -> String {
+    let sums = CATALOGS.iter().map(|(catalog, columns, rows)| {
+        format!(
+            "SELECT '{catalog}', pg_catalog.count(*), pg_catalog.sum(pg_catalog.hashint8extended(\
+             pg_catalog.hash_record_extended(ROW({columns}), 0), 0)) FROM pg_catalog.{rows}"
+        )
+    });
+    let sums: Vec<_> = sums.collect();
+    format!("{LASTING} {}", sums.join(" UNION ALL "))
+}
+
+const LASTING: &str = "\
 WITH lasting AS (
     SELECT oid FROM pg_catalog.pg_class
-    WHERE oid >= 16384 AND relpersistence <> 't' AND relkind NOT IN ('i', 'I', 't')
+    WHERE relpersistence <> 't' AND relkind NOT IN ('i', 'I', 't')
 ), schemas AS (
     SELECT oid FROM pg_catalog.pg_namespace
     WHERE nspname NOT LIKE 'pg\\_temp\\_%' AND nspname NOT LIKE 'pg\\_toast\\_temp\\_%'
-), rows(catalog, content) AS (
-    SELECT 'class', ROW(oid, relname, relnamespace, relkind, relowner, reltype, reloftype,
-        relpersistence, relhasrules, relrowsecurity, relforcerowsecurity, relispartition,
-        relpartbound, relacl, reloptions)::text
-    FROM pg_catalog.pg_class NATURAL JOIN lasting
-UNION ALL SELECT 'attribute', ROW(attrelid, attnum, a.xmin)::text
-    FROM pg_catalog.pg_attribute a JOIN lasting l ON l.oid = attrelid
-UNION ALL SELECT 'attrdef', ROW(d.oid, d.xmin)::text
-    FROM pg_catalog.pg_attrdef d JOIN lasting l ON l.oid = adrelid
-UNION ALL SELECT 'inherits', ROW(inhrelid, inhparent, i.xmin)::text
-    FROM pg_catalog.pg_inherits i JOIN lasting l ON l.oid = inhrelid
-UNION ALL SELECT 'trigger', ROW(t.oid, t.xmin)::text
-    FROM pg_catalog.pg_trigger t JOIN lasting l ON l.oid = tgrelid
-UNION ALL SELECT 'rewrite', ROW(r.oid, r.xmin)::text
-    FROM pg_catalog.pg_rewrite r JOIN lasting l ON l.oid = ev_class
-UNION ALL SELECT 'policy', ROW(p.oid, p.xmin)::text
-    FROM pg_catalog.pg_policy p JOIN lasting l ON l.oid = polrelid
-UNION ALL SELECT 'constraint', ROW(c.oid, c.xmin)::text
-    FROM pg_catalog.pg_constraint c JOIN schemas s ON s.oid = connamespace
-UNION ALL SELECT 'index', ROW(indexrelid, indrelid, indkey, indclass, indcollation, indisvalid,
-        indimmediate)::text
-    FROM pg_catalog.pg_index i JOIN lasting l ON l.oid = indrelid WHERE indisunique
-UNION ALL SELECT 'namespace', ROW(n.oid, n.xmin)::text
-    FROM pg_catalog.pg_namespace n NATURAL JOIN schemas
-UNION ALL SELECT 'type', ROW(t.oid, t.xmin)::text
-    FROM pg_catalog.pg_type t JOIN schemas s ON s.oid = typnamespace
-UNION ALL SELECT 'proc', ROW(oid, xmin)::text FROM pg_catalog.pg_proc
-UNION ALL SELECT 'aggregate', ROW(aggfnoid::oid, xmin)::text FROM pg_catalog.pg_aggregate
-UNION ALL SELECT 'operator', ROW(oid, xmin)::text FROM pg_catalog.pg_operator
-UNION ALL SELECT 'opclass', ROW(oid, xmin)::text FROM pg_catalog.pg_opclass
-UNION ALL SELECT 'amop', ROW(oid, xmin)::text FROM pg_catalog.pg_amop
-UNION ALL SELECT 'amproc', ROW(oid, xmin)::text FROM pg_catalog.pg_amproc
-UNION ALL SELECT 'cast', ROW(oid, xmin)::text FROM pg_catalog.pg_cast
-UNION ALL SELECT 'enum', ROW(oid, xmin)::text FROM pg_catalog.pg_enum
-UNION ALL SELECT 'range', ROW(rngtypid, xmin)::text FROM pg_catalog.pg_range
-UNION ALL SELECT 'collation', ROW(oid, xmin)::text FROM pg_catalog.pg_collation
-UNION ALL SELECT 'language', ROW(oid, xmin)::text FROM pg_catalog.pg_language
-UNION ALL SELECT 'extension', ROW(oid, xmin)::text FROM pg_catalog.pg_extension
-UNION ALL SELECT 'event_trigger', ROW(oid, xmin)::text FROM pg_catalog.pg_event_trigger
-UNION ALL SELECT 'foreign_server', ROW(oid, xmin)::text FROM pg_catalog.pg_foreign_server
-UNION ALL SELECT 'foreign_table', ROW(ftrelid, xmin)::text FROM pg_catalog.pg_foreign_table
-UNION ALL SELECT 'ts_config', ROW(oid, xmin)::text FROM pg_catalog.pg_ts_config
-UNION ALL SELECT 'ts_config_map', ROW(mapcfg, maptokentype, mapseqno, xmin)::text
-    FROM pg_catalog.pg_ts_config_map
-UNION ALL SELECT 'ts_dict', ROW(oid, xmin)::text FROM pg_catalog.pg_ts_dict
-UNION ALL SELECT 'database', ROW(oid, xmin)::text FROM pg_catalog.pg_database
-    WHERE datname = pg_catalog.current_database()
-UNION ALL SELECT 'roles', ROW(oid, rolname, rolsuper, rolinherit, rolbypassrls, rolcanlogin,
-        rolvaliduntil)::text
-    FROM pg_catalog.pg_roles
-UNION ALL SELECT 'auth_members', ROW(roleid, member, grantor, xmin)::text
-    FROM pg_catalog.pg_auth_members
-UNION ALL SELECT 'db_role_setting', ROW(setdatabase, setrole, xmin)::text
-    FROM pg_catalog.pg_db_role_setting
-UNION ALL SELECT 'settings', ROW(name, reset_val)::text FROM pg_catalog.pg_settings
-    WHERE context IN ('user', 'superuser')
-)
-SELECT catalog, pg_catalog.count(*), pg_catalog.sum(pg_catalog.hashtextextended(content, 0))
-FROM rows GROUP BY catalog ORDER BY catalog";
+)";
+
+/// Other databases, which no reply depends on.
+const DATABASES: &str = "databases";
+
+/// Those of [`CATALOGS`] that the queries for `initdb`'s own functions and types read.
+const INITDB: [&str; 6] = [
+    "type_initdb",
+    "range_initdb",
+    "proc_initdb",
+    "language",
+    "extension",
+    "member",
+];
+
+/// The name of a sum, what of each row counts, and the rows.
+const CATALOGS: &[(&str, &str, &str)] = &[
+    (
+        "class",
+        "oid, relname, relnamespace, relkind, relowner, reltype, reloftype, relpersistence, \
+         relhasrules, relrowsecurity, relforcerowsecurity, relispartition, relpartbound::text, \
+         CASE WHEN oid >= 16384 THEN relacl::text END, reloptions",
+        "pg_class NATURAL JOIN lasting",
+    ),
+    (
+        "attribute",
+        "attrelid, attnum, a.xmin",
+        "pg_attribute a JOIN lasting l ON l.oid = attrelid WHERE attrelid >= 16384",
+    ),
+    (
+        "attrdef",
+        "d.oid, d.xmin",
+        "pg_attrdef d JOIN lasting l ON l.oid = adrelid",
+    ),
+    (
+        "inherits",
+        "inhrelid, inhparent, i.xmin",
+        "pg_inherits i JOIN lasting l ON l.oid = inhrelid",
+    ),
+    (
+        "trigger",
+        "t.oid, t.xmin",
+        "pg_trigger t JOIN lasting l ON l.oid = tgrelid",
+    ),
+    (
+        "rewrite",
+        "r.oid, r.xmin",
+        "pg_rewrite r JOIN lasting l ON l.oid = ev_class",
+    ),
+    (
+        "policy",
+        "p.oid, p.xmin",
+        "pg_policy p JOIN lasting l ON l.oid = polrelid",
+    ),
+    (
+        "constraint",
+        "c.oid, c.xmin",
+        "pg_constraint c JOIN schemas s ON s.oid = connamespace",
+    ),
+    (
+        "index",
+        "indexrelid, indrelid, indkey, indclass, indcollation, indisvalid, indimmediate",
+        "pg_index i JOIN lasting l ON l.oid = indrelid
+         WHERE indisunique OR indexprs IS NOT NULL OR indpred IS NOT NULL",
+    ),
+    (
+        "namespace",
+        "n.oid, n.xmin",
+        "pg_namespace n NATURAL JOIN schemas",
+    ),
+    (
+        "type",
+        "t.oid, t.xmin",
+        "pg_type t JOIN schemas s ON s.oid = typnamespace WHERE t.oid >= 16384",
+    ),
+    ("type_initdb", "oid, xmin", "pg_type WHERE oid < 16384"),
+    ("proc", "oid, xmin", "pg_proc WHERE oid >= 16384"),
+    ("proc_initdb", "oid, xmin", "pg_proc WHERE oid < 16384"),
+    ("aggregate", "aggfnoid::oid, xmin", "pg_aggregate"),
+    ("operator", "oid, xmin", "pg_operator"),
+    ("opclass", "oid, xmin", "pg_opclass"),
+    ("amop", "oid, xmin", "pg_amop"),
+    ("amproc", "oid, xmin", "pg_amproc"),
+    ("cast", "oid, xmin", "pg_cast"),
+    ("enum", "oid, xmin", "pg_enum"),
+    (
+        "range",
+        "rngtypid, xmin",
+        "pg_range WHERE rngtypid >= 16384",
+    ),
+    (
+        "range_initdb",
+        "rngtypid, xmin",
+        "pg_range WHERE rngtypid < 16384",
+    ),
+    ("collation", "oid, xmin", "pg_collation"),
+    ("language", "oid, xmin", "pg_language"),
+    ("extension", "oid, xmin", "pg_extension"),
+    (
+        "member",
+        "classid, objid, refobjid, xmin",
+        "pg_depend WHERE refclassid = 'pg_catalog.pg_extension'::pg_catalog.regclass
+         AND deptype = 'e'",
+    ),
+    ("event_trigger", "oid, xmin", "pg_event_trigger"),
+    ("foreign_server", "oid, xmin", "pg_foreign_server"),
+    ("foreign_table", "ftrelid, xmin", "pg_foreign_table"),
+    ("ts_config", "oid, xmin", "pg_ts_config"),
+    (
+        "ts_config_map",
+        "mapcfg, maptokentype, mapseqno, xmin",
+        "pg_ts_config_map",
+    ),
+    ("ts_dict", "oid, xmin", "pg_ts_dict"),
+    ("am", "oid, xmin", "pg_am"),
+    (
+        "database",
+        "oid, xmin",
+        "pg_database WHERE datname = pg_catalog.current_database()",
+    ),
+    (DATABASES, "oid", "pg_database"),
+    (
+        "roles",
+        "oid, rolname, rolsuper, rolinherit, rolbypassrls, rolcanlogin, rolvaliduntil",
+        "pg_roles",
+    ),
+    (
+        "auth_members",
+        "roleid, member, grantor, xmin",
+        "pg_auth_members",
+    ),
+    (
+        "db_role_setting",
+        "setdatabase, setrole, xmin",
+        "pg_db_role_setting",
+    ),
+    (
+        "settings",
+        "name, reset_val",
+        "pg_settings WHERE context IN ('user', 'superuser')",
+    ),
+];

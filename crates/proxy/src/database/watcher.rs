@@ -65,9 +65,10 @@ struct Seen {
 }
 
 impl Seen {
-    /// Names a change that came from elsewhere.
-    fn untold(&self, now: &Fingerprint) -> String {
-        format!("changed elsewhere: {}", self.fingerprint.differences(now))
+    /// Names a change that came from elsewhere, if replies may differ for it.
+    fn untold(&self, now: &Fingerprint) -> Option<String> {
+        let changed = self.fingerprint.differences(now);
+        (!changed.is_empty()).then(|| format!("changed elsewhere: {changed}"))
     }
 }
 
@@ -226,21 +227,21 @@ impl Watcher {
                 .ok()
                 .flatten()
                 .ok_or(ControlError::NoEpoch)?;
-            if let Some(seen) = &mut self.seen
-                && seen.identity == identity
-                && seen.epoch != epoch
-                && control.fingerprint().await? == seen.fingerprint
-            {
-                // Something unknown was done, and did not touch definitions.
-                seen.epoch = epoch;
-                return Ok(());
-            }
-            let known = self.seen.as_ref().filter(|seen| seen.identity == identity);
             delay(Point::Reading).await;
-            let reading = control.read_catalog().await?;
+            let known = self.seen.as_mut().filter(|seen| seen.identity == identity);
+            let print = known
+                .as_ref()
+                .map(|seen| (&seen.fingerprint, seen.snapshot.initdb()));
+            let Some(reading) = control.read_catalog(print).await? else {
+                // Something unknown was done, and did not touch definitions.
+                if let Some(seen) = known {
+                    seen.epoch = epoch;
+                }
+                return Ok(());
+            };
             let untold = known
-                .filter(|seen| seen.epoch == epoch && seen.fingerprint != reading.fingerprint)
-                .map(|seen| seen.untold(&reading.fingerprint));
+                .filter(|seen| seen.epoch == epoch)
+                .and_then(|seen| seen.untold(&reading.fingerprint));
             if let Some(why) = untold {
                 // Unless it was told in between.
                 if self.common.store.epoch(id).await == Ok(Some(epoch)) {
@@ -285,7 +286,9 @@ impl Watcher {
         }
         // Had the change come through pgmemo, the epoch would have been taken away before it was
         // committed, and we have seen it committed.
-        self.bump(seen.id, &seen.untold(&fingerprint)).await;
+        if let Some(why) = seen.untold(&fingerprint) {
+            self.bump(seen.id, &why).await;
+        }
         Ok(false)
     }
 
