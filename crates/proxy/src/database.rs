@@ -23,7 +23,7 @@ use std::{
 };
 
 use arc_swap::{ArcSwap, ArcSwapOption};
-use cache::Policy;
+use cache::{Policy, Version};
 use catalog::DatabaseId;
 use config::Config;
 use session::Knowledge;
@@ -370,6 +370,22 @@ impl Database {
             Ok(Ok(progress)) => progress.served >= ticket,
             Ok(Err(_)) | Err(_) => false,
         }
+    }
+
+    /// Waits for knowledge that was read under this epoch, or else after the call. Where another
+    /// reading has been asked for, it may be the one.
+    ///
+    /// `false` if there is none by the deadline, or there will be none. Cancel safe.
+    pub(crate) async fn wait_current(&self, epoch: Version, deadline: Instant) -> bool {
+        let is_known = || self.knowledge().is_some_and(|known| known.epoch == epoch);
+        let asked = self.asked.load(Ordering::Acquire);
+        let mut progress = self.progress.subscribe();
+        let done = progress.wait_for(|progress| {
+            let refused = matches!(progress.state, State::Refused(_));
+            progress.served >= asked || is_known() || refused
+        });
+        let done = timeout_at(deadline, done).await.is_ok();
+        is_known() || (done && self.wait_fresh(deadline).await)
     }
 
     /// How many of the refreshes that were asked for are done.
