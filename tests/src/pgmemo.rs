@@ -34,6 +34,8 @@ pub enum Store<'a> {
     Leases(&'a Redis),
     /// In the Redis to which this way leads.
     Far(&'a Way),
+    /// In the Redis behind this URL, which shows this certificate or another one.
+    Encrypted(&'a str, &'a Path),
 }
 
 impl Store<'_> {
@@ -42,6 +44,7 @@ impl Store<'_> {
             Self::Memory => "memory".to_owned(),
             Self::Redis(redis) | Self::Leases(redis) => redis.url(),
             Self::Far(way) => way.url(),
+            Self::Encrypted(url, _) => url.to_owned(),
         }
     }
 }
@@ -163,6 +166,9 @@ impl Pgmemo {
         command.envs(variables.iter().map(|(name, value)| (name, value)));
         if let Store::Leases(_) = store {
             command.env("PGMEMO_REDIS_MODE", "leases");
+        }
+        if let Store::Encrypted(_, trusted) = store {
+            command.env("SSL_CERT_FILE", trusted);
         }
         if !file.is_empty() {
             fs::write(dir.path().join("pgmemo.toml"), file)?;

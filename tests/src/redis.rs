@@ -4,6 +4,7 @@ use std::{
     fs,
     io::{BufRead, BufReader, Write},
     net::{SocketAddr, TcpStream},
+    path::{Path, PathBuf},
     process::Command,
     time::Duration,
 };
@@ -20,6 +21,8 @@ use crate::{
 #[derive(Debug)]
 pub struct Redis {
     address: SocketAddr,
+    /// The other port, and where certificate and key are.
+    encrypted: Option<(u16, PathBuf)>,
     server: Option<Server>,
     dir: TempDir,
 }
@@ -27,9 +30,19 @@ pub struct Redis {
 impl Redis {
     /// An empty one.
     pub fn start() -> Result<Self> {
+        Self::start_by(None)
+    }
+
+    /// One that also encrypts, on a port of its own, with `server.crt` and `server.key`.
+    pub fn start_encrypted(certificate: &Path) -> Result<Self> {
+        Self::start_by(Some((free_port()?, certificate.to_owned())))
+    }
+
+    fn start_by(encrypted: Option<(u16, PathBuf)>) -> Result<Self> {
         let dir = tempfile::Builder::new().prefix("pgmemo-redis-").tempdir()?;
         let mut redis = Self {
             address: local(free_port()?),
+            encrypted,
             server: None,
             dir,
         };
@@ -40,6 +53,12 @@ impl Redis {
     /// `redis://…`.
     pub fn url(&self) -> String {
         format!("redis://{}", self.address)
+    }
+
+    /// `rediss://…`, by the name in the certificate, and the file of the certificate.
+    pub fn encrypted(&self) -> Result<(String, PathBuf)> {
+        let (port, dir) = self.encrypted.as_ref().context("Redis does not encrypt")?;
+        Ok((format!("rediss://localhost:{port}"), dir.join("server.crt")))
     }
 
     /// Where it listens.
@@ -65,6 +84,13 @@ impl Redis {
         command
             .args(["--dbfilename", "dump.rdb", "--dir"])
             .arg(self.dir.path());
+        if let Some((port, dir)) = &self.encrypted {
+            let certificate = dir.join("server.crt");
+            command.args(["--tls-auth-clients", "no", "--tls-port", &port.to_string()]);
+            command.arg("--tls-key-file").arg(dir.join("server.key"));
+            command.arg("--tls-cert-file").arg(&certificate);
+            command.arg("--tls-ca-cert-file").arg(&certificate);
+        }
         let log = self.dir.path().join("log");
         let mut server = Server::spawn("Redis", command, Signal::Term, &log, self.dir.path())?;
         let address = self.address;

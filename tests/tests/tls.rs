@@ -10,7 +10,7 @@ use std::{
 
 use anyhow::{Context, Result, bail, ensure};
 use pgmemo_tests::{
-    Pgmemo, Postgres, Store, Version, env,
+    Pgmemo, Postgres, Redis, Store, Version, env,
     net::{SOON, eventually},
     postgres::PASSWORD,
     server::Signal,
@@ -454,4 +454,53 @@ fn large_messages_arrive_whole_in_both_directions() -> Result<()> {
             Ok(())
         },
     )
+}
+
+/// What is stored, and who hears of writes, does not depend on who can listen to the wire.
+#[test]
+fn a_redis_that_encrypts_is_shared_as_any_other() -> Result<()> {
+    if env::direct() {
+        return Ok(());
+    }
+    let (postgres, certificate) = (server()?, Certificate::new()?);
+    let redis = Redis::start_encrypted(certificate.0.path())?;
+    let (url, file) = redis.encrypted()?;
+    let store = Store::Encrypted(&url, &file);
+    let leases = "[redis]\nmode = \"leases\"\n";
+    for file in ["", leases] {
+        let first = Pgmemo::start_with(&postgres, store, &[], file)?;
+        let second = Pgmemo::start_with(&postgres, store, &[], file)?;
+        let (mut writer, mut reader) = (first.connect("postgres")?, second.connect("postgres")?);
+        for n in 1..=5 {
+            writer.run(&format!("UPDATE t SET v = '{n}' WHERE id = 1"))?;
+            let before = second.hits()?;
+            eventually("a hit", SOON, || {
+                assert_eq!(reader.value(READ).ok()?, n.to_string());
+                (second.hits().ok()? > before).then_some(())
+            })?;
+        }
+    }
+    Ok(())
+}
+
+/// Nothing is told to whom nobody trusts, and nobody waits for it.
+#[test]
+fn a_redis_with_a_strange_certificate_is_not_used() -> Result<()> {
+    if env::direct() {
+        return Ok(());
+    }
+    let (postgres, certificate, other) = (server()?, Certificate::new()?, Certificate::new()?);
+    let redis = Redis::start_encrypted(certificate.0.path())?;
+    let (url, _) = redis.encrypted()?;
+    let pgmemo = Pgmemo::start_unready(&postgres, Store::Encrypted(&url, &other.file()))?;
+    let mut client = pgmemo.connect("postgres")?;
+    for _ in 0..5 {
+        assert_eq!(client.value(READ)?, "a");
+    }
+    let up = pgmemo
+        .metrics()?
+        .sum("pgmemo_store_state", &[r#"state="up""#]);
+    assert!(up < 1.0);
+    ensure!(redis.command("DBSIZE")? == ":0", "something was stored");
+    Ok(())
 }
