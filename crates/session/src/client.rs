@@ -57,6 +57,10 @@ impl Session {
                 self.to_server.take_from(input, all);
                 return Ok(Need::Input);
             }
+            if self.broken {
+                input.clear();
+                return Ok(Need::Input);
+            }
             if self.client_rest > 0 {
                 let step = self.client_rest.min(input.len());
                 self.to_server.take_from(input, step);

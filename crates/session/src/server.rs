@@ -320,6 +320,7 @@ impl Session {
         self.captured = None;
         if is_fatal(frame) {
             self.break_fence();
+            self.broken = true;
         } else if self.meets_fence(tag::ERROR) {
             return;
         } else {

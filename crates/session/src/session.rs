@@ -70,6 +70,8 @@ pub struct Session {
     pub(crate) raw: bool,
     /// The client has said goodbye or vanished.
     pub(crate) ended: bool,
+    /// The server has said why it ends the session. It answers nothing more, and neither do we.
+    pub(crate) broken: bool,
     pub(crate) key_buffer: Vec<u8>,
     /// To be kept by the store.
     pub records: Vec<Record>,
@@ -112,6 +114,7 @@ impl Session {
             probed: None,
             raw: false,
             ended: false,
+            broken: false,
             key_buffer: Vec::new(),
             records: Vec::new(),
             to_client: Output::default(),
@@ -183,7 +186,7 @@ impl Session {
     /// that lives on hits is idle, in a block or outside. Does nothing unless it stands between
     /// commands.
     pub fn keep_alive(&mut self) {
-        if !self.server_is_quiet() || self.raw || self.ended {
+        if !self.server_is_quiet() || self.raw || self.ended || self.broken {
             return;
         }
         self.to_server.put(wire::frontend::SYNC);
@@ -247,7 +250,9 @@ impl Session {
 
     /// Lets everything leave that is ready and first in line.
     pub(crate) fn emit_local(&mut self) {
-        while let Some(slot) = self.queue.front_mut() {
+        while !self.broken
+            && let Some(slot) = self.queue.front_mut()
+        {
             match slot {
                 Slot::Server(_) => return,
                 Slot::Local(frame, _) => self.to_client.put_shared(frame),

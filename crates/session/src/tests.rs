@@ -6,6 +6,7 @@
 )]
 
 mod bounds;
+mod broken;
 mod golden;
 mod hostile;
 mod judge;

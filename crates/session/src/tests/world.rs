@@ -441,6 +441,11 @@ impl Client {
         self.end_marks(world, u64::MAX, true);
     }
 
+    /// The server says something that nobody has asked for.
+    pub(super) fn interject(&mut self, frame: &[u8]) {
+        self.from_server.extend_from_slice(frame);
+    }
+
     /// Feeds bytes that need not be messages to the session from both sides.
     pub(super) fn endure(&mut self, world: &mut World, client: &[u8], server: &[u8]) -> bool {
         self.from_client.extend_from_slice(client);
