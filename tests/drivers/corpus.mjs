@@ -1,12 +1,11 @@
 // The corpus by node-postgres, as simple queries where nothing is bound, or as named statements.
 
-import { readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 
-import { require, show, url } from './common.mjs';
+import { lookups, outcome, report, require, show, url } from './common.mjs';
 
 const { Client } = require('pg');
 const named = process.argv.at(2) === 'named';
-const metrics = process.env.PGMEMO_METRICS;
 
 function statements() {
     const found = [];
@@ -16,21 +15,6 @@ function statements() {
         else if (found.length > 0) found.at(-1).sql += `${line}\n`;
     }
     return found.filter((one) => one.sql.trim() !== '');
-}
-
-async function lookups() {
-    if (!metrics) return new Map();
-    const lines = (await (await fetch(metrics)).text()).split('\n');
-    return new Map(lines.filter((line) => line.startsWith('pgmemo_lookups_total{')).map((line) => {
-        const end = line.lastIndexOf(' ');
-        return [line.slice(0, end), Number(line.slice(end + 1))];
-    }));
-}
-
-function outcome(before, after) {
-    const grown = [...after].filter(([series, value]) => value > (before.get(series) ?? 0)).map(([series]) => series);
-    if (grown.some((series) => series.includes('result="hit"'))) return 'hit';
-    return grown.join(' ').match(/reason="([^"]+)"/)?.[1] ?? 'miss';
 }
 
 const client = new Client({ connectionString: url });
@@ -48,4 +32,4 @@ for (const one of statements()) {
     }
 }
 await client.end();
-if (metrics) writeFileSync(process.env.CORPUS_REPORT, lines.join(''));
+report(lines);

@@ -4,17 +4,13 @@ import asyncio
 import datetime
 import json
 import os
-import re
 import sys
-import urllib.request
 import uuid
 from decimal import Decimal
 
-from common import URL, show
+from common import URL, lookups, outcome, report, show
 
 MODE = sys.argv[1]
-METRICS = os.environ.get("PGMEMO_METRICS")
-REPORT = os.environ.get("CORPUS_REPORT")
 
 
 def statements():
@@ -27,28 +23,6 @@ def statements():
         elif found:
             found[-1]["sql"] += line
     return [one for one in found if one["sql"].strip()]
-
-
-def lookups():
-    if not METRICS:
-        return {}
-    lines = urllib.request.urlopen(METRICS).read().decode().splitlines()
-    pairs = (line.rsplit(" ", 1) for line in lines if line.startswith("pgmemo_lookups_total{"))
-    return {series: float(value) for series, value in pairs}
-
-
-def outcome(before, after):
-    grown = [series for series in after if after[series] > before.get(series, 0)]
-    if any('result="hit"' in series for series in grown):
-        return "hit"
-    reasons = re.findall('reason="([^"]+)"', " ".join(grown))
-    return reasons[0] if reasons else "miss"
-
-
-def report(lines):
-    if METRICS:
-        with open(REPORT, "w") as file:
-            file.writelines(f"{name}\t{what}\n" for name, what in lines)
 
 
 def native(value, kind):

@@ -240,7 +240,7 @@ fn check_script(script: Script) -> Result<()> {
         let metrics = format!("http://{}/metrics", pgmemo.admin());
         script
             .with("PGMEMO_METRICS", &metrics)
-            .with("CORPUS_REPORT", &report.to_string_lossy())
+            .with("HITS_REPORT", &report.to_string_lossy())
     } else {
         script
     };

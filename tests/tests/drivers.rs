@@ -2,12 +2,12 @@
 
 #![allow(clippy::panic, reason = "helpers of tests fail as tests do")]
 
-use std::process::Command;
+use std::{fs, process::Command};
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use pgmemo_tests::{
     Metrics, Pgmemo, Postgres, Store, Version,
-    driver::{Script, output},
+    driver::{Script, compare as compare_output, output},
     postgres::Database,
 };
 
@@ -60,6 +60,60 @@ fn node_postgres_sees_no_difference() -> Result<()> {
 #[test]
 fn postgres_js_sees_no_difference() -> Result<()> {
     check(&Script::node("postgres.mjs", &[])?)
+}
+
+/// Values of every type as parameters: what a driver makes of them, and that each was a hit when it
+/// was asked for again, in the same session and in another.
+fn check_typed(script: Script) -> Result<()> {
+    let (postgres, database, pgmemo) = ground()?;
+    let expected = script.output(&postgres.url(database.name()))?;
+    let dir = tempfile::tempdir()?;
+    let report = dir.path().join("report");
+    let script = if pgmemo.is_real() {
+        let metrics = format!("http://{}/metrics", pgmemo.admin());
+        script
+            .with("PGMEMO_METRICS", &metrics)
+            .with("HITS_REPORT", &report.to_string_lossy())
+    } else {
+        script
+    };
+    for run in 0..2 {
+        let found = script.output(&pgmemo.url(database.name()))?;
+        compare_output(&expected, &found).with_context(|| format!("run {run}"))?;
+        if !pgmemo.is_real() {
+            continue;
+        }
+        let hits = fs::read_to_string(&report)?;
+        ensure!(hits.lines().count() > 30, "columns are missing: {hits}");
+        let missed: Vec<_> = hits.lines().filter(|it| !it.ends_with("\thit")).collect();
+        ensure!(missed.is_empty(), "not remembered: {missed:?}");
+    }
+    Ok(())
+}
+
+#[test]
+fn psycopg_3_sends_every_type_in_text() -> Result<()> {
+    check_typed(Script::python("typed.py", &["text"])?)
+}
+
+#[test]
+fn psycopg_3_sends_every_type_in_binary() -> Result<()> {
+    check_typed(Script::python("typed.py", &["binary"])?)
+}
+
+#[test]
+fn asyncpg_sends_every_type() -> Result<()> {
+    check_typed(Script::python("typed.py", &["asyncpg"])?)
+}
+
+#[test]
+fn node_postgres_sends_every_type() -> Result<()> {
+    check_typed(Script::node("typed.mjs", &["pg"])?)
+}
+
+#[test]
+fn postgres_js_sends_every_type() -> Result<()> {
+    check_typed(Script::node("typed.mjs", &["postgres"])?)
 }
 
 /// Runs `read` at the server and three times through pgmemo, and compares what it gives.
