@@ -9,7 +9,7 @@ mod postgres;
 
 use anyhow::{Result, bail};
 
-pub(crate) use drivers::environment;
+pub(crate) use drivers::{environment, node_packages};
 pub(crate) use packages::{Need, install};
 
 /// Newer server versions that can be fetched; 18 always is.

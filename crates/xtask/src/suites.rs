@@ -7,9 +7,11 @@
 
 mod fetch;
 mod kind;
+mod node;
 mod outcomes;
 mod regress;
 mod reread;
+mod rust;
 
 use std::{fs, path::PathBuf};
 

@@ -46,19 +46,26 @@ pub(crate) fn environment(home: &Path, packages: &[&str]) -> Result<()> {
 
 /// Node.js packages pg and postgres.
 pub(crate) fn node() -> Result<()> {
-    let home = cache().join("node");
-    if is_current(&home, &NODE) {
+    node_packages(&cache().join("node"), &NODE)
+}
+
+/// A directory with these packages of Node.js.
+pub(crate) fn node_packages(home: &Path, packages: &[&str]) -> Result<()> {
+    if is_current(home, packages) {
         return Ok(());
     }
     install(&[Need::known(has("node") && has("npm"), &["nodejs", "npm"])])?;
-    say(&format!("fetching Node.js drivers: {}", NODE.join(" ")));
-    fs::create_dir_all(&home)?;
+    say(&format!(
+        "fetching Node.js packages: {}",
+        packages.join(" ")
+    ));
+    fs::create_dir_all(home)?;
     fs::write(home.join("package.json"), r#"{"private": true}"#)?;
     let mut npm = command("npm");
-    npm.current_dir(&home)
+    npm.current_dir(home)
         .args(["install", "--no-audit", "--no-fund", "--save-exact"]);
-    run_quietly(npm.args(NODE))?;
-    mark(&home, &NODE)
+    run_quietly(npm.args(packages))?;
+    mark(home, packages)
 }
 
 fn is_current(home: &Path, wanted: &[&str]) -> bool {

@@ -1,6 +1,7 @@
 //! Which suites there are, and how each is started.
 
 use std::{
+    env,
     fs::{self, File},
     net::SocketAddr,
     path::{Path, PathBuf},
@@ -10,7 +11,7 @@ use std::{
 use anyhow::{Context, Result, ensure};
 use pgmemo_tests::Postgres;
 
-use super::{fetch::Sources, outcomes::Outcomes, regress};
+use super::{fetch::Sources, node, outcomes::Outcomes, regress, rust};
 use crate::tools::{command, run_quietly};
 
 /// A suite.
@@ -21,6 +22,9 @@ pub(super) enum Suite {
     Psycopg,
     Django,
     Sqlalchemy,
+    Pg,
+    PostgresJs,
+    TokioPostgres,
     Regress,
 }
 
@@ -40,9 +44,6 @@ pub(super) const DATABASE: &str = "suite";
 
 /// How long one run of one suite may take, in seconds.
 const SECONDS_MAX: &str = "5400";
-
-/// The variable that names a checkout of psycopg 3, whose source package carries no tests.
-const PSYCOPG: &str = "PGMEMO_SUITE_PSYCOPG";
 
 /// The parts of Django's suite that speak with the database in ways of their own.
 const DJANGO: [&str; 14] = [
@@ -74,12 +75,15 @@ const SQLALCHEMY: [&str; 5] = [
 const DJANGO_SETTINGS: &str = include_str!("../../../../tests/suites/django_settings.py");
 
 impl Suite {
-    pub(super) const ALL: [Self; 6] = [
+    pub(super) const ALL: [Self; 9] = [
         Self::Asyncpg,
         Self::Psycopg2,
         Self::Psycopg,
         Self::Django,
         Self::Sqlalchemy,
+        Self::Pg,
+        Self::PostgresJs,
+        Self::TokioPostgres,
         Self::Regress,
     ];
 
@@ -90,12 +94,17 @@ impl Suite {
             Self::Psycopg => "psycopg",
             Self::Django => "django",
             Self::Sqlalchemy => "sqlalchemy",
+            Self::Pg => "pg",
+            Self::PostgresJs => "postgres.js",
+            Self::TokioPostgres => "tokio-postgres",
             Self::Regress => "regress",
         }
     }
 
-    const fn sources(self) -> Sources {
-        match self {
+    /// The source package of Python it comes from, if it does.
+    const fn sources(self) -> Option<Sources> {
+        Some(match self {
+            Self::Pg | Self::PostgresJs | Self::TokioPostgres => return None,
             Self::Asyncpg => Sources {
                 package: ("asyncpg", "0.32.0"),
                 needs: &[
@@ -135,12 +144,35 @@ impl Suite {
                 package: ("pglast", "5.10"),
                 needs: &[],
             },
+        })
+    }
+
+    /// The variable that names a checkout of a suite that no package carries.
+    const fn variable(self) -> Option<&'static str> {
+        match self {
+            Self::Psycopg => Some("PGMEMO_SUITE_PSYCOPG"),
+            Self::Pg => Some("PGMEMO_SUITE_PG"),
+            Self::PostgresJs => Some("PGMEMO_SUITE_POSTGRES_JS"),
+            Self::Asyncpg
+            | Self::Psycopg2
+            | Self::Django
+            | Self::Sqlalchemy
+            | Self::TokioPostgres
+            | Self::Regress => None,
         }
     }
 
     /// Whether it can be run here.
     pub(super) fn can_be_had(self) -> bool {
-        self != Self::Psycopg || checkout().is_some()
+        self.variable()
+            .is_none_or(|name| env::var_os(name).is_some())
+    }
+
+    /// The checkout it runs from.
+    fn checkout(self) -> Result<PathBuf> {
+        let name = self.variable().context("it needs no checkout")?;
+        let path = env::var_os(name).with_context(|| format!("{name} names no checkout"))?;
+        Ok(path.into())
     }
 
     /// Whether it leaves its database as it must not find it.
@@ -150,7 +182,16 @@ impl Suite {
 
     /// Downloads and installs what is not there yet.
     pub(super) fn fetch(self) -> Result<()> {
-        self.sources().fetch()
+        if let Some(sources) = self.sources() {
+            return sources.fetch();
+        }
+        if self == Self::TokioPostgres {
+            return rust::fetch();
+        }
+        if self == Self::Pg {
+            node::fetch_pg()?;
+        }
+        Ok(())
     }
 
     /// Makes its database anew.
@@ -165,16 +206,38 @@ impl Suite {
                  ALTER DATABASE suite SET default_text_search_config = 'pg_catalog.english'",
             )?;
         }
+        if self == Self::TokioPostgres {
+            rust::prepare(postgres)?;
+        }
         Ok(())
     }
 
     /// Runs it from a copy of its sources.
     pub(super) fn run(self, site: &Site) -> Result<Outcomes> {
-        let sources = self.sources();
-        let tree = if self == Self::Psycopg {
-            checkout().with_context(|| format!("{PSYCOPG} names no checkout"))?
-        } else {
-            sources.tree()?
+        let outcomes = match self {
+            Self::Pg => node::pg(&self.checkout()?, site)?,
+            Self::PostgresJs => node::postgres_js(&self.checkout()?, site)?,
+            Self::TokioPostgres => rust::run(site)?,
+            Self::Asyncpg
+            | Self::Psycopg2
+            | Self::Psycopg
+            | Self::Django
+            | Self::Sqlalchemy
+            | Self::Regress => self.run_sources(site)?,
+        };
+        ensure!(
+            !outcomes.summary().is_empty(),
+            "no test was run; see {}",
+            site.dir.display()
+        );
+        Ok(outcomes)
+    }
+
+    fn run_sources(self, site: &Site) -> Result<Outcomes> {
+        let sources = self.sources().context("no source package")?;
+        let tree = match self.variable() {
+            Some(_) => self.checkout()?,
+            None => sources.tree()?,
         };
         if self == Self::Regress {
             let scripts = tree.join("libpg_query/test/sql/postgres_regress");
@@ -183,27 +246,13 @@ impl Suite {
         let mut suite = command("timeout");
         suite.arg(SECONDS_MAX).arg(sources.python());
         self.arrange(&tree, site, &mut suite)?;
-        let (host, port) = site.place();
-        suite.env("PGHOST", &host).env("PGPORT", &port);
-        suite.env("PGUSER", "postgres").env("PGDATABASE", DATABASE);
-        suite
-            .env("PSYCOPG2_TESTDB", DATABASE)
-            .env("PSYCOPG2_TESTDB_HOST", &host);
-        suite
-            .env("PSYCOPG2_TESTDB_PORT", &port)
-            .env("PSYCOPG2_TESTDB_USER", "postgres");
-        let output = output(&mut suite, &site.dir)?;
-        let outcomes = if self == Self::Django {
+        site.tell(&mut suite);
+        let output = output(&mut suite, &site.dir.join("output"))?;
+        Ok(if self == Self::Django {
             Outcomes::of_django(&output)
         } else {
             Outcomes::of_pytest(&output)
-        };
-        ensure!(
-            !outcomes.summary().is_empty(),
-            "no test was run; see {}",
-            site.dir.display()
-        );
-        Ok(outcomes)
+        })
     }
 
     /// Copies what a suite needs, and adds its arguments.
@@ -235,7 +284,13 @@ impl Suite {
                 suite.args(["--dburi", &url, "--backend-only"]);
                 suite.args(SQLALCHEMY);
             }
-            Self::Asyncpg | Self::Psycopg2 | Self::Django | Self::Regress => {
+            Self::Asyncpg
+            | Self::Psycopg2
+            | Self::Django
+            | Self::Pg
+            | Self::PostgresJs
+            | Self::TokioPostgres
+            | Self::Regress => {
                 copy("tests")?;
                 suite.arg("tests");
             }
@@ -245,8 +300,19 @@ impl Suite {
 }
 
 impl Site {
+    /// Tells a suite where to find what is tested.
+    pub(super) fn tell(&self, suite: &mut Command) {
+        let (host, port) = self.place();
+        suite.env("PGHOST", &host).env("PGPORT", &port);
+        suite.env("PGUSER", "postgres").env("PGDATABASE", DATABASE);
+        suite.env("PSYCOPG2_TESTDB_HOST", &host);
+        suite.env("PSYCOPG2_TESTDB_PORT", &port);
+        suite.env("PSYCOPG2_TESTDB_USER", "postgres");
+        suite.env("PSYCOPG2_TESTDB", DATABASE);
+    }
+
     /// Host and port of what is tested.
-    fn place(&self) -> (String, String) {
+    pub(super) fn place(&self) -> (String, String) {
         (
             self.address.ip().to_string(),
             self.address.port().to_string(),
@@ -254,23 +320,19 @@ impl Site {
     }
 }
 
-fn checkout() -> Option<PathBuf> {
-    std::env::var_os(PSYCOPG).map(PathBuf::from)
-}
-
-fn copy(part: &Path, into: &Path) -> Result<()> {
+pub(super) fn copy(part: &Path, into: &Path) -> Result<()> {
     run_quietly(command("cp").arg("-R").arg(part).arg(into)).map(drop)
 }
 
 /// What a suite prints, which also stays in a file. Suites fail where tests do, at the server too.
-fn output(suite: &mut Command, dir: &Path) -> Result<String> {
-    let path = dir.join("output");
-    let file = File::create(&path)?;
+pub(super) fn output(suite: &mut Command, path: &Path) -> Result<String> {
+    let file = File::create(path)?;
     suite.stdout(file.try_clone()?).stderr(file);
     let status = suite.status()?;
-    ensure!(
-        status.code() != Some(124),
-        "not done within {SECONDS_MAX} seconds"
-    );
-    Ok(String::from_utf8_lossy(&fs::read(path)?).into_owned())
+    let mut printed = String::from_utf8_lossy(&fs::read(path)?).into_owned();
+    // As `timeout` says it.
+    if status.code() == Some(124) {
+        printed.push_str("\nNot done in time ... ERROR\n");
+    }
+    Ok(printed)
 }

@@ -55,6 +55,46 @@ impl Outcomes {
         outcomes
     }
 
+    /// Reads what the test harness of Rust prints.
+    pub(super) fn of_cargo(output: &str) -> Self {
+        let mut outcomes = Self::default();
+        for line in output.lines() {
+            if let Some((test, outcome)) = line
+                .strip_prefix("test ")
+                .and_then(|it| it.rsplit_once(" ... "))
+            {
+                outcomes.add(test, outcome);
+            }
+        }
+        outcomes
+    }
+
+    /// Adds the tests of a file that are marked as done, as node-postgres does, and how it ended.
+    pub(super) fn add_marked(&mut self, file: &str, output: &str) {
+        let done = output
+            .lines()
+            .filter_map(|line| line.strip_suffix(" \u{2714}"));
+        for test in done {
+            self.add(&format!("{file}: {}", test.trim()), "ok");
+        }
+        let failed = ["FAILED!", "Error", "Message: ", "Not done in time"];
+        let failed = failed.iter().any(|sign| output.contains(sign));
+        self.add(file, if failed { "failed" } else { "ok" });
+    }
+
+    /// Adds what is printed in the form TAP.
+    pub(super) fn add_tap(&mut self, suite: &str, output: &str) {
+        for line in output.lines() {
+            let (outcome, rest) = match line.strip_prefix("not ok ") {
+                Some(rest) => ("failed", rest),
+                None => ("ok", line.strip_prefix("ok ").unwrap_or_default()),
+            };
+            if let Some((_, test)) = rest.split_once(' ') {
+                self.add(&format!("{suite}: {test}"), outcome);
+            }
+        }
+    }
+
     /// How many there are of each.
     pub(super) fn summary(&self) -> String {
         let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
@@ -172,6 +212,12 @@ mod tests {
             "  Applying sites.0001_initial... OK\n",
         ));
         assert_eq!(django.summary(), "1 ok, 1 skipped");
+        let cargo = Outcomes::of_cargo("test a::b ... ok\ntest c ... FAILED\nno test ... x\n");
+        assert_eq!(cargo.summary(), "1 FAILED, 1 ok");
+        let mut node = Outcomes::default();
+        node.add_marked("a.js", "a.js\n  one \u{2714}\n  two FAILED!\n");
+        node.add_tap("b", "ok 1 one\nnot ok 2 two\n# pass 1\n");
+        assert_eq!(node.summary(), "2 failed, 2 ok");
         assert_eq!(pytest.differences(&django).len(), 4);
         assert_eq!(pytest.differences(&pytest).len(), 0);
     }

@@ -40,9 +40,19 @@ const FIRST: [&str; 12] = [
     "create_aggregate",
 ];
 
-/// Scripts that leave casts and operators between the server's types and their own. While these
-/// are there, few reads are looked up.
-const LAST: [&str; 2] = ["create_cast", "equivclass"];
+/// Scripts that leave casts and operators between the server's types and their own, or that need
+/// [`CLASSES`]. While these are there, few reads are looked up.
+const LAST: [&str; 6] = [
+    "hash_part",
+    "insert",
+    "partition_prune",
+    "alter_table",
+    "create_cast",
+    "equivclass",
+];
+
+/// How the statements begin by which `test_setup` makes operator classes for the server's types.
+const CLASSES: &str = "create operator class";
 
 /// Scripts that need files beside them, or only load the machine.
 const LEFT_OUT: [&str; 3] = ["tablespace", "infinite_recurse", "numeric_big"];
@@ -81,12 +91,20 @@ pub(super) fn run(scripts: &Path, site: &Site) -> Result<Outcomes> {
         "ALTER DATABASE {DATABASE} SET extra_float_digits = 0"
     )))?;
     let mut outcomes = Outcomes::default();
+    let mut classes = String::new();
     for name in order(scripts)? {
         // Names have dots in them.
         let file = format!("{name}.sql");
         let script = fs::read(scripts.join(&file)).with_context(|| file.clone())?;
+        let mut script = String::from_utf8_lossy(&script).into_owned();
+        if name == "test_setup" {
+            (script, classes) = without_classes(&script);
+        }
+        if LAST.first() == Some(&name.as_str()) {
+            script.insert_str(0, &classes);
+        }
         let twice = dir.join("sql").join(&file);
-        fs::write(&twice, reread(&String::from_utf8_lossy(&script)))?;
+        fs::write(&twice, reread(&script))?;
         outcomes.add(
             &name,
             &digest(&name, &psql_output(&twice, &dir, site)?, &dir),
@@ -96,6 +114,19 @@ pub(super) fn run(scripts: &Path, site: &Site) -> Result<Outcomes> {
         }
     }
     Ok(outcomes)
+}
+
+/// A script without its operator classes, and these.
+fn without_classes(script: &str) -> (String, String) {
+    let (mut rest, mut classes) = (String::new(), String::new());
+    let mut within = false;
+    for line in script.split_inclusive('\n') {
+        within |= line.starts_with(CLASSES);
+        let part = if within { &mut classes } else { &mut rest };
+        part.push_str(line);
+        within &= !line.trim_end().ends_with(';');
+    }
+    (rest, classes)
 }
 
 /// Marks the rows of the large tables as visible to all, so that plans depend on nothing else.
