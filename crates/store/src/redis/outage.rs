@@ -46,6 +46,10 @@ impl Outage {
     /// Whether a membership may be renewed by what is sent now, after this moment. If so, it is
     /// counted on that others hear of it.
     pub(super) fn may_renew(&self, sent: Moment) -> bool {
+        // What is not sent must not hold anybody up.
+        if self.is_on() {
+            return false;
+        }
         // In this order: who finds that marks fail looks at it afterwards.
         let missed = member::PACE.outlasted(sent).0;
         self.missed.fetch_max(missed, Ordering::SeqCst);
@@ -102,3 +106,22 @@ const OUTAGE_LEASES_MAX: Duration = Duration::from_millis(1600);
 
 /// Below what others wait for, by what it takes to notice.
 const OUT_MIN: Duration = Duration::from_millis(300);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_sent_makes_nobody_wait() {
+        let outage = Outage::default();
+        let missed = || outage.missed.load(Ordering::SeqCst);
+        assert!(outage.may_renew(Moment(1)));
+        let before = missed();
+        outage.since().replace(Instant::now());
+        assert!(!outage.may_renew(Moment(1 << 40)));
+        assert_eq!(missed(), before);
+        outage.end();
+        assert!(outage.may_renew(Moment(1 << 40)));
+        assert!(missed() > before);
+    }
+}
