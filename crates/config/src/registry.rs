@@ -174,7 +174,7 @@ pub const SETTINGS: &[Setting] = &[
         flag: None,
         default: DefaultValue::Text("5ms"),
         reloads: false,
-        help: "How long one lookup, mark or bump may take; then PostgreSQL answers.",
+        help: "How long one lookup may take; then PostgreSQL answers. Writes wait for longer.",
         form: Form::Duration(Duration::from_millis(1), SECOND, |draft, deadline| {
             draft.redis.deadline = deadline;
         }),

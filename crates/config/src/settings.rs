@@ -69,7 +69,7 @@ pub enum StoreChoice {
 pub struct RedisSettings {
     /// `redis://`, `rediss://`, `redis-sentinel://`, `rediss-sentinel://`, `redis+unix://`.
     pub url: Secret,
-    /// How long one lookup, mark or bump may take. Default 5 ms.
+    /// How long one lookup may take. Default 5 ms.
     pub deadline: Duration,
     /// Prefix of all keys. Default `pgmemo`.
     pub prefix: String,
