@@ -4,9 +4,10 @@
 //! no reader of this crate looks at save `pin`, where they stand as numbered places. So a form is
 //! analysed once, whatever values come.
 //!
-//! Only literals are taken out of which that can be said: digits that fit into four bytes, and
-//! strings without quotes, backslashes or words for the clock, in queries and changes of rows. What
-//! stays in the text belongs to the form.
+//! Only literals are taken out of which that can be said: digits that fit into four bytes, those that
+//! fit into eight (which stay apart, for they are of another type), and strings without quotes,
+//! backslashes or words for the clock, in queries and changes of rows. What stays in the text belongs
+//! to the form.
 
 use crate::names_clock;
 use crate::scan::{Kind, Lexeme, lexemes};
@@ -15,7 +16,7 @@ use crate::tokens::is_any;
 /// A text without its literals.
 #[derive(Debug)]
 pub struct Form {
-    /// With the least number, or the empty string, in place of each literal.
+    /// With one number of its type, or the empty string, in place of each literal.
     pub text: Vec<u8>,
     /// Where the literals stand in the text that was given, in order.
     pub literals: Box<[Literal]>,
@@ -62,8 +63,10 @@ pub fn form(text: &[u8]) -> Option<Form> {
         }
         ended |= lexeme.kind == Kind::Mark(b';');
         let (kind, bytes) = (lexeme.kind, lexeme.bytes);
-        let least: &[u8] = if kind == Kind::Number && is_small(bytes) {
-            b"0"
+        let common: &[u8] = if kind == Kind::Number && is_small(bytes) {
+            SMALL
+        } else if kind == Kind::Number && is_big(bytes) {
+            BIG
         } else if kind == Kind::String && is_simple(bytes) {
             b"''"
         } else if may_stay(&lexeme) {
@@ -72,7 +75,7 @@ pub fn form(text: &[u8]) -> Option<Form> {
         } else {
             return None;
         };
-        form.extend_from_slice(least);
+        form.extend_from_slice(common);
         literals.push(Literal {
             start: u16::try_from(lexeme.start).ok()?,
             end: u16::try_from(lexeme.end()).ok()?,
@@ -135,9 +138,22 @@ fn may_stay(lexeme: &Lexeme<'_>) -> bool {
     }
 }
 
-/// Digits of which the server makes an `integer`.
+/// Digits of which the server makes an `integer`, with a sign before them or without.
 fn is_small(number: &[u8]) -> bool {
-    number.len() <= DIGITS_MAX && number.iter().all(u8::is_ascii_digit)
+    digits(number).is_some_and(|number| number <= i32::MAX.unsigned_abs().into())
+}
+
+/// Digits of which the server makes a `bigint`, with a sign before them or without: the one number
+/// that is an `integer` only with a sign is left out.
+fn is_big(number: &[u8]) -> bool {
+    let small = u64::from(i32::MIN.unsigned_abs());
+    digits(number).is_some_and(|number| number > small && number <= i64::MAX.unsigned_abs())
+}
+
+fn digits(number: &[u8]) -> Option<u64> {
+    let plain = number.len() <= DIGITS_MAX && number.iter().all(u8::is_ascii_digit);
+    let number = std::str::from_utf8(number).ok().filter(|_| plain)?;
+    number.parse().ok()
 }
 
 /// A string that stands for itself, byte by byte, in every encoding, and means no time of day.
@@ -162,8 +178,12 @@ const TEXT_BYTES_MAX: usize = 4096;
 /// Texts with more literals are analysed each.
 const LITERALS_MAX: usize = 64;
 
-/// More could be a `bigint`.
-const DIGITS_MAX: usize = 9;
+/// More are a `numeric`, or begin with zeros.
+const DIGITS_MAX: usize = 19;
+
+/// What stands for any `integer`, and for any `bigint`.
+const SMALL: &[u8] = b"0";
+const BIG: &[u8] = b"3000000000";
 
 #[cfg(test)]
 mod tests {
@@ -202,9 +222,9 @@ mod tests {
     #[test]
     fn what_may_mean_more_stays() {
         check(
-            "select 1.5, 1e5, 0x10, 1234567890, E'a', 'a''b', 'é', $1, $$x$$, n'x', 3",
+            "select 1.5, 1e5, 0x10, 2147483648, E'a', 'a''b', 'é', $1, $$x$$, n'x', 3",
             Some((
-                "select 1.5, 1e5, 0x10, 1234567890, E'a', 'a''b', 'é', $1, $$x$$, n'x', 0",
+                "select 1.5, 1e5, 0x10, 2147483648, E'a', 'a''b', 'é', $1, $$x$$, n'x', 0",
                 &["3"],
             )),
         );
@@ -212,6 +232,31 @@ mod tests {
             r"select 'now', '{today}', 'a\b', 1",
             Some((r"select 'now', '{today}', 'a\b', 0", &["1"])),
         );
+    }
+
+    #[test]
+    fn numbers_stay_with_those_of_their_type() {
+        check(
+            "select 2147483647, -2147483649, 9223372036854775807 from t where id = 1234567890",
+            Some((
+                "select 0, -3000000000, 3000000000 from t where id = 0",
+                &[
+                    "2147483647",
+                    "2147483649",
+                    "9223372036854775807",
+                    "1234567890",
+                ],
+            )),
+        );
+        for number in [
+            "2147483648",
+            "9223372036854775808",
+            "00000000000000000001",
+            "1_000",
+            "5000000000.0",
+        ] {
+            check(&format!("select {number}"), None);
+        }
     }
 
     #[test]

@@ -28,11 +28,15 @@ fn statements() -> Vec<&'static str> {
         .collect()
 }
 
-const ODD: [&str; 22] = [
+const ODD: [&str; 26] = [
     "SELECT v FROM acc WHERE id = -5",
     "SELECT v FROM acc WHERE id = - 5 AND n = 7 LIMIT 3 OFFSET 4",
     "SELECT v FROM acc WHERE -5 = id",
     "SELECT v FROM acc WHERE id IN (1, -2, 3, 12345678901)",
+    "SELECT v FROM acc WHERE id = 5000000000 AND 3000000000 > n LIMIT 4000000000",
+    "SELECT v FROM acc WHERE id = -9223372036854775807 OFFSET 2147483647",
+    "SELECT v FROM acc WHERE id = 5000000000::int AND abs(6000000000) > 1",
+    "UPDATE acc SET n = 5000000000 WHERE id = 6000000000",
     "SELECT v FROM acc WHERE id = ANY ('{1,2}')",
     "SELECT v FROM acc WHERE id = ANY ('{1,2}'::int[])",
     "SELECT v FROM acc WHERE id = ANY (ARRAY[1, 2])",
@@ -54,17 +58,20 @@ const ODD: [&str; 22] = [
 ];
 
 /// The text with other literals.
-fn refilled(text: &str, numbers: &[u32], strings: &[&str]) -> String {
+fn refilled(text: &str, numbers: &[i32], big: &[i64], strings: &[&str]) -> String {
     let form = form(text.as_bytes()).unwrap();
     let (mut numbers, mut strings) = (numbers.iter().cycle(), strings.iter().cycle());
+    let mut big = big.iter().cycle();
     let (mut other, mut end) = (String::new(), 0);
     for literal in &form.literals {
         let place = literal.place();
         other.push_str(&text[end..place.start]);
         if text[place.start..].starts_with('\'') {
             other.push_str(&format!("'{}'", strings.next().unwrap()));
-        } else {
+        } else if text[place.clone()].parse::<i32>().is_ok() {
             other.push_str(&numbers.next().unwrap().to_string());
+        } else {
+            other.push_str(&big.next().unwrap().to_string());
         }
         end = place.end;
     }
@@ -128,12 +135,13 @@ proptest! {
 
     #[test]
     fn other_literals_change_nothing_but_values(
-        numbers in prop::collection::vec(0..1_000_000_000_u32, 8),
+        numbers in prop::collection::vec(0..=i32::MAX, 8),
+        big in prop::collection::vec(i64::from(i32::MAX) + 2..=i64::MAX, 8),
         strings in prop::collection::vec(string(), 5),
     ) {
         for db in [super::pins::database(), Database::new()] {
             for text in statements() {
-                let other = refilled(text, &numbers, &strings);
+                let other = refilled(text, &numbers, &big, &strings);
                 let (formal, own) = (form(other.as_bytes()).unwrap(), form(text.as_bytes()).unwrap());
                 prop_assert_eq!(&formal.text, &own.text);
                 if !analyze(other.as_bytes()).is_formal() {
