@@ -2,12 +2,14 @@
 //!
 //! `cargo bench -p pgmemo-sql`; the numbers are those of one core, the best of five rounds.
 
+mod timing;
+
 use std::hint::black_box;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use catalog::fixture::Fixture;
 use pgmemo_sql::{Context, Schema, analyze, significant_text};
+use timing::best;
 
 fn main() {
     let mut db = Fixture::new();
@@ -66,19 +68,3 @@ fn statements() -> [(&'static str, String); 6] {
         ("begin", "BEGIN".into()),
     ]
 }
-
-/// The best mean of five rounds.
-fn best(run: impl Fn()) -> Duration {
-    let round = || {
-        let start = Instant::now();
-        let mut count = 0;
-        while start.elapsed() < ROUND {
-            run();
-            count += 1;
-        }
-        start.elapsed() / count
-    };
-    (0..5).map(|_| round()).min().unwrap_or_default()
-}
-
-const ROUND: Duration = Duration::from_millis(50);
