@@ -242,11 +242,13 @@ pub(crate) fn write(options: &Options, report: &Report) -> Result<()> {
 
 fn table_line(text: &mut String, rows: &[Row], row: &Row) {
     let (low, middle, high) = row.spread(cpu);
-    let relative = same_cell(rows, row, "direct")
-        .map_or(f64::NAN, |direct| row.median(tps) / direct.median(tps));
+    let relative = same_cell(rows, row, "direct").map_or_else(
+        || "–".to_owned(),
+        |direct| format!("{:.2}", row.median(tps) / direct.median(tps)),
+    );
     let _ = writeln!(
         text,
-        "| {} | {} | {} | {} | {:.0} | {relative:.2} | {:.0} | {:.0} | {middle:.1} ({low:.1}–{high:.1}) | {:.1} | {} |",
+        "| {} | {} | {} | {} | {:.0} | {relative} | {:.0} | {:.0} | {middle:.1} ({low:.1}–{high:.1}) | {:.1} | {} |",
         row.workload.name,
         row.protocol.name(),
         row.clients,
