@@ -60,6 +60,8 @@ pub struct Builder {
     pub methods: Vec<Option<Box<str>>>,
     /// Names of event triggers that are enabled; any makes DDL write everything anyway.
     pub event_triggers: Vec<Box<str>>,
+    /// Whether one of them fires at logins (since 17).
+    pub login_triggers: bool,
     /// OIDs of all databases of the cluster.
     pub databases: Vec<u32>,
     /// `server_version_num`.

@@ -405,6 +405,6 @@ LEFT JOIN pg_extension e ON e.oid = d.refobjid
 WHERE a.oid >= 16384";
 
 const EVENT_TRIGGERS: &str = "\
-SELECT evtname
+SELECT evtname, evtevent = 'login'
 FROM pg_event_trigger
 WHERE evtenabled <> 'D'";

@@ -156,7 +156,10 @@ impl Builder {
                 kind: row.kind()?,
             }),
             Kind::Methods => self.methods.push(row.next().map(Into::into)),
-            Kind::EventTriggers => self.event_triggers.push(row.boxed()?),
+            Kind::EventTriggers => {
+                self.event_triggers.push(row.boxed()?);
+                self.login_triggers |= row.flag()?;
+            }
             Kind::Databases => self.databases.push(row.number()?),
         }
         Ok(())

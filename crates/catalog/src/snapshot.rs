@@ -297,6 +297,11 @@ impl Snapshot {
         &self.parts.event_triggers
     }
 
+    /// Whether code runs at logins, which may set what the login does not show.
+    pub const fn has_login_triggers(&self) -> bool {
+        self.parts.login_triggers
+    }
+
     /// The OIDs of all databases of the cluster.
     pub fn databases(&self) -> &[u32] {
         &self.parts.databases

@@ -119,6 +119,10 @@ impl Mirror {
 
     /// Another session may have been here before.
     pub(crate) fn recall(&mut self, shared: &Shared, knowledge: &Knowledge) -> bool {
+        // What code at the login has set may hang on rows, and nothing tells such logins apart.
+        if self.history == Some(self.login) && knowledge.schema.has_login_triggers() {
+            return false;
+        }
         let known = self
             .history
             .and_then(|history| shared.identity(&at(&history, knowledge)));

@@ -130,6 +130,11 @@ impl Schema {
         }
     }
 
+    /// Whether code runs at logins.
+    pub fn has_login_triggers(&self) -> bool {
+        self.snapshot.has_login_triggers()
+    }
+
     /// The settings of the application that views and policies read, sorted.
     pub fn settings(&self) -> &[Box<str>] {
         &self.views.settings

@@ -14,9 +14,11 @@ mod instances;
 mod portals;
 mod reads;
 mod relations;
+mod replaced;
 mod rows;
 mod schema;
 mod security;
+mod sessions;
 mod shared;
 mod transactions;
 mod writes;
@@ -51,7 +53,18 @@ fn check(scenarios: &[Scenario]) {
 /// The same with a configuration file.
 #[track_caller]
 fn check_with(file: &str, scenarios: &[Scenario]) {
-    let postgres = Postgres::shared(Version::System);
+    run(Version::System, file, scenarios);
+}
+
+/// The same on a server of this version.
+#[track_caller]
+fn check_on(version: Version, scenarios: &[Scenario]) {
+    run(version, "", scenarios);
+}
+
+#[track_caller]
+fn run(version: Version, file: &str, scenarios: &[Scenario]) {
+    let postgres = Postgres::shared(version);
     let first = Pgmemo::start_with(postgres, Store::Memory, &[], file).expect("pgmemo starts");
     judge(
         Stage {
