@@ -172,7 +172,7 @@ const SYNTAX: [&str; 13] = [
 
 /// Their functions declared IMMUTABLE were written in C by people who meant it, or in SQL over
 /// such.
-const EXTENSIONS: [&str; 22] = [
+const EXTENSIONS: [&str; 21] = [
     "btree_gin",
     "btree_gist",
     "citext",
@@ -180,7 +180,6 @@ const EXTENSIONS: [&str; 22] = [
     "earthdistance",
     "fuzzystrmatch",
     "h3",
-    "hll",
     "hstore",
     "intarray",
     "ip4r",

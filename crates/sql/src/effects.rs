@@ -387,6 +387,10 @@ impl Walk<'_> {
             Language::Sql | Language::PlPgSql => {
                 self.follow(self.effects.bodies.get(&id).and_then(Option::as_ref))
             }
+            Language::C | Language::Internal if sets(function) => {
+                self.sets = true;
+                Ok(())
+            }
             Language::C | Language::Internal if is_pure(function) => Ok(()),
             Language::C | Language::Internal | Language::Foreign => {
                 self.foreign = true;
@@ -476,6 +480,12 @@ fn functions(snapshot: &Snapshot, name: Name<'_>) -> impl Iterator<Item = Functi
 
 fn builtin(function: &Function) -> Builtin {
     known::builtin(&function.name, function.volatility == Volatility::Volatile)
+}
+
+/// Whether a function in C changes a setting and does nothing else.
+fn sets(function: &Function) -> bool {
+    let extension = function.extension.as_deref();
+    extension.is_some_and(|extension| known::sets(extension, &function.name))
 }
 
 /// Whether a function in C writes nothing.

@@ -29,6 +29,11 @@ pub(super) fn is_harmless_extension(name: &str) -> bool {
     HARMLESS.contains(&name)
 }
 
+/// Whether a C function of an extension changes a setting.
+pub(super) fn sets(extension: &str, name: &str) -> bool {
+    (extension, name) == ("pg_trgm", "set_limit")
+}
+
 /// Builtins that run text as SQL or read whole schemas (views among them), and those that change
 /// definitions, statistics or configuration.
 const ANYTHING: [&str; 25] = [
@@ -60,8 +65,8 @@ const ANYTHING: [&str; 25] = [
 ];
 
 /// Absent on purpose, because they run SQL: `dblink`, `tablefunc`, `xml2`, `refint`, `pg_cron`,
-/// `postgis_topology`, `temporal_tables`.
-const HARMLESS: [&str; 47] = [
+/// `postgis_topology`, `temporal_tables`; and `hll`, whose functions set what no setting shows.
+const HARMLESS: [&str; 46] = [
     "amcheck",
     "autoinc",
     "bloom",
@@ -74,7 +79,6 @@ const HARMLESS: [&str; 47] = [
     "earthdistance",
     "fuzzystrmatch",
     "h3",
-    "hll",
     "hstore",
     "hypopg",
     "insert_username",
