@@ -40,7 +40,9 @@ pub(crate) fn bound(lexemes: &[Lexeme<'_>]) -> Bound {
             Kind::Unterminated => None,
             Kind::Space | Kind::LineComment | Kind::BlockComment => Some(()),
             Kind::String | Kind::Escape | Kind::Bits | Kind::Dollar => Some(()),
-            Kind::Number | Kind::Parameter | Kind::Mark(_) => Some(()),
+            Kind::Number | Kind::Parameter => Some(()),
+            // Others are nothing that PostgreSQL reads today.
+            Kind::Mark(mark) => b"()[],.;:$".contains(&mark).then_some(()),
         };
         if known.is_none() {
             return Bound::Everything;

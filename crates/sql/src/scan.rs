@@ -107,7 +107,7 @@ pub(crate) fn is_ambiguous(lexeme: &Lexeme<'_>) -> bool {
 fn first(text: &[u8]) -> Option<(Kind, usize)> {
     let byte = |index: usize| text.get(index).copied().unwrap_or(0);
     match byte(0) {
-        space if is_space(space) => Some((Kind::Space, run(text, is_space))),
+        space if may_be_space(space) => Some((Kind::Space, run(text, may_be_space))),
         b'-' if byte(1) == b'-' => Some((
             Kind::LineComment,
             run(text, |byte| byte != b'\n' && byte != b'\r'),
@@ -153,6 +153,11 @@ fn run(text: &[u8], belongs: impl Fn(u8) -> bool) -> usize {
 
 pub(crate) const fn is_space(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t' | b'\n' | b'\r' | b'\x0c')
+}
+
+/// The vertical tab is white space since PostgreSQL 17, and an error before (`scan.l`).
+const fn may_be_space(byte: u8) -> bool {
+    is_space(byte) || byte == b'\x0b'
 }
 
 const fn is_word_start(byte: u8) -> bool {

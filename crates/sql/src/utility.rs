@@ -199,20 +199,24 @@ fn options<'a>(tokens: &mut Tokens<'a>) -> Option<&'a [Lexeme<'a>]> {
 }
 
 /// Whether ANALYZE is among the options and not switched off.
+///
+/// Of a long text there are no commas left, and no values but words.
 fn analyzes(options: &[Lexeme<'_>]) -> bool {
-    options
-        .split(|lexeme| lexeme.kind == Kind::Mark(b','))
-        .any(|option| match option {
-            // In quotes it is the same option.
-            [name, ..] if name.kind != Kind::Word => true,
-            [name, value @ ..] => {
-                is_any(name, &["analyze", "analyse"])
-                    && !value.first().is_some_and(|value| {
-                        is_any(value, &["false", "off"]) || value.bytes == b"0"
-                    })
-            }
-            [] => false,
-        })
+    let known = |kind| {
+        matches!(
+            kind,
+            Kind::Word | Kind::Number | Kind::String | Kind::Mark(b',')
+        )
+    };
+    // In quotes it is the same option.
+    let odd = options.iter().any(|lexeme| !known(lexeme.kind));
+    let off = |value: &Lexeme<'_>| is_any(value, &["false", "off"]) || value.bytes == b"0";
+    odd || (0..options.len()).any(|at| match options.get(at..) {
+        Some([name, value @ ..]) => {
+            is_any(name, &["analyze", "analyse"]) && !value.first().is_some_and(off)
+        }
+        Some([]) | None => false,
+    })
 }
 
 /// Commands that change no row that a query can see, and no definition.

@@ -11,6 +11,8 @@ fn writes(text: &str, expected: &[&str]) {
 fn targets_are_found_with_what_hangs_on_them() {
     writes("insert into t values (1)", &["t"]);
     writes("INSERT INTO public.\"t\" AS x SELECT * FROM u", &["t"]);
+    // White space since PostgreSQL 17.
+    writes("delete\x0bfrom\x0bu", &["u"]);
     writes(
         "update t as foo set v = 'b' from u where u.tid = foo.id",
         &["t", "u"],
@@ -252,4 +254,26 @@ fn under_a_path_that_is_not_known_names_mean_all_that_they_could() {
     );
     let set = plan("select configure()").effects.settings;
     assert_eq!(set, SettingsEffect::Unknown);
+}
+
+#[test]
+fn options_of_explain_count_wherever_they_stand() {
+    let long = "x".repeat(20_000);
+    for text in ["x", &long] {
+        for options in [
+            "analyze, costs off",
+            "costs off, analyze",
+            "\"analyze\"",
+            "format json, analyze",
+        ] {
+            writes(
+                &format!("explain ({options}) update u set w = '{text}'"),
+                &["u"],
+            );
+        }
+        writes(
+            &format!("explain (costs off, analyze off) update u set w = '{text}'"),
+            &[],
+        );
+    }
 }
