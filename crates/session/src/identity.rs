@@ -78,7 +78,7 @@ FROM pg_catalog.pg_settings s WHERE pg_catalog.lower(s.name) OPERATOR(pg_catalog
 OR (NOT (s.source OPERATOR(pg_catalog.=) ANY (ARRAY['default', 'environment variable', 'configuration file', \
 'command line', 'override'])) \
 AND NOT (pg_catalog.lower(s.name) OPERATOR(pg_catalog.=) ANY (ARRAY['application_name', 'search_path', 'role', \
-'session_authorization', 'client_min_messages', 'statement_timeout', 'lock_timeout', 'idle_session_timeout', \
+'session_authorization', 'statement_timeout', 'lock_timeout', 'idle_session_timeout', \
 'idle_in_transaction_session_timeout', 'transaction_timeout', 'work_mem', 'maintenance_work_mem', \
 'temp_buffers', 'synchronous_commit', 'jit', 'plan_cache_mode', 'default_transaction_isolation', \
 'default_transaction_read_only', 'default_transaction_deferrable', 'transaction_isolation', \
@@ -102,11 +102,10 @@ WHERE pg_catalog.current_setting(n, true) OPERATOR(pg_catalog.<>) '' AND NOT EXI
 FROM pg_catalog.pg_settings s WHERE pg_catalog.strpos(s.name, '.') OPERATOR(pg_catalog.>) 0)";
 
 /// Settings that change neither the rows of a read nor their form; `SET` of these is no change.
-const HARMLESS: [&str; 33] = [
+const HARMLESS: [&str; 32] = [
     "application_name",
     "check_function_bodies",
     "client_connection_check_interval",
-    "client_min_messages",
     "commit_delay",
     "default_tablespace",
     "default_transaction_deferrable",

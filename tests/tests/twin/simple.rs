@@ -128,6 +128,10 @@ fn several_statements_in_one_string_are_the_same() {
     );
 }
 
+/// Brings a notice that the query contains nothing to look for.
+const STOP_WORD: &str =
+    "SELECT id FROM t WHERE to_tsvector('english', v) @@ to_tsquery('english', 'the')";
+
 #[test]
 fn errors_and_notices_are_the_same() {
     check(
@@ -156,6 +160,15 @@ fn errors_and_notices_are_the_same() {
                 talk().query("DO $$ BEGIN RAISE NOTICE 'hello'; END $$"),
             ),
             ("a warning", talk().query("COMMIT").query("ROLLBACK")),
+            (
+                "silence is not kept for others",
+                talk()
+                    .query("SET client_min_messages = warning")
+                    .query(STOP_WORD)
+                    .query(STOP_WORD)
+                    .query("RESET client_min_messages")
+                    .query(STOP_WORD),
+            ),
             (
                 "a notice among rows",
                 talk().query("SELECT says(v) FROM t WHERE id < 3"),
