@@ -213,7 +213,10 @@ impl Session {
         prepared: Option<Arc<Prepared>>,
         recording: Option<Box<Recording>>,
     ) -> Step {
-        self.materialize_block();
+        match &prepared {
+            Some(prepared) => self.materialize_block_for(&prepared.plan),
+            None => self.materialize_block(),
+        }
         self.materialize_or_stand_in(bind.statement);
         let mut types = Types::new();
         let mut expect = Expect::Bind;

@@ -51,7 +51,7 @@ impl Session {
             && self.may_pretend(&prepared, types);
         if !virtually {
             // Beginning a block costs the server its unnamed statement, so it comes first.
-            self.materialize_block();
+            self.materialize_block_for(&prepared.plan);
         }
         // What it means under definitions of its own block is to be found out when that has ended.
         let common = virtually || self.sees_common_definitions();

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use cache::CacheKey;
+use sql::{Control, Plan};
 use wire::{
     HEADER,
     backend::{self, Status},
@@ -320,6 +321,7 @@ impl Session {
         if let Block::Virtual {
             begin,
             read_committed,
+            queried: _,
         } = &self.transaction.block
         {
             let (begin, read_committed) = (Arc::clone(begin), *read_committed);
@@ -332,6 +334,19 @@ impl Session {
             };
             self.push_swallowed(Expect::Query(Default::default(), boundary), None);
             self.transaction.block = Block::Open { read_committed };
+        }
+    }
+
+    /// The same for a statement: what sets the level of its transaction is refused behind a query
+    /// (25001), also behind one that the server has not seen.
+    pub(crate) fn materialize_block_for(&mut self, plan: &Plan) {
+        let queried = matches!(self.transaction.block, Block::Virtual { queried: true, .. });
+        self.materialize_block();
+        if queried && plan.effects.control == Some(Control::Other) {
+            wire::frontend::put_query(self.to_server.tail(), b"SELECT 1");
+            self.lose_unnamed();
+            let boundary = Boundary::new(self.segment.segment.saturating_sub(1));
+            self.push_swallowed(Expect::Query(Default::default(), boundary), None);
         }
     }
 

@@ -86,7 +86,7 @@ impl Session {
         writes: &Writes,
         execution: Execution,
     ) -> Step {
-        self.materialize_block();
+        self.materialize_block_for(&prepared.plan);
         self.materialize_form(&prepared.plan);
         if prepared.plan.effects.names {
             self.materialize_names();
@@ -144,6 +144,7 @@ impl Session {
                 self.transaction.block = Block::Virtual {
                     begin: Arc::clone(prepared),
                     read_committed,
+                    queried: false,
                 };
                 Some(if begin.start_transaction {
                     b"START TRANSACTION"
@@ -308,6 +309,9 @@ impl Session {
                     return Lookup::Wait;
                 }
                 telemetry.hits.inc();
+                if let Block::Virtual { queried, .. } = &mut self.transaction.block {
+                    *queried = true;
+                }
                 Lookup::Hit(entry)
             }
             Answer::Miss(stamp) => {

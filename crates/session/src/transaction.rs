@@ -19,6 +19,8 @@ pub(crate) enum Block {
         begin: Arc<Prepared>,
         /// Whether it will be READ COMMITTED.
         read_committed: bool,
+        /// Whether a query in it has been answered.
+        queried: bool,
     },
     /// Inside a block.
     Open {

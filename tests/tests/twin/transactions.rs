@@ -14,6 +14,31 @@ fn reads_in_transactions_are_the_same() {
                 talk().query("BEGIN").query(READ).query("COMMIT"),
             ),
             (
+                "the level comes too late",
+                talk()
+                    .query("BEGIN")
+                    .query(READ)
+                    .query("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+                    .query("ROLLBACK"),
+            ),
+            (
+                "it may become read-only at any time",
+                talk()
+                    .query("BEGIN")
+                    .query(READ)
+                    .query("SET TRANSACTION READ ONLY")
+                    .query(READ)
+                    .query("COMMIT"),
+            ),
+            (
+                "the level comes too late, prepared",
+                talk()
+                    .query("BEGIN")
+                    .extended(READ, &[])
+                    .extended("SET TRANSACTION ISOLATION LEVEL SERIALIZABLE", &[])
+                    .query("ROLLBACK"),
+            ),
+            (
                 "BEGIN, read, ROLLBACK",
                 talk().query("BEGIN").query(READ).query("ROLLBACK"),
             ),
