@@ -43,7 +43,7 @@ impl Session {
             return self.forward_part(Expect::Execute(Execution::default()));
         }
         let statement = portal.statement.clone();
-        let failed = matches!(self.transaction.block, Block::Failed);
+        let failed = matches!(self.transaction.block, Block::Failed { .. });
         match &mut portal.source {
             Source::Entry { .. } if failed => {
                 // The server refuses to bind it, in the words in which it would refuse to run it.

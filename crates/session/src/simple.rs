@@ -431,6 +431,13 @@ impl Session {
                 );
             }
             Some(Control::Savepoint) => {}
+            Some(Control::RollbackTo) => {
+                // The block goes on, at its level.
+                if !(segment.control || self.queue.has_control()) {
+                    segment.read_committed = self.transaction.read_committed();
+                }
+                segment.control = true;
+            }
             Some(Control::Commit { .. } | Control::Rollback { .. }) => {
                 segment.control = true;
                 segment.chains = true;
@@ -465,7 +472,7 @@ impl Session {
             return true;
         }
         // The server will refuse it, and the setting remains what it was, perhaps without a value.
-        if matches!(self.transaction.block, Block::Failed) {
+        if matches!(self.transaction.block, Block::Failed { .. }) {
             return false;
         }
         let followed = self.mirror.follow(settings, &self.shared, knowledge);

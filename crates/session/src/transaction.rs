@@ -27,8 +27,11 @@ pub(crate) enum Block {
         /// Whether each statement sees what was committed before it.
         read_committed: bool,
     },
-    /// Inside a block that has failed.
-    Failed,
+    /// Inside a block that has failed, and may be rolled back to a savepoint.
+    Failed {
+        /// Whether each statement behind that sees what was committed before it.
+        read_committed: bool,
+    },
 }
 
 /// The present transaction.
@@ -60,19 +63,29 @@ impl Transaction {
         match self.block {
             Block::Idle => Status::Idle,
             Block::Virtual { .. } | Block::Open { .. } => Status::Transaction,
-            Block::Failed => Status::Failed,
+            Block::Failed { .. } => Status::Failed,
         }
     }
 
     /// Whether the server is inside a block.
     pub(crate) const fn is_open(&self) -> bool {
-        matches!(self.block, Block::Open { .. } | Block::Failed)
+        matches!(self.block, Block::Open { .. } | Block::Failed { .. })
+    }
+
+    /// Whether each statement of the block sees what was committed before it, if there is a block.
+    pub(crate) const fn read_committed(&self) -> Option<bool> {
+        match self.block {
+            Block::Open { read_committed } | Block::Failed { read_committed } => {
+                Some(read_committed)
+            }
+            Block::Idle | Block::Virtual { .. } => None,
+        }
     }
 
     /// Whether a read may be answered by others' versions of the data, as far as the block goes.
     pub(crate) fn allows_reads(&self) -> Result<(), Reason> {
         match self.block {
-            Block::Failed => Err(Reason::FailedTransaction),
+            Block::Failed { .. } => Err(Reason::FailedTransaction),
             Block::Virtual {
                 read_committed: false,
                 ..
@@ -94,10 +107,10 @@ impl Transaction {
 
     /// The server's ReadyForQuery at the end of `boundary`.
     pub(crate) fn end(&mut self, status: Status, boundary: &Boundary) {
-        let read_committed = match (&self.block, boundary.read_committed) {
+        let read_committed = match (self.read_committed(), boundary.read_committed) {
             (_, Some(known)) => known,
-            (Block::Open { read_committed }, None) => *read_committed && !boundary.control,
-            (Block::Idle | Block::Virtual { .. } | Block::Failed, None) => false,
+            (Some(as_before), None) => as_before && !boundary.control,
+            (None, None) => false,
         };
         self.commits |= boundary.commits;
         match status {
@@ -108,7 +121,7 @@ impl Transaction {
             }
             Status::Failed => {
                 self.writes.add(&boundary.writes);
-                self.block = Block::Failed;
+                self.block = Block::Failed { read_committed };
             }
         }
     }

@@ -163,6 +163,27 @@ fn transactions_see_what_they_should() {
             ",
         ),
         (
+            "T10 a block that goes on from a savepoint is as before",
+            "
+            s1: BEGIN
+            s1: SAVEPOINT s
+            s1 fails: SELECT 1/0
+            s1: ROLLBACK TO s
+            s1 hot: SELECT * FROM t ORDER BY id
+            s2: UPDATE t SET v = 'new'
+            s1: SELECT * FROM t ORDER BY id
+            s1: COMMIT
+            s1: BEGIN ISOLATION LEVEL REPEATABLE READ
+            s1: SELECT * FROM u ORDER BY id
+            s1: SAVEPOINT s
+            s1 fails: SELECT 1/0
+            s1: ROLLBACK TO s
+            s2: UPDATE t SET v = 'newer'
+            s1 cold: SELECT * FROM t ORDER BY id
+            s1: COMMIT
+            ",
+        ),
+        (
             "T10 savepoints",
             "
             s2 hot: SELECT * FROM t ORDER BY id
