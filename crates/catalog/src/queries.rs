@@ -127,12 +127,14 @@ FROM pg_database d
 WHERE d.datname = current_database()";
 
 /// All statements, in an order in which none depends on another.
+///
+/// Rows come in an order that does not hang on where they are stored: what is equal compares equal.
 pub const QUERIES: &[Query] = &[
     Query::new(Kind::Server, "SELECT current_setting('server_version_num')"),
     Query::new(Kind::Schemas, SCHEMAS),
     Query::new(
         Kind::Roles,
-        "SELECT oid, rolname, rolsuper, rolbypassrls FROM pg_roles",
+        "SELECT oid, rolname, rolsuper, rolbypassrls FROM pg_roles ORDER BY oid",
     ),
     Query::new(Kind::Memberships, MEMBERSHIPS),
     Query::new(Kind::Relations, RELATIONS),
@@ -141,7 +143,7 @@ pub const QUERIES: &[Query] = &[
     Query::new(Kind::Types, TYPES),
     Query::new(
         Kind::Inherits,
-        "SELECT inhrelid, inhparent FROM pg_inherits",
+        "SELECT inhrelid, inhparent FROM pg_inherits ORDER BY inhrelid, inhparent",
     ),
     Query::new(Kind::Definitions, DEFINITIONS),
     Query::new(Kind::Keys, KEYS),
@@ -159,7 +161,7 @@ pub const QUERIES: &[Query] = &[
     Query::new(Kind::Implicit, IMPLICIT),
     Query::new(Kind::Methods, METHODS),
     Query::new(Kind::EventTriggers, EVENT_TRIGGERS),
-    Query::new(Kind::Databases, "SELECT oid FROM pg_database"),
+    Query::new(Kind::Databases, "SELECT oid FROM pg_database ORDER BY oid"),
 ];
 
 const SCHEMAS: &str = "\
@@ -167,7 +169,8 @@ SELECT n.oid, n.nspname,
     (SELECT string_agg(DISTINCT a.grantee::text, ' ')
      FROM aclexplode(coalesce(n.nspacl, acldefault('n', n.nspowner))) a
      WHERE a.privilege_type = 'USAGE')
-FROM pg_namespace n";
+FROM pg_namespace n
+ORDER BY n.oid";
 
 // `inherit_option` came with PostgreSQL 16; before, the member's own attribute decided. The owner
 // of the database is a member of `pg_database_owner` without a row that says so.
@@ -178,7 +181,8 @@ WHERE coalesce((to_jsonb(m) ->> 'inherit_option')::bool, r.rolinherit)
 UNION
 SELECT d.datdba, r.oid
 FROM pg_database d, pg_roles r
-WHERE d.datname = current_database() AND r.rolname = 'pg_database_owner'";
+WHERE d.datname = current_database() AND r.rolname = 'pg_database_owner'
+ORDER BY 1, 2";
 
 const RELATIONS: &str = "\
 SELECT c.oid, c.relnamespace, c.relname, c.relkind, c.relowner,
@@ -255,12 +259,13 @@ ORDER BY c.conrelid, c.contype, c.oid";
 
 const CONSTRAINTS: &str = "\
 SELECT conrelid, confrelid, confupdtype, confdeltype, (
-    SELECT string_agg(a.attname, chr(31))
+    SELECT string_agg(a.attname, chr(31) ORDER BY a.attnum)
     FROM pg_attribute a
     WHERE a.attrelid = confrelid AND a.attnum = ANY (confkey)
     HAVING bool_and(a.attgenerated = ''))
 FROM pg_constraint
-WHERE contype = 'f'";
+WHERE contype = 'f'
+ORDER BY oid";
 
 const POLICIES: &str = "\
 SELECT p.polrelid, pg_get_expr(p.polqual, p.polrelid),
@@ -269,17 +274,20 @@ SELECT p.polrelid, pg_get_expr(p.polqual, p.polrelid),
      WHERE d.classid = 'pg_policy'::regclass AND d.objid = p.oid
         AND d.refclassid = 'pg_class'::regclass AND d.refobjid <> p.polrelid)
 FROM pg_policy p
-WHERE p.polcmd IN ('r', '*') AND p.polqual IS NOT NULL";
+WHERE p.polcmd IN ('r', '*') AND p.polqual IS NOT NULL
+ORDER BY p.oid";
 
 const TRIGGERS: &str = "\
 SELECT tgrelid, tgfoid::oid, tgtype
 FROM pg_trigger
-WHERE NOT tgisinternal";
+WHERE NOT tgisinternal
+ORDER BY oid";
 
 const RULES: &str = "\
 SELECT ev_class, pg_get_ruledef(oid)
 FROM pg_rewrite
-WHERE oid >= 16384 AND rulename <> '_RETURN'";
+WHERE oid >= 16384 AND rulename <> '_RETURN'
+ORDER BY oid";
 
 macro_rules! functions {
     ($which:literal) => {
@@ -313,17 +321,19 @@ SELECT aggfnoid::oid, concat_ws(' ', aggtransfn::oid, aggfinalfn::oid, aggcombin
 FROM pg_aggregate
 WHERE aggfnoid::oid >= 16384
 UNION ALL
-SELECT p.oid, string_agg(d.refobjid::text, ' ')
+SELECT p.oid, string_agg(d.refobjid::text, ' ' ORDER BY d.refobjid)
 FROM pg_proc p JOIN pg_depend d ON d.objid = p.oid
 WHERE d.classid = 'pg_proc'::regclass AND d.refclassid = 'pg_proc'::regclass
     AND p.oid >= 16384 AND p.prokind <> 'a'
     AND d.refobjid >= 16384 AND d.refobjid <> p.prosupport::oid
-GROUP BY p.oid";
+GROUP BY p.oid
+ORDER BY 1, 2";
 
 const OPERATORS: &str = "\
 SELECT oprname, oprnamespace, oprcode::oid, oprleft, oprright
 FROM pg_operator
-WHERE oid >= 16384 AND oprcode::oid <> 0";
+WHERE oid >= 16384 AND oprcode::oid <> 0
+ORDER BY oid";
 
 // One that the server applies by itself may go through text, or leave values as they are. A range
 // type comes with a cast to its multirange, which is the server's own code and cannot be another.
@@ -332,13 +342,15 @@ SELECT castsource, casttarget, castfunc, castmethod = 'b', castcontext = 'i'
 FROM pg_cast
 WHERE (castfunc >= 16384 OR (oid >= 16384 AND castcontext = 'i'))
     AND NOT EXISTS (
-        SELECT FROM pg_range r WHERE r.rngtypid = castsource AND r.rngmultitypid = casttarget)";
+        SELECT FROM pg_range r WHERE r.rngtypid = castsource AND r.rngmultitypid = casttarget)
+ORDER BY castsource, casttarget";
 
 const DEPENDS: &str = "\
 SELECT DISTINCT r.ev_class, d.refobjid
 FROM pg_depend d JOIN pg_rewrite r ON r.oid = d.objid
 WHERE d.classid = 'pg_rewrite'::regclass AND d.refclassid = 'pg_class'::regclass
-    AND r.rulename = '_RETURN' AND d.refobjid <> r.ev_class";
+    AND r.rulename = '_RETURN' AND d.refobjid <> r.ev_class
+ORDER BY 1, 2";
 
 // What depends on a function, itself or through an operator. A trigger's own function is not
 // listed again: when it runs depends on the event. The OIDs of two catalogs may be equal, so every
@@ -371,7 +383,8 @@ WHERE classid = 'pg_policy'::regclass
 UNION
 SELECT x.ev_class, function, CASE x.rulename WHEN '_RETURN' THEN 'r' ELSE 'w' END
 FROM called JOIN pg_rewrite x ON x.oid = objid
-WHERE classid = 'pg_rewrite'::regclass";
+WHERE classid = 'pg_rewrite'::regclass
+ORDER BY 1, 2, 3";
 
 // Casts, operators (`LIKE`, `IN` and `BETWEEN` call some without naming them), checks and defaults
 // of domains, operator classes, range types. Those in C come with a type and do what it needs.
@@ -395,16 +408,19 @@ WITH called AS (
 )
 SELECT p.oid, run.kind
 FROM run JOIN pg_proc p ON p.oid = function JOIN pg_language l ON l.oid = p.prolang
-WHERE p.oid >= 16384 AND l.lanname NOT IN ('c', 'internal')";
+WHERE p.oid >= 16384 AND l.lanname NOT IN ('c', 'internal')
+ORDER BY 1, 2";
 
 const METHODS: &str = "\
 SELECT e.extname
 FROM pg_am a
 LEFT JOIN pg_depend d ON d.classid = 'pg_am'::regclass AND d.objid = a.oid AND d.deptype = 'e'
 LEFT JOIN pg_extension e ON e.oid = d.refobjid
-WHERE a.oid >= 16384";
+WHERE a.oid >= 16384
+ORDER BY a.oid";
 
 const EVENT_TRIGGERS: &str = "\
 SELECT evtname, evtevent = 'login'
 FROM pg_event_trigger
-WHERE evtenabled <> 'D'";
+WHERE evtenabled <> 'D'
+ORDER BY evtname";
