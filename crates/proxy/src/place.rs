@@ -386,11 +386,16 @@ impl Told {
     /// write was planned: a trigger that nobody knew of may have fired. Returns whether it did.
     ///
     /// Another epoch does not yet mean other definitions; the catalog tells. While the epoch is
-    /// being written nothing is served, and what is recorded later is recorded under another.
+    /// being written nothing is served, and it ends as another: also if whoever writes it turns out
+    /// to have changed nothing, for which it would become again what it was.
     pub(crate) async fn verify(&self) -> bool {
         let (current, (epoch, generation)) =
             match (self.services.store.epoch(self.identity).await, self.planned) {
-                (Ok(None), _) => return false,
+                (Ok(None), _) => {
+                    let scope = Scope::Epoch(self.identity);
+                    self.services.store.outdate(&[scope]).await;
+                    return false;
+                }
                 (Ok(Some(current)), Some(planned)) => (current, planned),
                 // Whether definitions have changed, nobody can tell.
                 (Err(_), _) | (Ok(Some(_)), None) => return self.give_up().await,

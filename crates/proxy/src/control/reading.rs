@@ -74,8 +74,10 @@ impl Control {
         if reading.is_err() {
             // Perhaps for its plans: a statement took too long.
             self.planned_rows.store(0, Ordering::Relaxed);
+            self.execute("ROLLBACK; DISCARD PLANS").await?;
+        } else {
+            self.execute("ROLLBACK").await?;
         }
-        self.execute("ROLLBACK").await?;
         reading
     }
 
