@@ -391,15 +391,17 @@ pub(super) fn classify(error: &Error) -> Trouble {
             Trouble::Disconnected
         }
         ErrorKind::Auth | ErrorKind::Cluster => Trouble::Refused,
-        _ if REFUSALS
-            .iter()
-            .any(|word| error.details().starts_with(word)) =>
-        {
-            Trouble::Refused
-        }
+        _ if is_refusal(error.details()) => Trouble::Refused,
         _ if LOSSES.iter().any(|word| error.details().starts_with(word)) => Trouble::Disconnected,
         _ => Trouble::Reply,
     }
+}
+
+/// Whether a command was refused, or one of a script: what that met, Redis wraps before version 7.
+fn is_refusal(details: &str) -> bool {
+    let refused = |text: &str| REFUSALS.iter().any(|word| text.starts_with(word));
+    let wrapped = details.starts_with("ERR Error running script");
+    refused(details) || wrapped && details.split('-').any(refused)
 }
 
 /// How Redis says that it would, but may not.
@@ -426,3 +428,25 @@ const WRITER_DEADLINE: Duration = Duration::from_millis(100);
 
 /// How long background tasks wait for an answer.
 const BACKGROUND_DEADLINE: Duration = Duration::from_millis(500);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn refusals_are_told_from_errors() {
+        for details in [
+            "MISCONF Redis is configured to save RDB snapshots",
+            "ERR Error running script (call to f_0a): @user_script:63: @user_script: 63: -MISCONF Redis is",
+        ] {
+            assert!(is_refusal(details), "{details}");
+        }
+        for details in [
+            "ERR unknown command",
+            "ERR Error running script: -ERR wrong number",
+            "",
+        ] {
+            assert!(!is_refusal(details), "{details}");
+        }
+    }
+}
