@@ -124,6 +124,8 @@ pub(crate) enum Undo {
     Absent(Name),
     /// The portal is not on the server; its rows come from here.
     Source(Name, Source),
+    /// The server still has what has no name.
+    Unnamed,
 }
 
 /// All names of one client.
@@ -261,6 +263,7 @@ impl Registry {
             Undo::Portal(name, None) => {
                 self.remove_portal(&name);
             }
+            Undo::Unnamed => (self.server_unnamed, self.lost_portal) = (true, true),
             Undo::Absent(name) => {
                 if let Some(statement) = self.statements.get_mut(&name) {
                     statement.on_server = false;
