@@ -200,6 +200,9 @@ impl Session {
     /// A function call by OID may do anything.
     fn function_call(&mut self) -> Step {
         let prepared = Prepared::opaque(b"");
+        if self.awaits_names(&prepared.plan) {
+            return Step::Wait;
+        }
         if let Some(step) = self.mark_for(&prepared.plan, &prepared.plan.writes) {
             return step;
         }

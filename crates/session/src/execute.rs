@@ -97,7 +97,7 @@ impl Session {
         prepared: &Arc<Prepared>,
         limit: i32,
     ) -> Step {
-        if self.awaits_names(prepared) {
+        if self.awaits_names(&prepared.plan) {
             return Step::Wait;
         }
         let narrow = self.registry.portal_mut(name);

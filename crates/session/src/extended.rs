@@ -34,7 +34,7 @@ impl Session {
             }
             prepared = self.prepared(text);
         }
-        if self.awaits_names(&prepared) {
+        if self.awaits_names(&prepared.plan) {
             return Step::Wait;
         }
         let taken = !name.is_empty() && self.registry.statement(name).is_some();

@@ -14,7 +14,6 @@ use wire::{
 
 use crate::{
     identity::is_harmless,
-    prepared::Prepared,
     queue::{Awaited, Execution, Expect, Route, Slot},
     registry::{Name, Source, Statement, Undo},
     session::Session,
@@ -130,11 +129,12 @@ impl Session {
         }));
     }
 
-    /// Whether a statement that can see names has to wait: some of them have to be made, and the
-    /// server may not be in a state to make them.
-    pub(crate) fn awaits_names(&mut self, prepared: &Prepared) -> bool {
-        let waits =
-            prepared.plan.effects.names && self.queue.is_unsettled() && self.registry.has_absent();
+    /// Whether a statement that can see names, or changes their form, has to wait: some of them have
+    /// to be made, and the server may not be in a state to make them.
+    pub(crate) fn awaits_names(&mut self, plan: &Plan) -> bool {
+        let waits = self.queue.is_unsettled()
+            && self.registry.has_absent()
+            && (plan.effects.names || self.changes_form(plan));
         if waits {
             self.stall();
         }
@@ -160,6 +160,20 @@ impl Session {
     /// parsed, and values take their form when rows are fetched: what is to be read and formed as
     /// settings are now must not wait any longer.
     pub(crate) fn materialize_form(&mut self, plan: &Plan) {
+        if !self.changes_form(plan) || self.status() == backend::Status::Failed {
+            return;
+        }
+        for name in self.registry.absent_literals() {
+            self.materialize_statement(&name);
+        }
+        for name in self.registry.absent_portals() {
+            self.materialize_portal(&name);
+        }
+        self.registry.forget_recordings();
+    }
+
+    /// Whether a statement may change settings by which literals are read and values are formed.
+    fn changes_form(&self, plan: &Plan) -> bool {
         let schema = self.knowledge.as_ref().map(|known| &known.schema);
         // What an application keeps in a setting of its own is no matter of form.
         let own =
@@ -177,16 +191,7 @@ impl Session {
         };
         // A block that ends takes back what it has set.
         let ends = self.transaction.settings && plan.effects.control.is_some();
-        if !(changes || ends) || self.status() == backend::Status::Failed {
-            return;
-        }
-        for name in self.registry.absent_literals() {
-            self.materialize_statement(&name);
-        }
-        for name in self.registry.absent_portals() {
-            self.materialize_portal(&name);
-        }
-        self.registry.forget_recordings();
+        changes || ends
     }
 
     /// The client's unnamed statement is gone, the server's is not: it must not answer for it.
@@ -195,7 +200,7 @@ impl Session {
             self.materialize_block();
             frontend::put_close(self.to_server.tail(), Target::Statement, b"");
             self.forwarded = true;
-            self.push_swallowed(Expect::Close, None);
+            self.push_swallowed(Expect::Close, Some(Undo::Unnamed));
         }
     }
 
@@ -206,7 +211,7 @@ impl Session {
             self.materialize_block();
             frontend::put_close(self.to_server.tail(), Target::Portal, b"");
             self.forwarded = true;
-            self.push_swallowed(Expect::Close, None);
+            self.push_swallowed(Expect::Close, Some(Undo::Unnamed));
         }
     }
 }

@@ -62,7 +62,7 @@ impl Session {
                 self.to_client.put(backend::ready(status));
                 Step::Done
             }
-            Lookup::Forward(_) if self.awaits_names(&prepared) => Step::Wait,
+            Lookup::Forward(_) if self.awaits_names(&prepared.plan) => Step::Wait,
             Lookup::Forward(recording) => {
                 let arguments = prepared.arguments(Arguments::default());
                 let narrow = prepared.plan.pinned.writes(&arguments);
