@@ -362,6 +362,13 @@ impl Registry {
         absent.map(|(name, _)| name.clone()).collect()
     }
 
+    /// Names of statements that the server does not have, and that came in this segment.
+    pub(crate) fn absent_of(&self, segment: u64) -> Vec<Name> {
+        let absent = self.statements.iter();
+        let absent = absent.filter(|(_, it)| !it.on_server && it.segment == segment);
+        absent.map(|(name, _)| name.clone()).collect()
+    }
+
     /// Names of statements that the server does not have, and of which it would read literals.
     pub(crate) fn absent_literals(&self) -> Vec<Name> {
         let literal = |name: &Name| {

@@ -342,7 +342,14 @@ impl Session {
     pub(crate) fn materialize_block_for(&mut self, plan: &Plan) {
         let queried = matches!(self.transaction.block, Block::Virtual { queried: true, .. });
         self.materialize_block();
-        if queried && plan.effects.control == Some(Control::Other) {
+        if plan.effects.control != Some(Control::Other) {
+            return;
+        }
+        // To analyse a statement takes a snapshot, as a query does.
+        for name in self.registry.absent_of(self.segment.segment) {
+            self.materialize_statement(&name);
+        }
+        if queried {
             wire::frontend::put_query(self.to_server.tail(), b"SELECT 1");
             self.lose_unnamed();
             let boundary = Boundary::new(self.segment.segment.saturating_sub(1));
