@@ -249,8 +249,15 @@ impl Registry {
         Some(previous)
     }
 
-    pub(crate) fn undo(&mut self, undo: Undo) {
+    /// A message of `segment` was skipped. Portals that later ones have bound under the same name
+    /// stay.
+    pub(crate) fn undo(&mut self, undo: Undo, segment: u64) {
+        let later = |name: &[u8]| {
+            let portal = self.portals.get(name);
+            portal.is_some_and(|it| it.segment > segment)
+        };
         match undo {
+            Undo::Portal(name, _) | Undo::Source(name, _) if later(&name) => {}
             Undo::Statement(name, Some(statement)) => {
                 self.insert_statement(name, statement);
             }
@@ -263,7 +270,10 @@ impl Registry {
             Undo::Portal(name, None) => {
                 self.remove_portal(&name);
             }
-            Undo::Unnamed => (self.server_unnamed, self.lost_portal) = (true, true),
+            Undo::Unnamed => {
+                self.server_unnamed = true;
+                self.lost_portal |= !later(b"");
+            }
             Undo::Absent(name) => {
                 if let Some(statement) = self.statements.get_mut(&name) {
                     statement.on_server = false;

@@ -366,8 +366,12 @@ impl Session {
     fn skip_to_sync(&mut self) {
         self.refused = false;
         let skipped = self.queue.fail_segment();
+        let failed = match self.queue.boundary_mut() {
+            Some(boundary) if skipped.reached => boundary.segment,
+            Some(_) | None => self.segment.segment,
+        };
         for undo in skipped.undos {
-            self.registry.undo(undo);
+            self.registry.undo(undo, failed);
         }
         if !skipped.reached {
             if let Some(boundary) = skipped.boundary {
