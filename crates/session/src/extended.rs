@@ -45,6 +45,7 @@ impl Session {
         }
         // Behind a reply that is owed the server may yet skip it.
         let virtually = !taken
+            && self.may_keep(name, taken)
             && self.queue.is_empty()
             && self.status() != backend::Status::Failed
             && !self.registry.may_be_taken(name)
@@ -53,12 +54,40 @@ impl Session {
             // Beginning a block costs the server its unnamed statement, so it comes first.
             self.materialize_block_for(&prepared.plan);
         }
+        let statement = self.statement(&prepared, (text, types), virtually);
+        if virtually {
+            let undo = self.registry.put_statement(name, statement);
+            self.push_local_undoable(backend::PARSE_COMPLETE, undo);
+            return Step::Done;
+        }
+        let undo = self
+            .may_keep(name, taken)
+            .then(|| self.registry.put_statement(name, statement));
+        self.registry.has_strangers |= undo.is_none();
+        if prepared.plan.effects.names {
+            // What it returns may depend on them.
+            self.materialize_names();
+        }
+        self.doubt(name);
+        self.forwarded = true;
+        let learn = prepared.plan.read.is_ok().then_some(prepared);
+        self.push_server(Expect::Parse(learn), undo);
+        Step::Forward
+    }
+
+    /// What is kept of a statement, whether or not the server is sent it.
+    fn statement(
+        &self,
+        prepared: &Arc<Prepared>,
+        (text, types): (&[u8], &[u8]),
+        virtually: bool,
+    ) -> Statement {
         // What it means under definitions of its own block is to be found out when that has ended.
         let common = virtually || self.sees_common_definitions();
-        let statement = Statement {
+        Statement {
             prepared: match common {
-                true => Arc::clone(&prepared),
-                false if prepared.path.is_none() => Arc::clone(&prepared),
+                true => Arc::clone(prepared),
+                false if prepared.path.is_none() => Arc::clone(prepared),
                 false => self.unplanned(text),
             },
             types: Types::from_slice(types),
@@ -71,27 +100,7 @@ impl Session {
             described: false,
             stale: None,
             weight: 0,
-        };
-        let mut undo = None;
-        if self.may_keep(name, taken) {
-            let put = self.registry.put_statement(name, statement);
-            if virtually {
-                self.push_local_undoable(backend::PARSE_COMPLETE, put);
-                return Step::Done;
-            }
-            undo = Some(put);
-        } else {
-            self.registry.has_strangers = true;
         }
-        if prepared.plan.effects.names {
-            // What it returns may depend on them.
-            self.materialize_names();
-        }
-        self.doubt(name);
-        self.forwarded = true;
-        let learn = prepared.plan.read.is_ok().then_some(prepared);
-        self.push_server(Expect::Parse(learn), undo);
-        Step::Forward
     }
 
     /// Whether there is room to keep something under a name; what takes the place of something, or
