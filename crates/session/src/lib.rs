@@ -16,6 +16,7 @@ mod extended;
 mod flight;
 mod identity;
 mod knowledge;
+mod leaving;
 mod local;
 mod materialize;
 mod mirror;

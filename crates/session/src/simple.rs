@@ -1,11 +1,11 @@
-//! The simple query protocol, and what both protocols have in common: deciding what a statement
-//! may write, and what is to be done before it leaves.
+//! The simple query protocol, and what both protocols have in common: whether a statement is looked
+//! up.
 
 use std::sync::Arc;
 
 use bytes::Bytes;
 use cache::DigestBuilder;
-use sql::{Arguments, Control, Isolation, Plan, Reason, SetScope, Setting, SettingsEffect, Writes};
+use sql::{Arguments, Control, Isolation, Reason, Writes};
 use wire::{backend, frontend};
 
 use crate::{
@@ -14,7 +14,7 @@ use crate::{
     copy::CopyIn,
     need::{Answer, Need, Question},
     prepared::Prepared,
-    queue::{Boundary, Description, Execution, Expect, Judged, SettingsChange},
+    queue::{Boundary, Description, Execution, Expect},
     recorder::Recording,
     scopes,
     session::Session,
@@ -354,171 +354,6 @@ impl Session {
             Some(identity) if identity.temporary => Err(Reason::TemporaryObjects),
             Some(_) => Ok(()),
         }
-    }
-
-    /// Sets a mark, if the statement needs one before it may leave. `writes` is what its plan says or
-    /// less.
-    ///
-    /// Inside a block whose end is a statement of its own nothing becomes visible before that
-    /// statement; it is the one that is marked, with all that the block has written.
-    pub(crate) fn mark_for(&mut self, plan: &Plan, writes: &Writes) -> Option<Step> {
-        if std::mem::take(&mut self.granted) {
-            self.answer = None;
-            return None;
-        }
-        let effects = &plan.effects;
-        let unsure = self.queue.has_control() || self.segment.control || self.transaction.commits;
-        let in_block = self.status() != backend::Status::Idle && !unsure;
-        let mut scopes = Writes::Nothing;
-        if !in_block || effects.commits || effects.tag_judges {
-            scopes.add(writes);
-        }
-        if matches!(effects.control, Some(Control::CommitPrepared(_))) {
-            // Another session prepared it, perhaps through another instance.
-            scopes.add(&Writes::Everything);
-        }
-        let ends = matches!(effects.control, Some(Control::Commit { .. }));
-        if ends || effects.commits || effects.tag_judges {
-            scopes.add(&self.transaction.writes);
-            scopes.add(&self.segment.writes);
-            for boundary in self.queue.boundaries() {
-                scopes.add(&boundary.writes);
-            }
-        }
-        if !scopes.any() {
-            return None;
-        }
-        let ticket = self.next_ticket;
-        self.next_ticket += 1;
-        self.segment.ticket = Some(ticket);
-        self.granted = true;
-        Some(Step::Ask(Need::Mark(ticket, scopes)))
-    }
-
-    /// Notes what a statement that is about to leave does to its segment.
-    ///
-    /// `settings` are those that it sets, if they are known.
-    pub(crate) fn note(
-        &mut self,
-        plan: &Plan,
-        writes: &Writes,
-        text: &[u8],
-        settings: Option<&[Setting]>,
-    ) {
-        let effects = &plan.effects;
-        let segment = &mut self.segment;
-        if plan.writes.any() {
-            let first = !segment.writes.any() && segment.judged == Judged::No;
-            segment.judged = if effects.tag_judges && first {
-                Judged::Pending
-            } else {
-                Judged::Guilty
-            };
-        }
-        segment.writes.add(writes);
-        segment.commits |= effects.commits;
-        segment.temporary |= effects.temporary;
-        match &effects.control {
-            Some(Control::Begin(begin)) => {
-                segment.control = true;
-                segment.read_committed = begin.isolation.map_or_else(
-                    || {
-                        self.mirror
-                            .identity()
-                            .map(|identity| identity.read_committed)
-                    },
-                    |level| Some(level == Isolation::ReadCommitted),
-                );
-            }
-            Some(Control::Savepoint) => {}
-            Some(Control::RollbackTo) => {
-                // The block goes on, at its level.
-                if !(segment.control || self.queue.has_control()) {
-                    segment.read_committed = self.transaction.read_committed();
-                }
-                segment.control = true;
-            }
-            Some(Control::Commit { .. } | Control::Rollback { .. }) => {
-                segment.control = true;
-                segment.chains = true;
-            }
-            Some(_) => segment.control = true,
-            None => segment.control |= effects.commits,
-        }
-        let stays = matches!(effects.control, None | Some(Control::Savepoint));
-        if !stays || effects.commits {
-            self.mirror.leave_block();
-        }
-        let followed = self.follow_settings(settings);
-        self.mirror.note_own(&plan.effects.settings, followed);
-        if !followed {
-            self.note_settings(plan, text);
-        }
-    }
-
-    /// Follows what a statement sets inside a block; false if that cannot be told.
-    fn follow_settings(&mut self, settings: Option<&[Setting]>) -> bool {
-        let (Some(settings), Some(knowledge)) = (settings, &self.knowledge) else {
-            return false;
-        };
-        let told = !self.queue.has_control() && !self.segment.control && !self.segment.commits;
-        if !told || !self.transaction.is_open() || self.segment.temporary {
-            return false;
-        }
-        if settings
-            .iter()
-            .all(|it| crate::identity::is_harmless(&it.name))
-        {
-            return true;
-        }
-        // The server will refuse it, and the setting remains what it was, perhaps without a value.
-        if matches!(self.transaction.block, Block::Failed { .. }) {
-            return false;
-        }
-        let followed = self.mirror.follow(settings, &self.shared, knowledge);
-        if followed && self.segment.settings == SettingsChange::None {
-            self.segment.settings = SettingsChange::Followed;
-        }
-        followed
-    }
-
-    fn note_settings(&mut self, plan: &Plan, text: &[u8]) {
-        let change = match &plan.effects.settings {
-            SettingsEffect::Untouched => return,
-            SettingsEffect::One(setting) if crate::identity::is_harmless(&setting.name) => return,
-            SettingsEffect::One(setting)
-                if setting.scope == SetScope::Local && !self.transaction.is_open() =>
-            {
-                // Outside a block it has no effect but a warning.
-                SettingsChange::Unknown
-            }
-            SettingsEffect::One(_) | SettingsEffect::ResetAll => {
-                SettingsChange::One(DigestBuilder::default().field(text).finish())
-            }
-            SettingsEffect::Calls(_) | SettingsEffect::Unknown => SettingsChange::Unknown,
-        };
-        let names = match &plan.effects.settings {
-            SettingsEffect::One(setting) => {
-                matches!(
-                    &*setting.name,
-                    "search_path" | "role" | "session_authorization"
-                )
-            }
-            SettingsEffect::Untouched
-            | SettingsEffect::Calls(_)
-            | SettingsEffect::ResetAll
-            | SettingsEffect::Unknown => true,
-        };
-        self.segment.settings = match self.segment.settings {
-            SettingsChange::None => change,
-            SettingsChange::Followed | SettingsChange::One(_) | SettingsChange::Unknown => {
-                SettingsChange::Unknown
-            }
-        };
-        if self.transaction.is_open() || self.segment.control {
-            self.transaction.settings = true;
-        }
-        self.mirror.doubt(names);
     }
 
     /// Whether it pays, or is needed, to know the session's state before a statement is planned.
