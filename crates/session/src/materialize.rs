@@ -75,6 +75,10 @@ impl Session {
         let (frame, types) = (portal.bind.clone(), portal.types.clone());
         let bound = portal.statement.clone();
         let undo = Undo::Source(Name::from_slice(name), source);
+        if name.is_empty() {
+            // It takes the place of a lost one.
+            self.registry.lost_portal = false;
+        }
         self.materialize_block();
         let (Ok(bind), Some(prepared)) = (Bind::read(&frame), bound) else {
             return;

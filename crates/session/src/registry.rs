@@ -281,6 +281,7 @@ impl Registry {
                 }
             }
             Undo::Source(name, source) => {
+                self.lost_portal |= name.is_empty();
                 if let Some(portal) = self.portals.get_mut(&name) {
                     portal.source = source;
                 }
