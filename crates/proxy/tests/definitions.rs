@@ -13,10 +13,10 @@ use cache::Scope;
 use catalog::Snapshot;
 use config::{Config, TlsMode};
 use support::{
-    PASSWORD, Postgres,
+    Postgres,
     watched::{NEVER, Watched, config},
 };
-use tokio_postgres::{Client, NoTls};
+use tokio_postgres::Client;
 
 /// A server of its own, a session that changes definitions, and somebody who watches.
 struct Stage {
@@ -30,15 +30,7 @@ struct Stage {
 impl Stage {
     async fn set() -> Self {
         let server = Postgres::start();
-        let mut login = tokio_postgres::Config::new();
-        login
-            .host("127.0.0.1")
-            .port(server.port)
-            .user("postgres")
-            .password(PASSWORD)
-            .dbname("postgres");
-        let (client, connection) = login.connect(NoTls).await.unwrap();
-        tokio::spawn(connection);
+        let client = server.session("postgres").await;
         let mut config = config(&server, NEVER);
         config.upstream.tls = TlsMode::Disable;
         let watched = Watched::ready(&config, "postgres").await;

@@ -5,10 +5,9 @@
 mod support;
 
 use support::{
-    PASSWORD, Postgres,
+    Postgres,
     watched::{NEVER, Watched, config},
 };
-use tokio_postgres::NoTls;
 
 /// The statements of the corpus that bind nothing, with their names.
 fn corpus() -> Vec<(&'static str, String)> {
@@ -90,15 +89,7 @@ async fn depends(client: &tokio_postgres::Client, text: &str) -> Option<Vec<u32>
 async fn a_read_depends_on_all_that_the_server_says() {
     let server = Postgres::start();
     server.sql("CREATE DATABASE corpus");
-    let mut login = tokio_postgres::Config::new();
-    login
-        .host("127.0.0.1")
-        .port(server.port)
-        .user("postgres")
-        .password(PASSWORD)
-        .dbname("corpus");
-    let (client, connection) = login.connect(NoTls).await.unwrap();
-    tokio::spawn(connection);
+    let client = server.session("corpus").await;
     client
         .batch_execute(include_str!("../../../tests/corpus/schema.sql"))
         .await

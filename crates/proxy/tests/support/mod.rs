@@ -42,6 +42,20 @@ impl Postgres {
         })
     }
 
+    /// A session of the superuser, in the clear.
+    pub(crate) async fn session(&self, database: &str) -> tokio_postgres::Client {
+        let mut login = tokio_postgres::Config::new();
+        login
+            .host("127.0.0.1")
+            .port(self.port)
+            .user("postgres")
+            .password(PASSWORD)
+            .dbname(database);
+        let (client, connection) = login.connect(tokio_postgres::NoTls).await.unwrap();
+        tokio::spawn(connection);
+        client
+    }
+
     /// A server of its own.
     pub(crate) fn start() -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
