@@ -4,8 +4,8 @@
 //!
 //! A reply is served only if, in one round trip on a verified connection to a master, its stamp
 //! equalled the versions there; or, under leases, if that was so once, and nothing has touched it
-//! since that a writer had to wait for (`near`). Whatever Redis loses, forgets or repeats, the following keep a
-//! reply that is older than an acknowledged write from being served:
+//! since that a writer had to wait for (`near`). Whatever Redis loses, forgets or repeats, the
+//! following keep a reply that is older than an acknowledged write from being served:
 //!
 //! - A version is a random token. One that is missing (evicted, flushed, expired) gets another.
 //! - A connection is believed only if it is the one that was verified (`line`): after any
