@@ -45,7 +45,10 @@ impl Fingerprint {
                 hashes: text().map(Into::into),
             })
         };
-        let mut sums = rows.iter().map(sum).collect::<Result<Vec<_>, ControlError>>()?;
+        let mut sums = rows
+            .iter()
+            .map(sum)
+            .collect::<Result<Vec<_>, ControlError>>()?;
         // A union promises no order.
         sums.sort_unstable_by(|a, b| a.catalog.cmp(&b.catalog));
         Ok(Self(sums.into()))

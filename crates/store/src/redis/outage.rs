@@ -5,6 +5,9 @@
 //! the last leases that were granted before have run out. From the first mark that fails until one
 //! arrives its membership is not renewed, or that moment would never come.
 //!
+//! A mark may fail again and again while others arrive. It too keeps the membership from being
+//! renewed, once it has failed for a second, so that its wait ends.
+//!
 //! Where writers need not wait for so long (`GoOn`), others may not notice. What they owe is
 //! delivered when Redis is back. If it is the same one, with all that it had before, then whoever
 //! asks it first would find entries that those writes have outdated. So an instance for which Redis
@@ -13,7 +16,7 @@
 use std::{
     sync::{
         Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -30,9 +33,47 @@ pub(super) struct Outage {
     doubted: AtomicU64,
     /// When others have surely missed us, in nanoseconds of [`clock::now`].
     missed: AtomicU64,
+    /// How many marks have failed for long, whatever else arrives.
+    stuck: AtomicUsize,
+}
+
+/// What has to be heard and is not, of which it is tried to tell.
+#[derive(Debug)]
+pub(super) struct Unheard<'a> {
+    outage: &'a Outage,
+    begun: Instant,
+    /// It counts as stuck.
+    long: bool,
+}
+
+impl Unheard<'_> {
+    /// It has failed once more.
+    fn failed(&mut self) {
+        if !self.long && self.begun.elapsed() >= STUCK {
+            self.long = true;
+            self.outage.stuck.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+}
+
+impl Drop for Unheard<'_> {
+    fn drop(&mut self) {
+        if self.long {
+            self.outage.stuck.fetch_sub(1, Ordering::SeqCst);
+        }
+    }
 }
 
 impl Outage {
+    /// Something begins to be told that has to be heard.
+    pub(super) fn begin(&self) -> Unheard<'_> {
+        Unheard {
+            outage: self,
+            begun: Instant::now(),
+            long: false,
+        }
+    }
+
     /// A mark, or the end of one, has arrived.
     pub(super) fn end(&self) {
         self.since().take();
@@ -47,13 +88,14 @@ impl Outage {
     /// counted on that others hear of it.
     pub(super) fn may_renew(&self, sent: Moment) -> bool {
         // What is not sent must not hold anybody up.
-        if self.is_on() {
+        let fails = || self.is_on() || self.stuck.load(Ordering::SeqCst) > 0;
+        if fails() {
             return false;
         }
         // In this order: who finds that marks fail looks at it afterwards.
         let missed = member::PACE.outlasted(sent).0;
         self.missed.fetch_max(missed, Ordering::SeqCst);
-        !self.is_on()
+        !fails()
     }
 
     fn since(&self) -> MutexGuard<'_, Option<Instant>> {
@@ -62,13 +104,14 @@ impl Outage {
 }
 
 impl Shared {
-    /// Whether marks have failed for so long that writes go on without them.
+    /// Whether a mark has failed for so long, or all have, that writes go on without.
     ///
     /// Other instances go on serving while they reach Redis, so an outage is waited out: once, by
     /// those who write when it begins, until the others have missed us. Who need not wait for that
     /// waits out a short one; where replies are kept near, until all leases have run out that Redis
     /// may have granted before.
-    pub(super) fn is_out(&self) -> bool {
+    pub(super) fn is_out(&self, unheard: &mut Unheard<'_>) -> bool {
+        unheard.failed();
         let patience = if self.are_leases_possible() {
             OUTAGE_LEASES_MAX
         } else {
@@ -76,7 +119,8 @@ impl Shared {
         };
         let since = *self.outage.since().get_or_insert_with(Instant::now);
         let missed = Moment(self.outage.missed.load(Ordering::SeqCst));
-        since.elapsed() >= patience && (self.on_outage == OnOutage::GoOn || clock::now() >= missed)
+        let failing = since.elapsed().max(unheard.begun.elapsed());
+        failing >= patience && (self.on_outage == OnOutage::GoOn || clock::now() >= missed)
     }
 
     /// Gives up all entries before anything is looked up again, if a line that is about to be
@@ -104,6 +148,9 @@ const OUTAGE_MAX: Duration = Duration::from_millis(400);
 /// The same where replies are kept near: as long as a renewal may take, and a lease lasts.
 const OUTAGE_LEASES_MAX: Duration = Duration::from_millis(1600);
 
+/// How long a mark fails before it counts by itself.
+const STUCK: Duration = Duration::from_secs(1);
+
 /// Below what others wait for, by what it takes to notice.
 const OUT_MIN: Duration = Duration::from_millis(300);
 
@@ -123,5 +170,20 @@ mod tests {
         outage.end();
         assert!(outage.may_renew(Moment(1 << 40)));
         assert!(missed() > before);
+    }
+
+    #[test]
+    fn a_mark_that_fails_while_others_arrive_is_waited_for_no_longer() {
+        let outage = Outage::default();
+        let mut unheard = outage.begin();
+        unheard.failed();
+        assert!(outage.may_renew(Moment(1)));
+        unheard.begun -= STUCK;
+        unheard.failed();
+        unheard.failed();
+        outage.end();
+        assert!(!outage.may_renew(Moment(2)), "others must miss us");
+        drop(unheard);
+        assert!(outage.may_renew(Moment(3)));
     }
 }

@@ -278,6 +278,7 @@ impl Shared {
         heard: bool,
     ) -> Result<Told, Trouble> {
         let mut patience = Patience::Writer;
+        let mut unheard = self.outage.begin();
         loop {
             let told = match self.line_to_be_heard() {
                 Some((line, trust)) => {
@@ -291,7 +292,7 @@ impl Shared {
             };
             match told {
                 Ok(told) => return Ok(told),
-                Err(trouble) if !heard || self.is_out() => {
+                Err(trouble) if !heard || self.is_out(&mut unheard) => {
                     self.note(trouble);
                     return Err(trouble);
                 }
