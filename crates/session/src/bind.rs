@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use smallvec::SmallVec;
 use sql::{Arguments, Reason};
 use wire::{backend, frontend::Bind};
 
@@ -35,7 +36,10 @@ impl Session {
             self.close_stale_unnamed(bind.statement);
             return self.forward_bind(&bind, frame, None, None);
         };
-        let (mut prepared, types) = (Arc::clone(&statement.prepared), statement.types.clone());
+        let (mut prepared, types) = (
+            Arc::clone(&statement.prepared),
+            Types::from_slice(&statement.types),
+        );
         let context = prepared.context;
         if statement.stale.is_some() && self.status() != backend::Status::Failed {
             return self.meet_stale(bind.statement, Stage::Bind);
@@ -116,10 +120,11 @@ impl Session {
 
     /// In which segment a portal of the same name was bound, if it has one.
     fn taken(&mut self, bind: &Bind<'_>) -> Option<u64> {
-        match self.registry.portal_mut(bind.portal) {
-            Some(portal) if !bind.portal.is_empty() => Some(portal.segment),
-            Some(_) | None => None,
+        if bind.portal.is_empty() {
+            return None;
         }
+        let portal = self.registry.portal_mut(bind.portal)?;
+        Some(portal.segment)
     }
 
     /// A Bind to a portal that exists, for all that is known.
@@ -199,7 +204,7 @@ impl Session {
             writes: None,
             settings: None,
             segment: self.segment.segment,
-            bind: frame.into(),
+            bind: SmallVec::from_slice(frame),
             weight: 0,
         };
         let undo = self.registry.put_portal(bind.portal, portal);
@@ -225,7 +230,7 @@ impl Session {
             let common = self.sees_common_definitions();
             let read_as = self.read_as(bind, current, common);
             if let Some(statement) = self.registry.statement(bind.statement) {
-                types = statement.types.clone();
+                types = Types::from_slice(&statement.types);
                 let other = statement.prepared.context != current.context;
                 if other && common && current.path.is_some() {
                     let name = Name::from_slice(bind.statement);
@@ -254,7 +259,7 @@ impl Session {
             writes,
             settings,
             segment: self.segment.segment,
-            bind: kept.into(),
+            bind: SmallVec::from_slice(kept),
             weight: 0,
         };
         let taken = self.registry.portal_mut(bind.portal).is_some();

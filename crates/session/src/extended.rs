@@ -158,7 +158,7 @@ impl Session {
                 Some(statement) => {
                     let on_server =
                         statement.on_server || (name.is_empty() && self.registry.server_unnamed);
-                    let undo = Undo::Statement(Name::from_slice(name), Some(statement));
+                    let undo = Undo::Statement(Name::from_slice(name), Some(Box::new(statement)));
                     (on_server, Some(undo))
                 }
                 None => (true, None),
@@ -166,7 +166,7 @@ impl Session {
             Ok((Target::Portal, name)) => match self.registry.remove_portal(name) {
                 Some(portal) => {
                     let on_server = !portal.is_ours();
-                    let undo = Undo::Portal(Name::from_slice(name), Some(portal));
+                    let undo = Undo::Portal(Name::from_slice(name), Some(Box::new(portal)));
                     (on_server, Some(undo))
                 }
                 None => (true, None),

@@ -3,7 +3,7 @@
 use std::{
     hash::{DefaultHasher, Hash, Hasher},
     sync::{
-        Arc, PoisonError, RwLock,
+        Arc, OnceLock, PoisonError, RwLock,
         atomic::{AtomicBool, AtomicU32, Ordering},
     },
     time::Duration,
@@ -27,8 +27,10 @@ pub(crate) struct Prepared {
     pub(crate) text: Bytes,
     /// The context it was planned under; 0 for none.
     pub(crate) context: u64,
-    /// Of the text without what carries no meaning.
-    pub(crate) digest: Digest,
+    /// Of the text without what carries no meaning; made when it is first looked up.
+    digest: OnceLock<Digest>,
+    /// It holds no statement at all.
+    empty: bool,
     /// What may be done with it. Statements of one form share it.
     pub(crate) plan: Arc<Plan>,
     /// Where the values stand in the text that the plan leaves open.
@@ -113,7 +115,8 @@ impl Prepared {
         Self {
             text: Bytes::copy_from_slice(text),
             context,
-            digest: digest(text),
+            digest: OnceLock::new(),
+            empty: is_empty(text),
             ttl,
             refresh,
             candidate: analysis.is_candidate(),
@@ -131,9 +134,16 @@ impl Prepared {
     }
 
     /// Whether it holds no statement at all.
-    pub(crate) fn is_empty(&self) -> bool {
-        let text = sql::significant_text(&self.text);
-        text.iter().all(|&byte| matches!(byte, b';' | b' '))
+    pub(crate) const fn is_empty(&self) -> bool {
+        self.empty
+    }
+
+    /// A digest of what carries meaning in its text.
+    pub(crate) fn digest(&self) -> &Digest {
+        self.digest.get_or_init(|| {
+            let mut digest = DigestBuilder::default();
+            digest.field(&sql::significant_text(&self.text)).finish()
+        })
     }
 
     /// What all statements of its form have in common; `None` if the form does not say enough. What
@@ -144,7 +154,7 @@ impl Prepared {
         }
         let mut plan = Plan::clone(&self.plan);
         plan.open(form);
-        Some(self.with(Bytes::copy_from_slice(&form.text), self.digest, plan.into()))
+        Some(self.with(Bytes::copy_from_slice(&form.text), plan.into()))
     }
 
     /// The statement of this text, which has the form that `self` is of.
@@ -152,15 +162,16 @@ impl Prepared {
         let plan = Arc::clone(&self.plan);
         Self {
             literals: form.literals,
-            ..self.with(Bytes::copy_from_slice(text), digest(text), plan)
+            ..self.with(Bytes::copy_from_slice(text), plan)
         }
     }
 
-    fn with(&self, text: Bytes, digest: Digest, plan: Arc<Plan>) -> Self {
+    fn with(&self, text: Bytes, plan: Arc<Plan>) -> Self {
         Self {
             text,
             context: self.context,
-            digest,
+            digest: OnceLock::new(),
+            empty: self.empty,
             plan,
             literals: Box::default(),
             formal: self.formal,
@@ -194,7 +205,8 @@ impl Prepared {
         Self {
             text: Bytes::copy_from_slice(text),
             context: 0,
-            digest: DigestBuilder::default().field(text).finish(),
+            digest: OnceLock::new(),
+            empty: is_empty(text),
             plan: Arc::new(Plan {
                 read: Err(Reason::Unreadable),
                 meaning: 0,
@@ -235,6 +247,13 @@ impl Prepared {
             plan: Arc::new(plan),
             ..Self::opaque(&self.text)
         }
+    }
+
+    /// Whether it pays to remember it. What was made of its form is made again as quickly, and texts
+    /// with other values each time would push everything else out; but what is looked up has its
+    /// digest, and what the server says of it, to keep.
+    pub(crate) fn is_worth_keeping(&self) -> bool {
+        self.literals.is_empty() || self.ttl.is_ok()
     }
 
     /// What it sets with these values, if that is all it does.
@@ -342,10 +361,10 @@ fn has_literals(text: &[u8]) -> bool {
             .any(|word| word.eq_ignore_ascii_case(b"null"))
 }
 
-/// Of what carries meaning in a text.
-fn digest(text: &[u8]) -> Digest {
-    let mut digest = DigestBuilder::default();
-    digest.field(&sql::significant_text(text)).finish()
+/// Whether a text holds no statement.
+fn is_empty(text: &[u8]) -> bool {
+    let text = sql::significant_text(text);
+    text.iter().all(|&byte| matches!(byte, b';' | b' '))
 }
 
 /// How long a recorded reply lives, and how it is renewed.

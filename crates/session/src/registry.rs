@@ -118,8 +118,10 @@ pub(crate) enum Source {
 /// What to put back if the server skips a message.
 #[derive(Debug)]
 pub(crate) enum Undo {
-    Statement(Name, Option<Statement>),
-    Portal(Name, Option<Portal>),
+    /// Boxed, as is the next: hardly any message takes the place of something, and every slot of the
+    /// queue has room for this.
+    Statement(Name, Option<Box<Statement>>),
+    Portal(Name, Option<Box<Portal>>),
     /// The statement is not on the server.
     Absent(Name),
     /// The portal is not on the server; its rows come from here.
@@ -206,7 +208,7 @@ impl Registry {
         }
         statement.weight = OVERHEAD + statement.prepared.text.len();
         let previous = self.insert_statement(name.clone(), statement);
-        Undo::Statement(name, previous)
+        Undo::Statement(name, previous.map(Box::new))
     }
 
     pub(crate) fn put_portal(&mut self, name: &[u8], mut portal: Portal) -> Undo {
@@ -220,7 +222,7 @@ impl Registry {
         };
         portal.weight = OVERHEAD + portal.bind.len() + entry + portal.assigned();
         let previous = self.insert_portal(name.clone(), portal);
-        Undo::Portal(name, previous)
+        Undo::Portal(name, previous.map(Box::new))
     }
 
     pub(crate) fn remove_statement(&mut self, name: &[u8]) -> Option<Statement> {
@@ -259,13 +261,13 @@ impl Registry {
         match undo {
             Undo::Portal(name, _) | Undo::Source(name, _) if later(&name) => {}
             Undo::Statement(name, Some(statement)) => {
-                self.insert_statement(name, statement);
+                self.insert_statement(name, *statement);
             }
             Undo::Statement(name, None) => {
                 self.remove_statement(&name);
             }
             Undo::Portal(name, Some(portal)) => {
-                self.insert_portal(name, portal);
+                self.insert_portal(name, *portal);
             }
             Undo::Portal(name, None) => {
                 self.remove_portal(&name);

@@ -128,7 +128,7 @@ impl Shared {
             return known;
         }
         let prepared = Arc::new(self.planned(context, text, plan));
-        if text.len() <= REMEMBERED_MAX {
+        if text.len() <= REMEMBERED_MAX && prepared.is_worth_keeping() {
             self.texts
                 .insert(Key(context, prepared.text.clone()), Arc::clone(&prepared));
         }
@@ -191,7 +191,7 @@ mod tests {
         };
         let one = check(1, "SELECT * FROM t WHERE id = 1", 1);
         let two = check(1, "SELECT * FROM t WHERE id = 2", 1);
-        assert_ne!(one.digest, two.digest);
+        assert_ne!(one.digest(), two.digest());
         check(1, "SELECT * FROM t WHERE id = 2", 1);
         check(2, "SELECT * FROM t WHERE id = 2", 2);
         check(1, "SELECT * FROM t WHERE id = '2'", 3);

@@ -261,7 +261,7 @@ impl Session {
         let buffer = std::mem::take(&mut self.key_buffer);
         let mut key = DigestBuilder::reusing(buffer);
         key.digest(&identity.digest)
-            .digest(&prepared.digest)
+            .digest(prepared.digest())
             .number(protocol as u64);
         if let Some((types, arguments)) = extended {
             key.field(types).field(arguments);
