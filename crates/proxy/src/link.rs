@@ -57,6 +57,9 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Link<T> {
         // An idle peer holds no room for what it may send.
         ready!(self.stream.poll_readable(cx))?;
         let room = if self.busy { ROOM_BUSY } else { ROOM };
+        if self.input.capacity() == 0 {
+            self.input = spare::take();
+        }
         if self.input.capacity() - self.input.len() < room / 2 {
             self.input.reserve(room);
         }
@@ -101,8 +104,8 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Link<T> {
 
     /// Gives back the room of a buffer that holds nothing. To be called before a wait.
     pub(crate) fn shrink(&mut self) {
-        if self.input.is_empty() {
-            self.input = BytesMut::new();
+        if self.input.is_empty() && self.input.capacity() > 0 {
+            spare::put(std::mem::take(&mut self.input));
             self.busy = false;
         }
     }
@@ -110,6 +113,27 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Link<T> {
     /// The socket, for the goodbye.
     pub(crate) const fn stream(&mut self) -> &mut Stream<T> {
         &mut self.stream
+    }
+}
+
+/// The buffer that was given back last on this thread: the next peer that is heard takes it, and
+/// nobody has to allocate one for each message.
+mod spare {
+    use std::cell::Cell;
+
+    use bytes::BytesMut;
+
+    thread_local! {
+        static SPARE: Cell<BytesMut> = Cell::default();
+    }
+
+    pub(super) fn take() -> BytesMut {
+        SPARE.take()
+    }
+
+    pub(super) fn put(mut buffer: BytesMut) {
+        buffer.clear();
+        SPARE.set(buffer);
     }
 }
 
