@@ -253,9 +253,11 @@ pub const SETTINGS: &[Setting] = &[
     Setting {
         key: "limits.threads",
         flag: Some("threads"),
-        default: DefaultValue::Derived("one per core"),
+        default: DefaultValue::Derived("one for every two cores"),
         reloads: false,
-        help: "Threads that serve clients. A client stays on the one where it was seated.",
+        help: "Threads that serve clients. A client stays on the one where it was seated. Fewer threads \
+            that are busy cost less than many that sleep in between; more of them help where pgmemo \
+            has a machine of its own and its threads are busy.",
         form: Form::Integer(1, 1024, |draft, count| {
             draft.limits.threads = Some(count as usize)
         }),

@@ -128,8 +128,7 @@ impl Server {
         let forget = config.testing_forget;
         let services = Services::new(store, databases, sessions, flights, refresher, forget);
         let services = Arc::new(services);
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let workers = Workers::start(config.limits.threads.unwrap_or(cores));
+        let workers = Workers::start(config.limits.threads.unwrap_or_else(Workers::usual_count));
         let shared = Front {
             config: ArcSwap::new(config),
             upstream,

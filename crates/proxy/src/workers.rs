@@ -40,6 +40,12 @@ pub(crate) struct Seat {
 const STACK_BYTES: usize = 8 << 20;
 
 impl Workers {
+    /// How many there are where nobody says: one for every two cores.
+    pub(crate) fn usual_count() -> usize {
+        let cores = thread::available_parallelism().map_or(1, usize::from);
+        cores.div_ceil(2)
+    }
+
     /// Starts this many, at least one.
     ///
     /// # Errors
