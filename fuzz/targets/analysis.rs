@@ -13,7 +13,7 @@ use std::sync::LazyLock;
 
 use catalog::{RelationId, RoleId, SearchPath};
 use libfuzzer_sys::fuzz_target;
-use sql::{Context, Plan, Schema, Writes};
+use sql::{Context, Plan, Schema, Temporary, Writes};
 
 use self::fixture::World;
 
@@ -68,7 +68,12 @@ fn check(text: &[u8]) {
 }
 
 fn plan(analysis: &sql::Analysis, path: &SearchPath, role: RoleId) -> Plan {
-    WORLD.schema.plan(analysis, &Context { path, role })
+    let context = Context {
+        path,
+        role,
+        temporary: &Temporary::Plain,
+    };
+    WORLD.schema.plan(analysis, &context)
 }
 
 fn judge(plan: &Plan, schema: &Schema) {

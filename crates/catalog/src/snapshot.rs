@@ -105,6 +105,12 @@ impl Snapshot {
             .is_none_or(|schema| schema.name.starts_with("pg_") || &*schema.name == INFORMATION)
     }
 
+    /// Whether a schema holds temporary objects of some session.
+    pub fn is_temporary_schema(&self, id: SchemaId) -> bool {
+        self.schema(id)
+            .is_some_and(|schema| schema.name.starts_with("pg_temp_"))
+    }
+
     /// A role.
     pub fn role(&self, id: RoleId) -> Option<&Role> {
         self.roles.of(&self.parts.roles, &id).next()

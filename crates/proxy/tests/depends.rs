@@ -99,7 +99,11 @@ async fn a_read_depends_on_all_that_the_server_says() {
     let snapshot = known.schema.snapshot();
     let path = snapshot.search_path(&["public"], "postgres");
     let role = snapshot.role_by_name("postgres").unwrap().id;
-    let context = sql::Context { path: &path, role };
+    let context = sql::Context {
+        path: &path,
+        role,
+        temporary: &sql::Temporary::Plain,
+    };
     let mut compared = 0;
     let corpus = corpus();
     let more = composed(&corpus);

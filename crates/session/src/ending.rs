@@ -80,11 +80,7 @@ impl Session {
         let in_block = status != Status::Idle;
         let chained = boundary.chains && !boundary.failed;
         let settings = self.transaction.settings;
-        let dropped = boundary.writes.is_unbounded()
-            && self
-                .mirror
-                .identity()
-                .is_some_and(|identity| identity.temporary);
+        let dropped = boundary.writes.is_unbounded() && self.mirror.has_temporary();
         self.transaction.end(status, &boundary);
         if !in_block || chained {
             self.registry.end_portals(boundary.segment);

@@ -5,7 +5,9 @@ use cache::{Digest, DigestBuilder};
 use catalog::{DatabaseId, RoleId, SchemaId, SearchPath};
 use wire::{backend, frontend};
 
-use crate::Knowledge;
+use sql::Temporary;
+
+use crate::{Knowledge, temporary};
 
 /// The state of a session that shapes what it reads, as the server itself reported it.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -23,8 +25,8 @@ pub struct Identity {
     pub(crate) role: RoleId,
     /// The search path in effect.
     pub(crate) path: SearchPath,
-    /// It has temporary objects, which could shadow any name.
-    pub(crate) temporary: bool,
+    /// What its temporary objects may do besides shadowing any name; `None` if it has none.
+    pub(crate) temporary: Option<Temporary>,
     /// Digest over the settings that shape every reply.
     pub(crate) shaping: Digest,
     /// Of those, the ones by which literals are read and values written.
@@ -38,7 +40,7 @@ pub struct Identity {
     pub(crate) read_committed: bool,
     /// `default_transaction_isolation`.
     pub(crate) isolation: Box<[u8]>,
-    /// Settings as the server listed them, see [`PROBE`].
+    /// Settings as the server listed them, see [`put_probe`].
     pub(crate) listed: Box<[u8]>,
     /// Those of extensions that are not loaded, in the same form.
     pub(crate) unloaded: Box<[u8]>,
@@ -58,16 +60,15 @@ type Setting = (Box<str>, Option<Box<[u8]>>);
 /// `current_schemas` makes the temporary schema if it is not there and comes first in the path.
 /// That would be seen: a transaction that has made it cannot be prepared, and a standby cannot make
 /// it. So it is not called where it might; such a session has no use for the path.
-pub(crate) const PROBE: &str = "SELECT \
+pub(crate) const WHO: &str = "SELECT \
 (SELECT r.oid FROM pg_catalog.pg_roles r WHERE r.rolname OPERATOR(pg_catalog.=) current_user), \
 (SELECT r.oid FROM pg_catalog.pg_roles r WHERE r.rolname OPERATOR(pg_catalog.=) session_user), \
 CASE WHEN pg_catalog.pg_my_temp_schema() OPERATOR(pg_catalog.=) 0 \
 AND pg_catalog.current_setting('search_path') OPERATOR(pg_catalog.~~*) '%pg_temp%' THEN '' \
-ELSE pg_catalog.array_to_string(pg_catalog.current_schemas(true), pg_catalog.chr(31)) END, \
-CASE WHEN pg_catalog.pg_my_temp_schema() OPERATOR(pg_catalog.=) 0 THEN false ELSE EXISTS \
-(SELECT FROM pg_catalog.pg_class c WHERE c.relnamespace OPERATOR(pg_catalog.=) pg_catalog.pg_my_temp_schema()) OR EXISTS \
-(SELECT FROM pg_catalog.pg_type t WHERE t.typnamespace OPERATOR(pg_catalog.=) pg_catalog.pg_my_temp_schema()) END, \
-pg_catalog.current_setting('default_transaction_isolation'), \
+ELSE pg_catalog.array_to_string(pg_catalog.current_schemas(true), pg_catalog.chr(31)) END, ";
+
+/// The rest of the question.
+const HOW: &str = "pg_catalog.current_setting('default_transaction_isolation'), \
 (SELECT pg_catalog.string_agg(pg_catalog.concat(s.name, pg_catalog.chr(30), pg_catalog.octet_length(s.setting), \
 pg_catalog.chr(30), s.setting), pg_catalog.chr(31) ORDER BY s.name) \
 FROM pg_catalog.pg_settings s WHERE pg_catalog.lower(s.name) OPERATOR(pg_catalog.=) ANY (ARRAY['timezone', 'datestyle', \
@@ -152,10 +153,15 @@ pub(crate) fn may_be_asked(name: &str) -> bool {
 }
 
 /// Appends the question, with the values of further settings in columns of their own, in order;
-/// each must be one that [`may_be_asked`]. The server answers with ParseComplete, BindComplete,
-/// one DataRow, CommandComplete, CloseComplete and ReadyForQuery.
-pub(crate) fn put_probe(out: &mut BytesMut, settings: &[Box<str>]) {
-    let mut text = PROBE.to_owned();
+/// each must be one that [`may_be_asked`]. `details` are asked of temporary objects. The server
+/// answers with ParseComplete, BindComplete, one DataRow, CommandComplete, CloseComplete and
+/// ReadyForQuery.
+pub(crate) fn put_probe(out: &mut BytesMut, settings: &[Box<str>], details: bool) {
+    let temporary = match details {
+        true => temporary::DETAILS,
+        false => temporary::BRIEF,
+    };
+    let mut text = [WHO, temporary::EXISTENCE, temporary, HOW].concat();
     for name in settings {
         text.push_str(", pg_catalog.current_setting('");
         text.push_str(name);
@@ -183,6 +189,11 @@ impl Identity {
             put_settings(key, values);
         }
         values.is_some()
+    }
+
+    /// What its temporary objects may do to what lasts.
+    pub(crate) fn temporary(&self) -> &Temporary {
+        self.temporary.as_ref().unwrap_or(&Temporary::Plain)
     }
 
     /// Reads the row that answers a question about these settings; `None` if it is not what the
@@ -253,7 +264,8 @@ impl Identity {
             unloaded: unloaded.unwrap_or_default().into(),
             path,
             // A path that begins with temporary objects makes some of any CREATE.
-            temporary: temporary != b"f" || names_temporary(names),
+            temporary: temporary::read(temporary)
+                .or_else(|| names_temporary(names).then_some(Temporary::Plain)),
             read_committed: isolation == b"read committed" || isolation == b"read uncommitted",
         })
     }

@@ -76,6 +76,9 @@ impl Session {
         segment.writes.add(writes);
         segment.commits |= effects.commits;
         segment.temporary |= effects.temporary;
+        if effects.temporary || plan.writes.is_unbounded() && self.mirror.has_temporary() {
+            self.mirror.doubt_temporary();
+        }
         match &effects.control {
             Some(Control::Begin(begin)) => {
                 segment.control = true;

@@ -35,6 +35,7 @@ mod shared;
 mod simple;
 mod stale;
 mod telemetry;
+mod temporary;
 #[cfg(test)]
 mod tests;
 mod transaction;

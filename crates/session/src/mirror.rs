@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use cache::{Digest, DigestBuilder};
 
-use sql::{SetScope, Setting, SettingsEffect};
+use sql::{SetScope, Setting, SettingsEffect, Temporary};
 
 use crate::{Identity, Knowledge, Shared, local::Local, queue::SettingsChange};
 
@@ -33,6 +33,8 @@ pub(crate) struct Mirror {
     /// The number of the context in which names are resolved; it may outlive `identity` when only
     /// settings have changed that do not bear on names.
     naming: Option<(u64, Arc<Identity>)>,
+    /// What the session's temporary objects may do, as far as that is known; `None` if it has none.
+    temporary: Option<Temporary>,
     /// What the present block has set; it ends with it.
     local: Option<Local>,
     /// The server refused to tell.
@@ -58,6 +60,7 @@ impl Mirror {
             history: Some(login),
             identity: None,
             naming: None,
+            temporary: None,
             local: None,
             broken: false,
             own: Vec::new(),
@@ -112,6 +115,22 @@ impl Mirror {
         self.naming.as_ref()
     }
 
+    /// What the session's temporary objects may do, for all that is known.
+    pub(crate) fn temporary(&self) -> &Temporary {
+        self.temporary.as_ref().unwrap_or(&Temporary::Plain)
+    }
+
+    /// Whether the session may have temporary objects.
+    pub(crate) const fn has_temporary(&self) -> bool {
+        self.temporary.is_some()
+    }
+
+    /// A statement is on its way that may make temporary objects, or change them.
+    pub(crate) fn doubt_temporary(&mut self) {
+        self.temporary = Some(Temporary::Unknown);
+        self.doubt(true);
+    }
+
     /// Whether asking the server may help.
     pub(crate) const fn can_ask(&self) -> bool {
         self.identity.is_none() && !self.broken && !self.crowded
@@ -156,6 +175,7 @@ impl Mirror {
 
     fn settle(&mut self, identity: Arc<Identity>, shared: &Shared, knowledge: &Knowledge) {
         self.history = Some(self.root(&identity));
+        self.temporary.clone_from(&identity.temporary);
         self.naming = Some((shared.context(knowledge, &identity), Arc::clone(&identity)));
         self.identity = Some(identity);
     }
@@ -277,6 +297,10 @@ impl Mirror {
         self.born = None;
         self.generation = generation;
         self.asked = None;
+        if !self.temporary().is_plain() {
+            // What they reach may be more.
+            self.temporary = Some(Temporary::Unknown);
+        }
         self.doubt(true);
     }
 }
@@ -321,7 +345,7 @@ mod tests {
             login: RoleId::from_oid(10),
             role: RoleId::from_oid(10),
             path: SearchPath([].into()),
-            temporary: false,
+            temporary: None,
             shaping: digest,
             forms: digest,
             names: [].into(),
@@ -372,7 +396,11 @@ mod tests {
         assert!(asked(SetScope::Local, false) && !asked(SetScope::Local, true));
         let analysis = sql::analyze(b"select set_config('hnsw.x', $1, false)");
         let world = World::new(None);
-        let effects = world.knowledge().schema.plan_anywhere(&analysis).effects;
+        let effects = world
+            .knowledge()
+            .schema
+            .plan_anywhere(&analysis, &Temporary::Plain)
+            .effects;
         let mut mirror = Mirror::new(nobody().digest, None);
         mirror.note_own(&effects.settings, true);
         assert_eq!(*mirror.ask(&[]), ["hnsw.x".into()]);

@@ -14,10 +14,10 @@ use cache::{Digest, DigestBuilder, Refresh};
 use smallvec::SmallVec;
 use sql::{
     Arguments, Effects, Form, Literal, Literals, Pinned, Plan, Reason, Setting, SettingsEffect,
-    Writes,
+    Temporary, Writes,
 };
 
-use crate::{Knowledge, copy};
+use crate::{Identity, Knowledge, copy};
 
 /// A statement's text with everything that was found out about it under one context: catalog
 /// snapshot, policy, search path and role.
@@ -59,6 +59,34 @@ pub(crate) struct Prepared {
     noisy: AtomicBool,
 }
 
+/// Where a statement is planned.
+pub(crate) struct Place<'a> {
+    pub(crate) knowledge: &'a Knowledge,
+    /// For whom; without, names mean all that they could.
+    pub(crate) identity: Option<&'a Identity>,
+    /// What temporary objects may do, if nobody is known.
+    pub(crate) temporary: &'a Temporary,
+    /// The number of all that.
+    pub(crate) context: u64,
+}
+
+impl Place<'_> {
+    fn plan(&self, analysis: &sql::Analysis) -> Plan {
+        let schema = &self.knowledge.schema;
+        match self.identity {
+            Some(identity) => {
+                let context = sql::Context {
+                    path: &identity.path,
+                    role: identity.role,
+                    temporary: identity.temporary(),
+                };
+                schema.plan(analysis, &context)
+            }
+            None => schema.plan_anywhere(analysis, self.temporary),
+        }
+    }
+}
+
 /// Declared parameter types, four bytes each, as they stand in a Parse.
 pub(crate) type Types = SmallVec<[u8; 16]>;
 
@@ -76,24 +104,18 @@ pub(crate) struct Shape {
 const SHAPES_MAX: usize = 8;
 
 impl Prepared {
-    /// Plans `text`. Without knowledge of the database, only what the text proves is allowed;
-    /// without a context in it, its names mean all that they could.
-    pub(crate) fn new(
-        text: &[u8],
-        place: Option<(&Knowledge, Option<&sql::Context<'_>>, u64)>,
-    ) -> Self {
+    /// Plans `text`. Without knowledge of the database, only what the text proves is allowed.
+    pub(crate) fn new(text: &[u8], place: Option<Place<'_>>) -> Self {
         let analysis = sql::analyze(text);
-        let path = place.and_then(|(_, context, _)| {
+        let path = place.as_ref().and_then(|place| {
             let mut path = DefaultHasher::new();
-            context?.path.0.hash(&mut path);
+            place.identity?.path.0.hash(&mut path);
             Some(path.finish())
         });
         let (plan, (ttl, refresh), context) = match place {
-            Some((knowledge, context, id)) => {
-                let plan = match context {
-                    Some(context) => knowledge.schema.plan(&analysis, context),
-                    None => knowledge.schema.plan_anywhere(&analysis),
-                };
+            Some(place) => {
+                let (knowledge, id) = (place.knowledge, place.context);
+                let plan = place.plan(&analysis);
                 let hinted = plan.read.is_ok() && sql::has_nocache_hint(text);
                 let kept = if hinted {
                     Err(Reason::Hint)

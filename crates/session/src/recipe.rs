@@ -61,7 +61,7 @@ impl Recipe {
     pub fn context(&self) -> Option<String> {
         let identity = &self.identity;
         let snapshot = self.knowledge.schema.snapshot();
-        if identity.temporary {
+        if identity.temporary.is_some() {
             return None;
         }
         let mut settings = listed(&identity.listed)?;
@@ -98,7 +98,7 @@ impl Recipe {
 
     /// The question by which a session's state is told.
     pub fn put_probe(&self, out: &mut BytesMut) {
-        identity::put_probe(out, &self.asked());
+        identity::put_probe(out, &self.asked(), false);
     }
 
     /// The settings that the question asks for by name.

@@ -15,7 +15,7 @@ use crate::{
     copy::CopyIn,
     mirror::Mirror,
     need::{Answer, Login, Question},
-    prepared::Prepared,
+    prepared::{Place, Prepared},
     queue::{Awaited, Boundary, Expect, Queue, Route, Slot},
     recorder::Recorder,
     registry::{Registry, Undo},
@@ -282,12 +282,13 @@ impl Session {
         }
         let context = self.context();
         let plan = || {
-            let place = self.mirror.naming().map(|(_, identity)| sql::Context {
-                path: &identity.path,
-                role: identity.role,
+            let place = self.knowledge.as_ref().map(|knowledge| Place {
+                knowledge,
+                identity: self.mirror.naming().map(|(_, identity)| &**identity),
+                temporary: self.mirror.temporary(),
+                context,
             });
-            let known = self.knowledge.as_ref();
-            Prepared::new(text, known.map(|it| (&**it, place.as_ref(), context)))
+            Prepared::new(text, place)
         };
         self.shared.prepared(context, text, plan)
     }
@@ -369,7 +370,8 @@ impl Session {
         let schema = self.knowledge.as_ref().map(|known| &known.schema);
         let shared = schema.map_or(&[][..], |schema| schema.settings());
         let settings = self.mirror.ask(shared);
-        crate::identity::put_probe(self.to_server.tail(), &settings);
+        let details = self.mirror.has_temporary();
+        crate::identity::put_probe(self.to_server.tail(), &settings, details);
         let execution = Default::default();
         for expect in [
             Expect::Parse(None),

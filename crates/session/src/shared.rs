@@ -11,6 +11,7 @@ use std::{
 use cache::Digest;
 use catalog::{RoleId, SearchPath};
 use quick_cache::{Equivalent, Weighter, sync::Cache};
+use sql::Temporary;
 
 use crate::{Identity, Knowledge, Telemetry, prepared::Prepared};
 
@@ -28,7 +29,7 @@ pub struct Limits {
 pub struct Shared {
     texts: Cache<Key, Arc<Prepared>, ByBytes, foldhash::fast::RandomState>,
     identities: Cache<Digest, Arc<Identity>>,
-    contexts: Mutex<HashMap<(u64, RoleId, SearchPath), u64, foldhash::fast::RandomState>>,
+    contexts: Mutex<HashMap<Context, u64, foldhash::fast::RandomState>>,
     next_context: AtomicU64,
     /// What is counted.
     pub telemetry: Arc<Telemetry>,
@@ -50,6 +51,9 @@ const CONTEXTS_MAX: usize = 10_000;
 
 /// No role has this identity.
 const NOBODY: RoleId = RoleId::from_oid(0);
+
+/// A catalog snapshot, role, search path, and what temporary objects may do.
+type Context = (u64, RoleId, SearchPath, Temporary);
 
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 struct Key(u64, bytes::Bytes);
@@ -92,23 +96,31 @@ impl Shared {
         }
     }
 
-    /// The number of a context: one catalog snapshot, role and search path.
+    /// The number of a context: one catalog snapshot, role and search path, and what temporary
+    /// objects may do.
     pub(crate) fn context(&self, knowledge: &Knowledge, identity: &Identity) -> u64 {
-        self.number(knowledge, identity.role, identity.path.clone())
+        let (role, path) = (identity.role, identity.path.clone());
+        self.number(knowledge, role, path, identity.temporary())
     }
 
     /// The number of the context of those whose role and search path are not known.
-    pub(crate) fn anywhere(&self, knowledge: &Knowledge) -> u64 {
-        self.number(knowledge, NOBODY, SearchPath(Box::default()))
+    pub(crate) fn anywhere(&self, knowledge: &Knowledge, temporary: &Temporary) -> u64 {
+        self.number(knowledge, NOBODY, SearchPath(Box::default()), temporary)
     }
 
-    fn number(&self, knowledge: &Knowledge, role: RoleId, path: SearchPath) -> u64 {
+    fn number(
+        &self,
+        knowledge: &Knowledge,
+        role: RoleId,
+        path: SearchPath,
+        temporary: &Temporary,
+    ) -> u64 {
         let mut contexts = self.contexts.lock().unwrap_or_else(PoisonError::into_inner);
         if contexts.len() >= CONTEXTS_MAX {
             contexts.clear();
         }
         *contexts
-            .entry((knowledge.generation, role, path))
+            .entry((knowledge.generation, role, path, temporary.clone()))
             .or_insert_with(|| self.next_context.fetch_add(1, Ordering::Relaxed))
     }
 

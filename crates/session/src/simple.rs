@@ -351,7 +351,7 @@ impl Session {
         match self.mirror.identity() {
             _ if self.knowledge.is_none() => Err(Reason::NoCatalog),
             None => Err(Reason::SettingsUnknown),
-            Some(identity) if identity.temporary => Err(Reason::TemporaryObjects),
+            Some(identity) if identity.temporary.is_some() => Err(Reason::TemporaryObjects),
             Some(_) => Ok(()),
         }
     }

@@ -32,7 +32,10 @@ impl Session {
     pub(crate) fn context(&self) -> u64 {
         match (&self.knowledge, self.mirror.naming()) {
             (Some(_), Some((context, _))) => *context,
-            (Some(knowledge), None) => self.shared.anywhere(knowledge),
+            (Some(knowledge), None) => {
+                let temporary = self.mirror.temporary();
+                self.shared.anywhere(knowledge, temporary)
+            }
             (None, _) => 0,
         }
     }
@@ -59,7 +62,7 @@ impl Session {
             && self
                 .mirror
                 .naming()
-                .is_some_and(|(_, identity)| !identity.temporary)
+                .is_some_and(|(_, identity)| identity.temporary.is_none())
     }
 
     /// Whether this statement, if the server has it, is known to return there what it did when it

@@ -8,7 +8,7 @@ use std::hint::black_box;
 use std::sync::Arc;
 
 use catalog::fixture::Fixture;
-use pgmemo_sql::{Context, Schema, analyze, significant_text};
+use pgmemo_sql::{Context, Schema, Temporary, analyze, significant_text};
 use timing::best;
 
 fn main() {
@@ -24,7 +24,11 @@ fn main() {
     let path = snapshot.search_path(&["public"], "alice");
     let role = snapshot.role_by_name("alice").expect("alice exists").id;
     let schema = Schema::new(snapshot, &[]);
-    let context = Context { path: &path, role };
+    let context = Context {
+        path: &path,
+        role,
+        temporary: &Temporary::Plain,
+    };
     println!(
         "{:<18}{:>8}{:>12}{:>12}{:>12}{:>10}",
         "statement", "bytes", "text", "analyze", "plan", "heap"

@@ -35,6 +35,7 @@ mod schema;
 mod setting;
 mod statement;
 mod tag;
+mod temporary;
 mod text;
 mod tokens;
 mod transaction;
@@ -54,4 +55,5 @@ pub use plan::{
 pub use reason::Reason;
 pub use schema::{Schema, plan_without_catalog};
 pub use tag::tag_clears;
+pub use temporary::{Reaching, Temporary, may_name};
 pub use text::{has_nocache_hint, last_parameter, significant_text};

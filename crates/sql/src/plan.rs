@@ -3,7 +3,7 @@
 use catalog::{RelationId, RoleId, RowClass, SearchPath};
 
 use crate::pin::{Pinned, WRITE_ROWS_MAX};
-use crate::{Assignment, Form, Reason};
+use crate::{Assignment, Form, Reason, Temporary};
 
 /// What may be done with one statement string for one search path and role.
 #[derive(Clone, Debug)]
@@ -140,6 +140,8 @@ pub struct Effects {
     pub settings: SettingsEffect,
     /// It may create temporary objects in this session.
     pub temporary: bool,
+    /// The one temporary relation that it makes, if it is known to make no more than one.
+    pub makes: Option<Box<str>>,
     /// It sees names of prepared statements or portals (`EXECUTE`, `DEALLOCATE`, `FETCH`,
     /// `DISCARD`, `pg_prepared_statements`, text that was not understood): everything that the
     /// client believes to exist must exist on the server first.
@@ -289,6 +291,8 @@ pub struct Context<'a> {
     pub path: &'a SearchPath,
     /// The effective role.
     pub role: RoleId,
+    /// What the session's temporary objects may do.
+    pub temporary: &'a Temporary,
 }
 
 /// A user function that the operator vouches for.

@@ -9,13 +9,14 @@ use catalog::{Function, FunctionId, Relation, RelationId, SearchPath, Snapshot};
 
 use foldhash::HashSet;
 
-use crate::effects::{Effects as Outcomes, Outcome};
+use crate::effects::{Effects as Outcomes, Outcome, Within};
 use crate::facts::{Bound, Lexical, Name, Read, Sentence};
 use crate::needs::Needs;
 use crate::resolve::{DEPTH_MAX, Memo, Trust, Viewer};
 use crate::views::{Views, views};
 use crate::{
-    Analysis, Context, Effects, FunctionRule, Pinned, Plan, Reason, SettingsEffect, Writes, classes,
+    Analysis, Context, Effects, FunctionRule, Pinned, Plan, Reason, SettingsEffect, Temporary,
+    Writes, classes,
 };
 
 /// A catalog snapshot with what was derived from it.
@@ -64,17 +65,27 @@ impl Schema {
 
     /// What may be done with a statement string under this search path and role.
     pub fn plan(&self, analysis: &Analysis, context: &Context<'_>) -> Plan {
-        combine(analysis, |sentence| self.sentence(sentence, Some(context)))
+        let temporary = context.temporary;
+        combine(analysis, |sentence| {
+            self.sentence(sentence, Some(context), temporary)
+        })
     }
 
     /// What a statement string does under a search path and role that are not known: nothing is
     /// looked up, and what it may write is all that its names could mean in any schema.
-    pub fn plan_anywhere(&self, analysis: &Analysis) -> Plan {
-        combine(analysis, |sentence| self.sentence(sentence, None))
+    pub fn plan_anywhere(&self, analysis: &Analysis, temporary: &Temporary) -> Plan {
+        combine(analysis, |sentence| {
+            self.sentence(sentence, None, temporary)
+        })
     }
 
     /// Without a context names mean everything they could mean.
-    fn sentence(&self, sentence: &Sentence, context: Option<&Context<'_>>) -> Plan {
+    fn sentence(
+        &self,
+        sentence: &Sentence,
+        context: Option<&Context<'_>>,
+        temporary: &Temporary,
+    ) -> Plan {
         let path = context.map(|context| context.path);
         let mut effects = sentence.effects.clone();
         let mut settings = Box::default();
@@ -82,6 +93,8 @@ impl Schema {
         let (read, writes) = match (&sentence.read, &sentence.writes) {
             (read, Bound::Lexical(lexical)) => {
                 let needs = match (read, context) {
+                    // Its names may mean what is not in the snapshot.
+                    (Ok(_), Some(_)) if !temporary.is_plain() => Err(Reason::TemporaryObjects),
                     (Ok(read), Some(context)) => self.read(read, lexical, context),
                     (Ok(_), None) => Err(Reason::SettingsUnknown),
                     (Err(reason), _) => Err(*reason),
@@ -94,7 +107,7 @@ impl Schema {
                 // Whatever such a read runs is known to write nothing.
                 let writes = match &read {
                     Ok(_) => Writes::Nothing,
-                    Err(_) => self.lexical(lexical, path, &mut effects),
+                    Err(_) => self.lexical(lexical, path, temporary, &mut effects),
                 };
                 (read, writes)
             }
@@ -103,6 +116,7 @@ impl Schema {
                 if !self.snapshot.event_triggers().is_empty() {
                     // Definitions run their functions.
                     effects.settings = SettingsEffect::Unknown;
+                    effects.makes = None;
                 }
                 let writes = match bound {
                     Bound::Cluster => Writes::Cluster,
@@ -111,7 +125,9 @@ impl Schema {
                 (Err(refusal(read)), writes)
             }
         };
-        let pinned = path.map(|path| self.pinned(sentence, &read, &writes, path));
+        let pinned = path
+            .filter(|_| temporary.is_plain())
+            .map(|path| self.pinned(sentence, &read, &writes, path));
         let meaning = match (&sentence.writes, path) {
             (Bound::Lexical(lexical), Some(path)) => {
                 let named = sentence.read.as_deref().ok();
@@ -163,12 +179,14 @@ impl Schema {
         &self,
         lexical: &Lexical,
         path: Option<&SearchPath>,
+        temporary: &Temporary,
         effects: &mut Effects,
     ) -> Writes {
+        let outcomes = self.outcomes.within(temporary);
         let mut writes = Writes::Nothing;
-        let mut run = Outcome::NOTHING;
+        let mut run = self.by_temporary(lexical, temporary);
         if lexical.fires && !self.snapshot.event_triggers().is_empty() {
-            run = Outcome::EVERYTHING;
+            run.add(&Outcome::EVERYTHING);
         }
         for target in &lexical.targets {
             let meant = self.meant(path, &target.name);
@@ -177,10 +195,10 @@ impl Schema {
                 writes = Writes::Everything;
             }
             for relation in meant {
-                run.add(&self.outcomes.of_write(relation.id, target.event));
+                run.add(&outcomes.of_write(relation.id, target.event));
             }
         }
-        run.add(&self.runs(lexical, path));
+        run.add(&self.runs(lexical, path, outcomes));
         let told = matches!(effects.settings, SettingsEffect::Calls(_));
         if run.sets && !(told && self.sets_no_more(lexical, path)) {
             effects.settings = SettingsEffect::Unknown;
@@ -204,7 +222,7 @@ impl Schema {
     fn sets_no_more(&self, lexical: &Lexical, path: Option<&SearchPath>) -> bool {
         let functions = self.functions(lexical, path);
         functions.iter().all(|id| id.is_builtin())
-            && !self.outcomes.of_any().sets
+            && !self.outcomes.within(&Temporary::Plain).of_any().sets
             && self.readings(lexical, path).is_empty()
     }
 
@@ -229,15 +247,33 @@ impl Schema {
     }
 
     /// What words may run, apart from their targets.
-    fn runs(&self, lexical: &Lexical, path: Option<&SearchPath>) -> Outcome {
-        let mut run = self.outcomes.of_any();
+    fn runs(&self, lexical: &Lexical, path: Option<&SearchPath>, outcomes: Within<'_>) -> Outcome {
+        let mut run = outcomes.of_any();
         for function in self.functions(lexical, path) {
-            run.add(&self.outcomes.of_function(function));
+            run.add(&outcomes.of_function(function));
         }
         for relation in self.readings(lexical, path) {
-            run.add(&self.outcomes.of_read(relation));
+            run.add(&outcomes.of_read(relation));
         }
         run
+    }
+
+    /// What words lead to by meaning temporary relations that reach what lasts.
+    fn by_temporary(&self, lexical: &Lexical, temporary: &Temporary) -> Outcome {
+        let may_mean = |name: &Name| {
+            let schema = name.schema.as_deref();
+            schema.is_none_or(|schema| schema.starts_with("pg_temp"))
+        };
+        let mut targets = lexical.targets.iter().map(|target| &target.name);
+        let written = targets.any(|it| may_mean(it) && temporary.is_written(&it.name));
+        let read = lexical.words.iter().any(|word| temporary.is_read(word));
+        if !(written || read || *temporary == Temporary::Unknown) {
+            return Outcome::NOTHING;
+        }
+        Outcome {
+            foreign: self.outcomes.has_foreign(),
+            ..Outcome::EVERYTHING
+        }
     }
 
     /// The functions that words may call and that may do more than return a value.
@@ -273,7 +309,10 @@ impl Schema {
         name: &str,
     ) -> Vec<&Function> {
         let written = schema.map(|schema| self.snapshot.schema_by_name(schema).map(|it| it.id));
+        // Functions of the session's own are not told from those of others.
+        let temporary = schema == Some("pg_temp");
         let seen = |function: &&Function| match (written, path) {
+            (Some(_), _) if temporary => self.snapshot.is_temporary_schema(function.schema),
             (Some(schema), _) => schema == Some(function.schema),
             (None, Some(path)) => path.0.contains(&function.schema),
             (None, None) => true,
@@ -388,6 +427,7 @@ fn merge(all: &mut Effects, one: &Effects) {
         control,
         settings,
         temporary,
+        makes: _,
         names,
         commits,
         tag_judges: _,

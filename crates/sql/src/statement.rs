@@ -128,6 +128,7 @@ fn definition(lexemes: &[Lexeme<'_>], runs: bool) -> Sentence {
             false => SettingsEffect::Untouched,
         },
         temporary: has("temp") || has("temporary") || schema(),
+        makes: made(lexemes, runs),
         names: runs && has("execute"),
         // What follows a body of SQL was not told apart from it.
         commits: has("atomic"),
@@ -141,6 +142,25 @@ fn definition(lexemes: &[Lexeme<'_>], runs: bool) -> Sentence {
         },
         ..Sentence::control(effects)
     }
+}
+
+/// The name of the temporary relation that a definition makes, if it makes no more: functions that
+/// its query calls may make others.
+fn made(lexemes: &[Lexeme<'_>], runs: bool) -> Option<Box<str>> {
+    let mut tokens = Tokens::new(lexemes);
+    tokens.word("create").then_some(())?;
+    tokens.words(&["or", "replace"]);
+    tokens.any(&["local", "global"]);
+    tokens.any(&["temp", "temporary"]).then_some(())?;
+    tokens.word("recursive");
+    tokens.any(&["table", "view"]).then_some(())?;
+    tokens.words(&["if", "not", "exists"]);
+    let name = tokens.name()?.name;
+    let calls = tokens.rest().windows(2).any(|pair| match pair {
+        [word, mark] => word.kind != Kind::Operator && mark.kind == Kind::Mark(b'('),
+        _ => false,
+    });
+    (!runs || !calls).then_some(name)
 }
 
 /// Whether a definition changes what all databases share. GRANT and REVOKE without ON are about

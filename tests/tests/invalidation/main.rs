@@ -20,6 +20,7 @@ mod schema;
 mod security;
 mod sessions;
 mod shared;
+mod temporary;
 mod transactions;
 mod writes;
 

@@ -115,7 +115,7 @@ impl Sql {
 
 /// The statements of a string; `None` for a syntax error.
 pub(super) fn read(text: &str) -> Option<Vec<Sql>> {
-    if text.starts_with(crate::identity::PROBE) {
+    if text.starts_with(crate::identity::WHO) {
         return Some(vec![Sql::Probe]);
     }
     text.split(';')

@@ -1,4 +1,5 @@
 use catalog::fixture::Fixture;
+use catalog::{ForeignKeyAction, FunctionKind, Moment, RelationKind, Volatility};
 
 use super::*;
 
@@ -12,6 +13,24 @@ fn db() -> (Fixture, [RelationId; 3]) {
     let mut db = Fixture::new();
     let tables = ["city", "person", "audit"].map(|name| db.table("public", name, &["id", "name"]));
     (db, tables)
+}
+
+impl Effects {
+    fn of_write(&self, relation: RelationId, event: Event) -> Outcome {
+        self.within(&Temporary::Plain).of_write(relation, event)
+    }
+
+    fn of_read(&self, relation: RelationId) -> Outcome {
+        self.within(&Temporary::Plain).of_read(relation)
+    }
+
+    fn of_function(&self, id: FunctionId) -> Outcome {
+        self.within(&Temporary::Plain).of_function(id)
+    }
+
+    fn of_any(&self) -> Outcome {
+        self.within(&Temporary::Plain).of_any()
+    }
 }
 
 fn effects(db: Fixture) -> Effects {

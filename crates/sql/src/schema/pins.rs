@@ -10,7 +10,7 @@ use crate::pin::condition::{Column, Equality, Values};
 use crate::pin::outline::{Deed, Insert, Outline, Table};
 use crate::pin::value::{Family, VARCHAR, is_key_type};
 use crate::pin::{Change, Part, Pin, Pinned};
-use crate::{Reason, Writes};
+use crate::{Reason, Temporary, Writes};
 
 /// Values of columns: which table of the statement, which column.
 type Given<'a> = HashMap<(usize, &'a str), &'a Values>;
@@ -166,11 +166,12 @@ impl Schema {
         assigned: &[Box<str>],
         path: &SearchPath,
     ) -> Option<Box<[RelationId]>> {
+        let outcomes = self.outcomes.within(&Temporary::Plain);
         let mut run = Outcome::NOTHING;
         for event in lexical.targets.iter().map(|target| target.event) {
-            run.add(&self.outcomes.beside(target, event, assigned)?);
+            run.add(&outcomes.beside(target, event, assigned)?);
         }
-        run.add(&self.runs(lexical, Some(path)));
+        run.add(&self.runs(lexical, Some(path), outcomes));
         match run.writes {
             Writes::Nothing => Some([].into()),
             Writes::Relations(others) if !others.contains(&target.id) => Some(others),

@@ -7,6 +7,7 @@ mod inline;
 mod operators;
 mod pins;
 mod reads;
+mod temporary;
 mod writes;
 
 use std::sync::Arc;
@@ -51,9 +52,14 @@ impl Database {
     }
 
     fn plan(&self, text: &str) -> Plan {
+        self.plan_within(text, &Temporary::Plain)
+    }
+
+    fn plan_within(&self, text: &str, temporary: &Temporary) -> Plan {
         let context = Context {
             path: &self.path,
             role: self.role,
+            temporary,
         };
         self.schema.plan(&analyze(text.as_bytes()), &context)
     }

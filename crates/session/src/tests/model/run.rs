@@ -116,7 +116,7 @@ impl Server {
         }
     }
 
-    /// What `identity::PROBE` returns.
+    /// What `identity::WHO` returns.
     pub(super) fn state_row(&self) -> Vec<String> {
         let path = self.effective["search_path"].replace(", ", "\x1f");
         [

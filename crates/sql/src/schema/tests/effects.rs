@@ -76,6 +76,30 @@ fn temporary_objects_are_announced() {
 }
 
 #[test]
+fn the_one_temporary_relation_that_is_made_has_a_name() {
+    for text in [
+        "create temp table x (id int default f())",
+        "CREATE TEMPORARY TABLE IF NOT EXISTS \"x\" (id int)",
+        "create or replace temp view X as select * from t",
+        "create local temp table pg_temp.x as select v from t",
+        "create temp recursive view x (n) as select 1",
+    ] {
+        assert_eq!(effects(text).makes.as_deref(), Some("x"), "{text}");
+    }
+    for text in [
+        "create table pg_temp.x (id int)",
+        "create temp table x as select f()",
+        "create temp sequence x",
+        "select * into temp x from t",
+        "create table x (id int)",
+        "create temp table x (id int); create temp table y (id int)",
+        "do $$ $$",
+    ] {
+        assert_eq!(effects(text).makes, None, "{text}");
+    }
+}
+
+#[test]
 fn names_of_statements_and_portals_are_announced() {
     for text in [
         "execute p",
@@ -130,7 +154,9 @@ fn set_config_sets_what_it_says_if_it_is_the_servers_own() {
     let text = "select set_config('app.user', $1, true) as x";
     let told = |db: &Database| {
         let known = db.plan(text).effects.settings;
-        let anywhere = db.schema.plan_anywhere(&analyze(text.as_bytes()));
+        let anywhere = db
+            .schema
+            .plan_anywhere(&analyze(text.as_bytes()), &Temporary::Plain);
         assert_eq!(known, anywhere.effects.settings);
         matches!(known, SettingsEffect::Calls(_))
     };

@@ -570,6 +570,7 @@ fn bytes_that_are_not_text_are_no_name() {
     let context = Context {
         path: &db.path,
         role: db.role,
+        temporary: &Temporary::Plain,
     };
     let read = |text: &[u8]| db.schema.plan(&analyze(text), &context).read;
     assert!(read(b"select v as \"\xe9\" from t where v = '\xff'").is_ok());

@@ -208,7 +208,10 @@ fn what_databases_share_is_written_in_all_of_them() {
 #[test]
 fn under_a_path_that_is_not_known_names_mean_all_that_they_could() {
     let db = Database::new();
-    let plan = |text: &str| db.schema.plan_anywhere(&analyze(text.as_bytes()));
+    let plan = |text: &str| {
+        db.schema
+            .plan_anywhere(&analyze(text.as_bytes()), &Temporary::Plain)
+    };
     let check = |text: &str, expected: &[(&str, &str)]| {
         let Writes::Relations(ids) = plan(text).writes else {
             panic!("{text}: {:?}", plan(text).writes);

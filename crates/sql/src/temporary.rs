@@ -1,0 +1,111 @@
+//! What a session's temporary objects may do to what lasts.
+//!
+//! They are not in the snapshot, and other sessions never meet them; but a temporary view may stand
+//! for permanent tables, and a trigger on a temporary table may write some.
+
+/// What may change besides temporary rows when a session's temporary objects are used.
+#[derive(Clone, Debug, Default, Eq, Hash, PartialEq)]
+pub enum Temporary {
+    /// Nothing: there are none, or tables that hold rows and do no more. A name that means one of
+    /// these may be taken for that of a permanent relation.
+    #[default]
+    Plain,
+    /// Anything, by whoever names certain relations.
+    Named(Box<Reaching>),
+    /// Anything, by anybody: which ones there are is not known.
+    Unknown,
+}
+
+/// Temporary relations that reach what lasts, by name.
+#[derive(Clone, Debug, Default, Eq, Hash, PartialEq)]
+pub struct Reaching {
+    /// Whoever changes rows of these may change anything.
+    pub written: Box<[Box<str>]>,
+    /// Whoever reads these may.
+    pub read: Box<[Box<str>]>,
+}
+
+impl Temporary {
+    /// Whether nothing has to be looked into for their sake.
+    pub const fn is_plain(&self) -> bool {
+        matches!(self, Self::Plain)
+    }
+
+    /// Whether anything may change when rows of what has this name do.
+    pub(crate) fn is_written(&self, name: &str) -> bool {
+        match self {
+            Self::Plain => false,
+            Self::Named(names) => has(&names.written, name),
+            Self::Unknown => true,
+        }
+    }
+
+    /// Whether anything may change when what has this name is read.
+    pub(crate) fn is_read(&self, name: &str) -> bool {
+        match self {
+            Self::Plain => false,
+            Self::Named(names) => has(&names.read, name),
+            Self::Unknown => true,
+        }
+    }
+
+    /// Whether a body may name any of them. Names stand in it as they are, but for their case.
+    pub(crate) fn may_occur(&self, body: &str) -> bool {
+        match self {
+            Self::Plain => false,
+            Self::Named(names) => {
+                let mut all = names.written.iter().chain(&names.read);
+                all.any(|name| occurs(name.as_bytes(), body.as_bytes()))
+            }
+            Self::Unknown => true,
+        }
+    }
+}
+
+fn has(names: &[Box<str>], name: &str) -> bool {
+    names.iter().any(|known| **known == *name)
+}
+
+/// Whether a statement may name what is made with a relation of this name: it, its row type, and
+/// arrays of those.
+pub fn may_name(text: &[u8], name: &str) -> bool {
+    // Either could be written otherwise.
+    let odd = text.windows(2).any(|pair| pair.eq_ignore_ascii_case(b"u&"));
+    let plain = name.is_ascii() && !name.contains('"');
+    let array = || occurs(format!("_{name}").as_bytes(), text);
+    odd || !plain || occurs(name.as_bytes(), text) || array()
+}
+
+/// Whether a text holds a name as a word of its own.
+fn occurs(name: &[u8], text: &[u8]) -> bool {
+    let letter = |byte: Option<&u8>| {
+        byte.is_some_and(|&byte| {
+            byte.is_ascii_alphanumeric() || b"_$".contains(&byte) || byte >= 0x80
+        })
+    };
+    let found = text.windows(name.len().max(1)).enumerate();
+    let mut found = found.filter(|(_, part)| part.eq_ignore_ascii_case(name));
+    found.any(|(at, part)| {
+        let before = at.checked_sub(1).and_then(|at| text.get(at));
+        !letter(before) && !letter(text.get(at + part.len()))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_occur_in_any_case_as_whole_words() {
+        let occurs = |name: &str, text: &str| occurs(name.as_bytes(), text.as_bytes());
+        for text in ["n", "FROM N", "\"n\".x", "insert into pg_temp.n(a)", "a,n;"] {
+            assert!(occurs("n", text), "{text}");
+        }
+        for text in ["", "an", "n1", "n_", "n$", "\u{e4}n", "nn"] {
+            assert!(!occurs("n", text), "{text}");
+        }
+        assert!(may_name(b"select '{}'::_n[]", "n") && !may_name(b"select n_", "n"));
+        assert!(may_name(b"from U&\"\\006e\"", "n") && may_name(b"", "a\"b"));
+        assert!(occurs("a b", "from \"A B\"") && !occurs("long", "lon"));
+    }
+}
