@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use bytes::{BufMut, BytesMut};
-use sql::{Plan, SettingsEffect};
+use sql::{Effects, Plan, SettingsEffect};
 use wire::{
     backend,
     frontend::{self, Bind, Target},
@@ -138,7 +138,7 @@ impl Session {
     pub(crate) fn awaits_names(&mut self, plan: &Plan) -> bool {
         let waits = self.queue.is_unsettled()
             && self.registry.has_absent()
-            && (plan.effects.names || self.changes_form(plan));
+            && (plan.effects.names || plan.effects.temporary || self.changes_form(plan));
         if waits {
             self.stall();
         }
@@ -158,6 +158,46 @@ impl Session {
         for name in self.registry.absent_portals() {
             self.materialize_portal(&name);
         }
+    }
+
+    /// A statement is about to leave that may make temporary relations, which names mean from then
+    /// on. The server keeps what they meant when it parsed a statement, if a temporary schema was
+    /// there: what it has yet to parse must not wait any longer.
+    ///
+    /// Statements whose relations are gone or others it would analyse anew in any case.
+    pub(crate) fn materialize_meaning(&mut self, plan: &Plan) {
+        let Effects {
+            temporary, makes, ..
+        } = &plan.effects;
+        if !temporary || self.status() == backend::Status::Failed {
+            return;
+        }
+        let named = |text: &[u8]| makes.as_deref().is_none_or(|it| sql::may_name(text, it));
+        for name in self.registry.absent_statements() {
+            let statement = self.registry.statement(&name);
+            let Some(prepared) = statement.map(|it| Arc::clone(&it.prepared)) else {
+                continue;
+            };
+            if named(&prepared.text) && self.reads_what_exists(&prepared.plan) {
+                self.materialize_statement(&name);
+            }
+        }
+        for name in self.registry.absent_portals() {
+            let portal = self.registry.portal_mut(&name);
+            let statement = portal.and_then(|portal| portal.statement.as_ref());
+            if statement.is_some_and(|statement| named(&statement.text)) {
+                self.materialize_portal(&name);
+            }
+        }
+    }
+
+    /// Whether it is a read of relations all of which are still there, for all that is known.
+    fn reads_what_exists(&self, plan: &Plan) -> bool {
+        let snapshot = self.knowledge.as_ref().map(|known| known.schema.snapshot());
+        let (Ok(relations), Some(snapshot)) = (&plan.read, snapshot) else {
+            return false;
+        };
+        relations.iter().all(|&id| snapshot.relation(id).is_some())
     }
 
     /// A statement is about to leave that may change settings. Literals are read when a statement is

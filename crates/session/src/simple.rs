@@ -87,6 +87,7 @@ impl Session {
         execution: Execution,
     ) -> Step {
         self.materialize_block_for(&prepared.plan);
+        self.materialize_meaning(&prepared.plan);
         self.materialize_form(&prepared.plan);
         if prepared.plan.effects.names {
             self.materialize_names();
