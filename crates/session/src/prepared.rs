@@ -53,8 +53,9 @@ pub(crate) struct Prepared {
     pub(crate) path: Option<u64>,
     /// Declared parameter types under which the server has parsed it, and what it said then.
     shapes: RwLock<Shapes>,
-    /// How long the server takes for it, in microseconds; 0 while nobody knows.
-    cost_us: AtomicU32,
+    /// How long the server takes for it, in microseconds; 0 while nobody knows. Statements of one
+    /// form share it.
+    cost_us: Arc<AtomicU32>,
     /// Its Parse brings a notice.
     noisy: AtomicBool,
 }
@@ -150,7 +151,7 @@ impl Prepared {
             plan: Arc::new(plan),
             literals: Box::default(),
             shapes: RwLock::default(),
-            cost_us: AtomicU32::new(0),
+            cost_us: Arc::default(),
             noisy: AtomicBool::new(false),
         }
     }
@@ -206,7 +207,7 @@ impl Prepared {
             literal: self.literal,
             path: self.path,
             shapes: RwLock::default(),
-            cost_us: AtomicU32::new(0),
+            cost_us: Arc::clone(&self.cost_us),
             noisy: AtomicBool::new(false),
         }
     }
@@ -255,7 +256,7 @@ impl Prepared {
             literal: has_literals(text),
             path: None,
             shapes: RwLock::default(),
-            cost_us: AtomicU32::new(0),
+            cost_us: Arc::default(),
             noisy: AtomicBool::new(false),
         }
     }
