@@ -24,7 +24,7 @@ cargo xtask bench [--quick] [--workload=NAMES] [--only=NAMES] [--against=PATH] [
   --quick          three runs of a second each, without the workloads that take long
   --workload=NAMES only these workloads: `point`, `miss`, `mixed`, `TPC-B`, `entries`, `idle` …
   --only=NAMES     only these contenders: direct, canned, PgBouncer, pgpool-II, pgmemo, Redis, leases
-  --against=PATH   another pgmemo besides, called `other build`
+  --against=PATH   another pgmemo besides, called `other build`, in memory and with Redis
   --runs=N         how often everything is repeated
   --seconds=N      for how long each time
 
@@ -286,6 +286,7 @@ fn start_for(
         ("pgmemo", this, Residence::Memory),
         ("pgmemo, other build", against, Residence::Memory),
         ("pgmemo, Redis", this, Residence::Redis),
+        ("pgmemo, Redis, other build", against, Residence::Redis),
         ("pgmemo, leases", this, Residence::Leases),
     ];
     for (name, program, residence) in builds {
