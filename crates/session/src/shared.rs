@@ -214,6 +214,23 @@ mod tests {
     }
 
     #[test]
+    fn statements_of_one_form_cost_the_same() {
+        let limits = Limits {
+            analysis_bytes_max: 1 << 20,
+            entry_bytes_max: 1 << 10,
+        };
+        let shared = Shared::new(limits, Arc::default());
+        let ask = |text: &str| {
+            let plan = || Prepared::new(text.as_bytes(), None);
+            shared.prepared(1, text.as_bytes(), plan)
+        };
+        let cost = std::time::Duration::from_millis(7);
+        ask("SELECT * FROM t WHERE id = 1").note_cost(cost);
+        assert_eq!(ask("SELECT * FROM t WHERE id = 2").cost(), Some(cost));
+        assert_eq!(ask("SELECT * FROM t WHERE id > 2").cost(), None);
+    }
+
+    #[test]
     fn borrowed_and_owned_keys_hash_alike() {
         let state = foldhash::fast::FixedState::default();
         let hash = |value: &dyn Fn(&mut <foldhash::fast::FixedState as BuildHasher>::Hasher)| {
