@@ -190,9 +190,10 @@ pub const SETTINGS: &[Setting] = &[
     Setting {
         key: "redis.connections",
         flag: None,
-        default: DefaultValue::Text("2"),
+        default: DefaultValue::Text("1"),
         reloads: false,
-        help: "Connections to Redis. Commands of all clients share them.",
+        help: "Connections to Redis that are shared. Each thread that serves clients has one more, \
+            of its own (`limits.threads`).",
         form: Form::Integer(1, 64, |draft, count| {
             draft.redis.connections = count as usize
         }),

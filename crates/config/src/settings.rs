@@ -73,7 +73,7 @@ pub struct RedisSettings {
     pub deadline: Duration,
     /// Prefix of all keys. Default `pgmemo`.
     pub prefix: String,
-    /// Connections. Default 2.
+    /// Connections beside those of single threads. Default 1.
     pub connections: usize,
     /// How a reply is known to hold. Default strict.
     pub mode: RedisMode,

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use store::{Mark, Point, delay};
+use store::Mark;
 
 use crate::place::{Blind, Told};
 
@@ -41,9 +41,7 @@ impl Marks {
             everything |= committed && matches!(held, Held::Everything(_));
             match held {
                 Held::Relations(mark, told) if committed => {
-                    everything |= Box::pin(told.verify()).await;
-                    delay(Point::Verified).await;
-                    mark.bump().await;
+                    everything |= Box::pin(told.end(mark)).await;
                     told.renew();
                 }
                 Held::Everything(mark) if committed => mark.bump().await,

@@ -382,24 +382,26 @@ pub(crate) struct Told {
 }
 
 impl Told {
-    /// Gives up everything recorded of the database if its definitions have changed since the
-    /// write was planned: a trigger that nobody knew of may have fired. Returns whether it did.
+    /// Ends the mark of a write that was committed. Gives up everything recorded of the database if
+    /// its definitions have changed since the write was planned: a trigger that nobody knew of may
+    /// have fired. Returns whether it did.
     ///
     /// Another epoch does not yet mean other definitions; the catalog tells. While the epoch is
     /// being written nothing is served, and it ends as another: also if whoever writes it turns out
     /// to have changed nothing, for which it would become again what it was.
-    pub(crate) async fn verify(&self) -> bool {
-        let (current, (epoch, generation)) =
-            match (self.services.store.epoch(self.identity).await, self.planned) {
-                (Ok(None), _) => {
-                    let scope = Scope::Epoch(self.identity);
-                    self.services.store.outdate(&[scope]).await;
-                    return false;
-                }
-                (Ok(Some(current)), Some(planned)) => (current, planned),
-                // Whether definitions have changed, nobody can tell.
-                (Err(_), _) | (Ok(Some(_)), None) => return self.give_up().await,
-            };
+    pub(crate) async fn end(&self, mark: Mark) -> bool {
+        let store = &self.services.store;
+        let current = mark.bump_and_see(store, self.identity).await;
+        delay(Point::Verified).await;
+        let (current, (epoch, generation)) = match (current, self.planned) {
+            (Ok(None), _) => {
+                store.outdate(&[Scope::Epoch(self.identity)]).await;
+                return false;
+            }
+            (Ok(Some(current)), Some(planned)) => (current, planned),
+            // Whether definitions have changed, nobody can tell.
+            (Err(_), _) | (Ok(Some(_)), None) => return self.give_up().await,
+        };
         if current == epoch {
             return false;
         }

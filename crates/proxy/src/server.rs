@@ -106,6 +106,9 @@ impl Server {
         let listener = listen(config.listen).map_err(refused)?;
         let address = listener.local_addr().map_err(refused)?;
         let upstream = Arc::new(Upstream::new(&config.upstream)?);
+        let workers = Workers::start(config.limits.threads.unwrap_or_else(Workers::usual_count));
+        let workers = workers.map_err(BindError::Threads)?;
+        store.serve_from(&workers.runtimes());
         let acceptor = Acceptor::load(config.tls.as_ref())?.map(Arc::new);
         let limits = session::Limits {
             analysis_bytes_max: config.cache.analysis_bytes_max,
@@ -128,7 +131,6 @@ impl Server {
         let forget = config.testing_forget;
         let services = Services::new(store, databases, sessions, flights, refresher, forget);
         let services = Arc::new(services);
-        let workers = Workers::start(config.limits.threads.unwrap_or_else(Workers::usual_count));
         let shared = Front {
             config: ArcSwap::new(config),
             upstream,
@@ -140,7 +142,7 @@ impl Server {
             listener: Mutex::new(Some(listener)),
             address,
             shared: Arc::new(shared),
-            workers: workers.map_err(BindError::Threads)?,
+            workers,
         })
     }
 

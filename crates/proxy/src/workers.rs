@@ -64,6 +64,12 @@ impl Workers {
         })
     }
 
+    /// Their runtimes.
+    pub(crate) fn runtimes(&self) -> Vec<Handle> {
+        let runtimes = self.workers.iter().map(|worker| worker.runtime.clone());
+        runtimes.collect()
+    }
+
     /// A seat with the worker that has the fewest clients; the first of equals.
     pub(crate) fn seat(&self) -> Seat {
         let least = self

@@ -32,7 +32,8 @@ pub enum Point {
     Marking,
     /// The server has said how a write ended.
     Ending,
-    /// The definitions from which its effects were told have been looked at.
+    /// Its marks have ended, and the epoch was looked at, from which it follows whether definitions
+    /// have changed.
     Verified,
     /// Its marks have ended, and its client does not know yet.
     Ended,

@@ -18,6 +18,7 @@ use std::{sync::Arc, time::Duration};
 
 use cache::{CacheKey, Entry, Refresh, Scope, Scopes, Stamp, Version};
 use catalog::DatabaseId;
+use tokio::runtime::Handle;
 
 #[cfg(debug_assertions)]
 pub use delay::delay_by;
@@ -122,6 +123,15 @@ impl Store {
     /// When the settings cannot be used, or outside a tokio runtime.
     pub fn redis(settings: RedisSettings, limits: Limits) -> Result<Self, StoreError> {
         Ok(Self::Redis(Arc::new(Redis::new(settings, limits)?)))
+    }
+
+    /// Says on which threads clients are served, each of which has a runtime of its own. Whoever asks
+    /// Redis from there uses a connection of that thread's own. To be called once.
+    pub fn serve_from(&self, threads: &[Handle]) {
+        match self {
+            Self::Memory(_) => {}
+            Self::Redis(redis) => redis.serve_from(threads),
+        }
     }
 
     /// Looks a reply up.
@@ -296,6 +306,31 @@ impl Mark {
         match self.0 {
             Held::Memory(hold) => drop(hold),
             Held::Redis(hold) => Box::pin(hold.bump()).await,
+        }
+    }
+
+    /// As [`Mark::bump`]; then says what the epoch of a database is, as [`Store::epoch`] does.
+    ///
+    /// Cancel safe, as [`Mark::bump`] is.
+    ///
+    /// # Errors
+    ///
+    /// When the store cannot tell.
+    pub async fn bump_and_see(
+        self,
+        store: &Store,
+        database: DatabaseId,
+    ) -> Result<Option<Version>, Trouble> {
+        let seen = match self.0 {
+            Held::Memory(hold) => {
+                drop(hold);
+                None
+            }
+            Held::Redis(hold) => Box::pin(hold.bump_and_see(Some(database))).await,
+        };
+        match seen {
+            Some(epoch) => Ok(epoch),
+            None => store.epoch(database).await,
         }
     }
 

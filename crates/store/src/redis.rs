@@ -41,42 +41,47 @@ mod claim;
 mod clock;
 mod database;
 mod debts;
+mod dial;
 mod ear;
 mod effect;
 mod hold;
 mod line;
+mod lines;
 mod member;
 mod names;
 mod near;
 mod notice;
 mod outage;
+mod read;
+mod resp;
 mod scripts;
 mod shared;
 mod tasks;
 mod value;
 mod version;
+mod wire;
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use cache::{Entry, Scope, Stamp, Version};
+use cache::{Entry, Scope, Version};
 use catalog::DatabaseId;
-use fred::types::{
-    Builder, RespVersion, Value,
-    config::{Config, ReconnectPolicy, UnresponsiveConfig},
-};
+use fred::types::Value;
 use tokio::{runtime::Handle, sync::Semaphore};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{Fill, Found, Limits, Point, Question, State, Status, Trouble, delay};
 pub(crate) use claim::{Claim, Claimed};
 use database::Database;
+use dial::Dialer;
 pub(crate) use hold::Hold;
-use line::{Line, Patience, command};
-use names::{Dice, Token};
+use line::{Line, Patience};
+use names::Dice;
 use near::Touches;
+use read::Wanted;
+use resp::command;
 use shared::{By, Shared, millis};
 use value::Stored;
-use version::Seen;
+use version::{Seen, stamp};
 
 /// Where Redis is and how it is used.
 #[derive(Clone, Eq, PartialEq)]
@@ -88,7 +93,8 @@ pub struct RedisSettings {
     pub deadline: Duration,
     /// Prefix of all keys, without braces.
     pub prefix: String,
-    /// Connections; at least one is made.
+    /// Connections that all threads share; at least one is made. Threads that serve clients have
+    /// others ([`crate::Store::serve_from`]).
     pub connections: usize,
     /// How a reply is known to hold.
     pub mode: RedisMode,
@@ -165,6 +171,9 @@ pub enum StoreError {
 #[derive(Debug)]
 pub struct Redis {
     shared: Arc<Shared>,
+    /// For lines to come.
+    dialer: Arc<Dialer>,
+    deadline: Duration,
     tasks: TaskTracker,
     stop: CancellationToken,
     /// KiB of fills that may be on their way.
@@ -183,19 +192,22 @@ impl Redis {
             return Err(StoreError::Prefix(settings.prefix));
         }
         let dice = Dice::new().map_err(|error| StoreError::Entropy(error.to_string()))?;
-        let lines = (0..settings.connections.max(1)).map(|_| connect(&settings));
-        let lines = lines.collect::<Result<_, _>>()?;
+        let dialer = Arc::new(Dialer::new(&settings.url)?);
+        let line = || Line::new(Arc::clone(&dialer), settings.deadline);
+        let lines = (0..settings.connections.max(1)).map(|_| line()).collect();
         let ear = match settings.mode {
             RedisMode::Strict => None,
             RedisMode::Leases if !clock::GOES_ON_ASLEEP => return Err(StoreError::Clock),
-            RedisMode::Leases => Some(connect(&settings)?),
+            RedisMode::Leases => Some(line()),
         };
+        let deadline = settings.deadline;
         let RedisSettings {
             prefix, on_outage, ..
         } = settings;
         let shared = Arc::new(Shared::new(lines, ear, prefix, limits, dice, on_outage));
         let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
-        for index in 0..shared.lines.len() + usize::from(shared.ear().is_some()) {
+        let indices = (0..shared.lines.all().count()).map(Some);
+        for index in indices.chain(shared.ear().map(|_| None)) {
             tasks.spawn_on(
                 tasks::tend(Arc::clone(&shared), index, stop.clone()),
                 &runtime,
@@ -205,10 +217,33 @@ impl Redis {
         tasks.spawn_on(ear::listen(Arc::clone(&shared), stop.clone()), &runtime);
         Ok(Self {
             shared,
+            dialer,
+            deadline,
             tasks,
             stop,
             room: Arc::new(Semaphore::new(FILLS_KIB_MAX)),
         })
+    }
+
+    /// Gives threads, each with a runtime of its own, a line each. Only the first call does.
+    pub(crate) fn serve_from(&self, threads: &[Handle]) {
+        let line = |_| Line::new(Arc::clone(&self.dialer), self.deadline);
+        let first = self.shared.lines.all().count();
+        if !self
+            .shared
+            .lines
+            .add_own(threads.iter().map(line).collect())
+        {
+            return;
+        }
+        for (number, thread) in threads.iter().enumerate() {
+            let (shared, stop) = (Arc::clone(&self.shared), self.stop.clone());
+            let tend = async move {
+                lines::number_thread(number);
+                tasks::tend(shared, Some(first + number), stop).await;
+            };
+            self.tasks.spawn_on(tend, thread);
+        }
     }
 
     /// A reply that may be served without asking Redis. Never waits.
@@ -249,10 +284,11 @@ impl Redis {
         touches: Option<Touches>,
     ) -> Result<Found, Trouble> {
         let scopes = question.scopes;
-        let mut reading = self
-            .shared
-            .read(by, database, scopes, Some(question.key))
-            .await?;
+        let wanted = Wanted {
+            key: question.key,
+            timed: self.shared.near.is_some(),
+        };
+        let mut reading = self.shared.read(by, database, scopes, Some(wanted)).await?;
         if reading.versions.contains(&Seen::Missing) {
             let scopes: Vec<_> = database.scopes(scopes).collect();
             delay(Point::Making).await;
@@ -389,7 +425,7 @@ impl Redis {
         let owed = shared.debts.count();
         let state = if owed > 0 {
             State::Fenced
-        } else if shared.lines.iter().any(|line| line.trust().is_some()) {
+        } else if shared.lines.all().any(|line| line.trust().is_some()) {
             State::Up
         } else {
             State::Down
@@ -418,61 +454,6 @@ impl Drop for Redis {
         self.stop.cancel();
     }
 }
-
-/// The stamp of these versions; `None` if one of them is not current.
-///
-/// The first version is the epoch combined with the generation: both are random, so a change of
-/// either is a change of the whole.
-fn stamp(generation: Token, versions: &[Seen]) -> Option<Stamp> {
-    let mut mask = u128::from_ne_bytes(generation);
-    let versions = versions.iter().map(|seen| match *seen {
-        Seen::Current(token) => {
-            let masked = u128::from_ne_bytes(token) ^ std::mem::take(&mut mask);
-            Some(Version::from_bytes(masked.to_ne_bytes()))
-        }
-        Seen::Written | Seen::Missing => None,
-    });
-    versions.collect::<Option<Vec<_>>>().map(Stamp::new)
-}
-
-/// A connection that is made, and made again, in the background.
-fn connect(settings: &RedisSettings) -> Result<Line, StoreError> {
-    let refused = |error: fred::error::Error| StoreError::Url(error.details().to_owned());
-    let mut config = Config::from_url(&settings.url).map_err(refused)?;
-    if config.server.is_clustered() {
-        return Err(StoreError::Clustered);
-    }
-    config.version = RespVersion::RESP3;
-    config.fail_fast = false;
-    let client = Builder::from_config(config)
-        .with_performance_config(|performance| {
-            performance.broadcast_channel_capacity = ear::MESSAGES_MAX;
-        })
-        .with_connection_config(|connection| {
-            connection.connection_timeout = CONNECT_TIMEOUT;
-            connection.internal_command_timeout = CONNECT_TIMEOUT;
-            connection.max_command_attempts = 1;
-            connection.max_command_buffer_len = COMMANDS_MAX;
-            connection.reconnect_on_auth_error = true;
-            connection.unresponsive = UnresponsiveConfig {
-                max_timeout: Some(UNRESPONSIVE),
-                interval: UNRESPONSIVE / 5,
-            };
-        })
-        .set_policy(ReconnectPolicy::new_exponential(0, 50, 1000, 2))
-        .build()
-        .map_err(refused)?;
-    Ok(Line::new(client, settings.deadline))
-}
-
-/// How long connecting may take, and each step of it.
-const CONNECT_TIMEOUT: Duration = Duration::from_millis(500);
-
-/// A connection on which an answer is overdue by this much is given up.
-const UNRESPONSIVE: Duration = Duration::from_secs(1);
-
-/// Commands waiting to be written, per connection.
-const COMMANDS_MAX: usize = 4096;
 
 /// All fills that are on their way together, in KiB.
 const FILLS_KIB_MAX: usize = 16 * 1024;

@@ -12,9 +12,10 @@ mod way;
 
 use std::time::{Duration, Instant};
 
-use cases::{DATABASE, Reader, TTL, limits, ready, settings, within, write};
+use cases::{DATABASE, Reader, TTL, eventually, limits, ready, settings, within, write};
 use pgmemo_store::{Found, OnOutage, Question, RedisMode, State, Store, Trouble};
 use server::Server;
+use tokio::runtime::Handle;
 
 const MODE: RedisMode = RedisMode::Strict;
 
@@ -97,4 +98,160 @@ async fn nobody_waits_for_a_server_that_hangs() {
     })
     .await;
     reader.never_again("old", "new").await;
+}
+
+/// Threads that serve clients, each with a runtime of its own, until they are dropped.
+struct Threads(Vec<(Handle, tokio::sync::oneshot::Sender<()>)>);
+
+impl Threads {
+    fn start(count: usize) -> Self {
+        let start = |_| {
+            let (stop, stopped) = tokio::sync::oneshot::channel();
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .unwrap();
+            let handle = runtime.handle().clone();
+            std::thread::spawn(move || runtime.block_on(stopped).ok());
+            (handle, stop)
+        };
+        Self((0..count).map(start).collect())
+    }
+
+    fn handles(&self) -> Vec<Handle> {
+        self.0.iter().map(|(handle, _)| handle.clone()).collect()
+    }
+}
+
+/// Looks a reply up on a thread, some times.
+async fn look_up_on(thread: &Handle, store: &Store) {
+    let store = store.clone();
+    let looked_up = thread.spawn(async move {
+        let reader = Reader::new(&store, 1);
+        for _ in 0..10 {
+            reader.look_up().await;
+        }
+    });
+    looked_up.await.unwrap();
+}
+
+/// How many connections looked something up last.
+fn lines_looked_up(server: &Server) -> usize {
+    let list = server.cli(&["CLIENT", "LIST"]);
+    list.lines()
+        .filter(|line| line.contains("cmd=mget"))
+        .count()
+}
+
+#[tokio::test]
+async fn each_thread_has_a_connection_of_its_own_and_others_take_its_place() {
+    let server = Server::start(&[]);
+    let store = ready(&server).await;
+    let threads = Threads::start(2);
+    store.serve_from(&threads.handles());
+    let connections = || {
+        let list = server.cli(&["CLIENT", "LIST"]);
+        list.matches("name=pgmemo-").count()
+    };
+    eventually(async || connections() == 4).await;
+    let reader = Reader::new(&store, 1);
+    reader.warm("old").await;
+    // Each is looked at every second, by another command.
+    eventually(async || lines_looked_up(&server) == 0).await;
+    eventually(async || {
+        look_up_on(&threads.handles()[0], &store).await;
+        lines_looked_up(&server) == 1
+    })
+    .await;
+    eventually(async || {
+        for thread in threads.handles() {
+            look_up_on(&thread, &store).await;
+        }
+        lines_looked_up(&server) == 2
+    })
+    .await;
+    server.cli(&["CLIENT", "KILL", "TYPE", "normal"]);
+    write(&store, 1).await.bump().await;
+    eventually(async || connections() == 4).await;
+    reader.never_again("old", "new").await;
+    // With a thread its connection ends.
+    drop(threads);
+    eventually(async || connections() == 2).await;
+    write(&store, 1).await.bump().await;
+    assert_eq!(store.status().owed, 0);
+    reader.never_again("new", "newer").await;
+    store.shutdown().await;
+}
+
+/// What a server is reached by, and who is let in.
+#[tokio::test]
+async fn all_ways_that_a_url_can_name_lead_to_the_server() {
+    let directory = tempfile::tempdir().unwrap();
+    let socket = directory.path().join("redis.sock");
+    let server = Server::start(&["--unixsocket", socket.to_str().unwrap()]);
+    server.cli(&[
+        "ACL", "SETUSER", "shop", "on", ">secret", "~*", "&*", "+@all",
+    ]);
+    let sentinel = Sentinel::start(server.port());
+    let urls = [
+        format!("redis+unix://{}", socket.display()),
+        format!("redis://shop:secret@127.0.0.1:{}/3", server.port()),
+        format!(
+            "redis-sentinel://127.0.0.1:{}?sentinelServiceName=shop",
+            sentinel.port
+        ),
+    ];
+    for (n, url) in urls.into_iter().enumerate() {
+        let mut settings = settings(&server);
+        settings.url = url;
+        settings.prefix = format!("way{n}");
+        let store = cases::ready_by(settings).await;
+        Reader::new(&store, 1).warm("old").await;
+        store.shutdown().await;
+        let database = if n == 1 { "3" } else { "0" };
+        let keys = server.cli(&["-n", database, "KEYS", &format!("way{n}:*:k:*")]);
+        assert!(keys.contains("way"), "way {n}");
+    }
+    let mut refused = settings(&server);
+    refused.url = format!("redis://shop:wrong@127.0.0.1:{}", server.port());
+    let store = Store::redis(refused, limits()).unwrap();
+    eventually(async || store.status().count(Trouble::Refused) > 1).await;
+    assert_eq!(store.status().state, State::Down);
+}
+
+/// One sentinel, which watches one server.
+struct Sentinel {
+    port: u16,
+    process: std::process::Child,
+    _directory: tempfile::TempDir,
+}
+
+impl Sentinel {
+    fn start(master: u16) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let free = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        let port = free.local_addr().unwrap().port();
+        drop(free);
+        let file = directory.path().join("sentinel.conf");
+        let text = format!("port {port}\nsentinel monitor shop 127.0.0.1 {master} 1\n");
+        std::fs::write(&file, text).unwrap();
+        let process = std::process::Command::new("redis-server")
+            .arg(&file)
+            .arg("--sentinel")
+            .stdout(std::process::Stdio::null())
+            .spawn()
+            .unwrap();
+        Self {
+            port,
+            process,
+            _directory: directory,
+        }
+    }
+}
+
+impl Drop for Sentinel {
+    fn drop(&mut self) {
+        _ = self.process.kill();
+        _ = self.process.wait();
+    }
 }

@@ -14,8 +14,9 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::{
     Redis,
-    line::{Patience, command},
+    line::Patience,
     names::{Token, value},
+    resp::command,
     scripts::CLAIM,
     shared::{Shared, millis},
 };

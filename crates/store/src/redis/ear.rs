@@ -12,30 +12,26 @@ use std::{
 };
 
 use catalog::DatabaseId;
-use fred::{
-    interfaces::{EventInterface, PubsubInterface},
-    types::{Message, Value},
-};
+use fred::types::Value;
 use tokio::{
     sync::broadcast::{Receiver, error::RecvError, error::TryRecvError},
-    time::{sleep, timeout},
+    time::sleep,
 };
 use tokio_util::sync::CancellationToken;
 
 use super::{
     clock,
     database::Database,
-    line::{Line, Patience, Trust, classify},
+    line::{Line, MESSAGES_MAX, Patience, Trust, classify},
     names::{self, Token},
     near::{Near, Stripe},
     notice::{Acknowledgement, Notice},
+    resp::command,
     scripts::LEDGER,
     shared::{Shared, VERSION_TTL, millis},
+    wire::Message,
 };
-use crate::{
-    Trouble,
-    lease::{Action, Answer, Holder, Order},
-};
+use crate::lease::{Action, Answer, Holder, Order};
 
 /// The task's own state.
 struct Ear<'a> {
@@ -71,7 +67,7 @@ pub(super) async fn listen(shared: Arc<Shared>, stop: CancellationToken) {
         near,
         line,
         trust: None,
-        messages: line.client().message_rx(),
+        messages: line.messages(),
         pause: None,
         seats: HashMap::new(),
     };
@@ -140,11 +136,10 @@ impl Ear<'_> {
     }
 
     async fn subscribe(&mut self, channel: String) -> bool {
-        let subscribed = timeout(SUBSCRIBE_MAX, self.line.client().subscribe(channel)).await;
-        let trouble = match subscribed {
-            Ok(Ok(())) => return true,
-            Ok(Err(error)) => classify(&error),
-            Err(_) => Trouble::Timeout,
+        let subscribe = command("SUBSCRIBE", [channel.into()]);
+        let trouble = match self.line.ask_one(Patience::Background, subscribe).await {
+            Ok(_) => return true,
+            Err(fault) => classify(&fault),
         };
         self.shared.troubles.add(trouble);
         tracing::warn!(
@@ -165,7 +160,7 @@ impl Ear<'_> {
         }
         self.seats.clear();
         self.trust = None;
-        self.messages = self.line.client().message_rx();
+        self.messages = self.line.messages();
     }
 
     /// Asks for every seat that is due: for its time, or because somebody waits for us.
@@ -278,13 +273,11 @@ impl Ear<'_> {
             Err(RecvError::Lagged(_)) => return Ok(()),
             Err(RecvError::Closed) => return Err(Deaf),
         };
-        let Some(bytes) = message.value.as_bytes() else {
-            return Ok(());
-        };
+        let bytes = &message.value;
         let seat = self.seats.values_mut();
         let seat = seat
             .into_iter()
-            .find(|seat| *seat.channel == *message.channel);
+            .find(|seat| seat.channel.as_bytes() == message.channel);
         match (seat, Notice::parse(bytes)) {
             (Some(seat), Some(notice)) => {
                 let mut actions = Vec::new();
@@ -397,12 +390,8 @@ const RENEW_EVERY: Duration = Duration::from_millis(200);
 /// Between two looks at what is due.
 const ROUND_EVERY: Duration = Duration::from_millis(50);
 
-/// How long a subscription may take, and between two attempts.
-const SUBSCRIBE_MAX: Duration = Duration::from_millis(500);
+/// Between two attempts at a subscription.
 const SUBSCRIBE_PAUSE: Duration = Duration::from_secs(1);
-
-/// Messages that are taken in one go; as many fit into the channel.
-pub(super) const MESSAGES_MAX: usize = 4096;
 
 /// Instances that keep replies near, per database. The others ask Redis.
 const MEMBERS_MAX: u32 = 64;

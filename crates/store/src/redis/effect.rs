@@ -15,9 +15,10 @@ use tokio::{
 use super::{
     clock,
     database::Database,
-    line::{Patience, command},
+    line::Patience,
     names::{self, Token},
     notice::Acknowledgement,
+    resp::command,
     scripts::LEDGER,
     shared::{Shared, millis},
 };

@@ -6,9 +6,15 @@ use std::{
     time::{Duration, Instant},
 };
 
-use cache::Scope;
+use cache::{Scope, Version};
+use catalog::DatabaseId;
 
-use super::{debts::Fence, names::Token, shared::Shared, version::Operation};
+use super::{
+    debts::Fence,
+    names::Token,
+    shared::{Shared, Told},
+    version::Operation,
+};
 
 /// Scopes of one mark, sorted, each once.
 pub(super) type Scopes = Arc<[Scope]>;
@@ -30,7 +36,8 @@ impl Hold {
     /// Not cancel safe: cancelled, the mark ends as a bump in the background.
     pub(super) async fn new(shared: Arc<Shared>, scopes: &[Scope]) -> Self {
         let mut hold = Self::begin(shared, scopes);
-        if hold.tell(Operation::Mark).await != Some(true) {
+        let told = hold.tell(Operation::Mark).await;
+        if !told.is_some_and(|told| told.all) {
             hold.fence = Some(hold.shared.debts.fence());
             // What is being served at this moment was looked up before the fence.
             hold.forget();
@@ -69,8 +76,23 @@ impl Hold {
     }
 
     /// Ends it with new versions. Cancel safe: cancelled, the bump is owed.
-    pub(crate) async fn bump(mut self) {
-        self.ended = self.tell(Operation::Bump).await.is_some();
+    pub(crate) async fn bump(self) {
+        self.bump_and_see(None).await;
+    }
+
+    /// The same; then says what the epoch of a database is, nothing while it is being written.
+    pub(crate) async fn bump_and_see(
+        mut self,
+        database: Option<DatabaseId>,
+    ) -> Option<Option<Version>> {
+        // While a bump is owed, another one may be that of the epoch.
+        let certain = !self.shared.debts.any();
+        let told = self.tell(Operation::Bump).await;
+        self.ended = told.is_some();
+        let alone = |id| self.scopes.iter().all(|scope| scope.database() == id);
+        told?
+            .epoch
+            .filter(|_| certain && database.is_some_and(alone))
     }
 
     /// Ends it without.
@@ -83,9 +105,9 @@ impl Hold {
         self.ended = true;
     }
 
-    /// Whether all objects took the operation, which is in effect then; `None` if it is not known
-    /// to have arrived.
-    async fn tell(&self, operation: Operation) -> Option<bool> {
+    /// What became of an operation, which is in effect then; `None` if it is not known to have
+    /// arrived.
+    async fn tell(&self, operation: Operation) -> Option<Told> {
         // While a mark stands, nobody serves what it is on, so its end may come late. One that did
         // not arrive warns nobody.
         let heard = match operation {
@@ -101,11 +123,11 @@ impl Hold {
             // Only now: what was looked up before the operation may have been kept meanwhile.
             self.touch();
         }
-        let told = told.ok()?;
-        for (database, wait) in told.waits {
+        let mut told = told.ok()?;
+        for (database, wait) in told.waits.drain(..) {
             self.shared.await_effect(&database, wait).await;
         }
-        Some(told.all)
+        Some(told)
     }
 
     /// Forgets what is kept here and depends on the scopes.

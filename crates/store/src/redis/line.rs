@@ -1,9 +1,9 @@
-//! One connection to Redis, and whether it is to be believed.
+//! A way to Redis, and whether what comes over it is to be believed.
 //!
-//! Invariant: an answer is believed only if no connection was made between the verification and
-//! the answer. fred announces a new connection before it sends anything on it, so an answer that
-//! came over a new one finds the announcement in [`Trust`]. Every second, and at verification, the
-//! connection itself is asked for the name it was given, which a new one would not have.
+//! Invariant: an answer is believed only if it came over the connection that was verified. A
+//! connection that is lost is replaced by another one ([`Wire`]), which has to be verified for itself.
+//! Every second, and at verification, the connection is also asked for the name it was given: whoever
+//! stands between us and Redis may have replaced what is behind.
 //!
 //! A line that fails loses its trust and is not asked again until it is verified: that is the
 //! circuit breaker, and there is no other. One that only answers too late for readers is used by
@@ -11,7 +11,7 @@
 
 use std::{
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc,
         atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
     },
     time::Duration,
@@ -19,30 +19,30 @@ use std::{
 
 use arc_swap::ArcSwapOption;
 use bytes::Bytes;
-use fred::{
-    clients::Client,
-    error::{Error, ErrorKind},
-    interfaces::{ClientLike, EventInterface},
-    types::{
-        ClusterHash, ConnectHandle, CustomCommand, Value,
-        config::{Options, Server as Address},
-    },
+use fred::types::Value;
+use tokio::sync::{
+    Notify,
+    broadcast::{self, Receiver},
 };
-use tokio::sync::{Notify, broadcast::Receiver};
 
 use super::{
     clock,
+    dial::Dialer,
     names::Token,
+    resp::{Command, command},
     scripts::{IDENTITY, KEEP, LEDGER, VERSIONS},
+    wire::{Fault, Message, Wire},
 };
 use crate::{Trouble, lease::Moment};
 
-/// A connection that fred replaces when it is lost.
+/// Connections to one server, of which there is one at a time.
 #[derive(Debug)]
 pub(super) struct Line {
-    client: Client,
-    /// What connects, and connects again; it ends by itself only when it gives up.
-    task: Mutex<ConnectHandle>,
+    dialer: Arc<Dialer>,
+    /// The connection there is, or was last.
+    wire: ArcSwapOption<Wire>,
+    /// What is published.
+    messages: broadcast::Sender<Message>,
     /// How long a client may wait.
     deadline: Duration,
     trust: ArcSwapOption<Trust>,
@@ -60,10 +60,10 @@ pub(super) struct Line {
 /// The result of a verification.
 #[derive(Debug)]
 pub(super) struct Trust {
-    /// What `CLIENT GETNAME` answers on the connection that was verified, and on no other.
+    /// The connection that was verified.
+    wire: Arc<Wire>,
+    /// What `CLIENT GETNAME` answers on it.
     name: Bytes,
-    /// Announcements of connections since; never read, so that one is enough for ever.
-    reconnections: Receiver<Address>,
     /// The server it leads to.
     pub(super) server: Server,
 }
@@ -99,21 +99,13 @@ pub(super) enum Patience {
     Background,
 }
 
-/// A command's name and arguments.
-#[derive(Debug)]
-pub(super) struct Command(CustomCommand, Vec<Value>);
-
-pub(super) fn command(name: &'static str, words: impl IntoIterator<Item = Value>) -> Command {
-    let name = CustomCommand::new_static(name, ClusterHash::FirstKey, false);
-    Command(name, words.into_iter().collect())
-}
-
 impl Line {
-    /// Starts connecting.
-    pub(super) fn new(client: Client, deadline: Duration) -> Self {
+    /// Not connected yet.
+    pub(super) fn new(dialer: Arc<Dialer>, deadline: Duration) -> Self {
         Self {
-            task: Mutex::new(client.connect()),
-            client,
+            dialer,
+            wire: ArcSwapOption::empty(),
+            messages: broadcast::channel(MESSAGES_MAX).0,
             deadline,
             trust: ArcSwapOption::empty(),
             slow: ArcSwapOption::empty(),
@@ -124,16 +116,32 @@ impl Line {
         }
     }
 
-    pub(super) const fn client(&self) -> &Client {
-        &self.client
+    /// What is published from now on in channels that are subscribed to.
+    pub(super) fn messages(&self) -> Receiver<Message> {
+        self.messages.subscribe()
     }
 
-    /// Starts connecting again if that was given up.
-    pub(super) fn revive(&self) {
-        let mut task = self.task.lock().unwrap_or_else(PoisonError::into_inner);
-        if task.is_finished() {
-            *task = self.client.connect();
+    /// Connects if there is no connection. It is read and written on the current runtime.
+    pub(super) async fn connect(&self) -> Result<(), Trouble> {
+        if self.wire().is_ok() {
+            return Ok(());
         }
+        let dialled = self.dialer.dial(&self.messages).await;
+        let wire = dialled.map_err(|fault| classify(&fault))?;
+        self.wire.store(Some(wire));
+        Ok(())
+    }
+
+    /// Ends the connection.
+    pub(super) fn hang_up(&self) {
+        if let Some(wire) = self.wire.swap(None) {
+            wire.close();
+        }
+    }
+
+    fn wire(&self) -> Result<Arc<Wire>, Fault> {
+        let wire = self.wire.load_full();
+        wire.filter(|wire| !wire.is_lost()).ok_or(Fault::Lost)
     }
 
     /// The last verification, unless the line has failed since.
@@ -146,9 +154,16 @@ impl Line {
         self.slow.load_full()
     }
 
-    /// Resolves when trust was lost, at once if that has been so since the last call. Cancel safe.
+    /// Resolves when trust was lost, at once if that has been so since the last call; and when the
+    /// connection was. Cancel safe.
     pub(super) async fn lost(&self) {
-        self.lost.notified().await;
+        let Ok(wire) = self.wire() else {
+            return self.distrust();
+        };
+        tokio::select! {
+            () = self.lost.notified() => {}
+            () = wire.lost() => self.distrust(),
+        }
     }
 
     /// Asks nothing more until the line is verified again.
@@ -162,68 +177,57 @@ impl Line {
 
     /// Sends commands in one go. They all travel on one connection, in this order, at most once.
     ///
-    /// The outer error is the first one if not every command was answered.
     /// Not cancel safe: cancelled, they may have been performed.
     pub(super) async fn ask(
         &self,
         patience: Patience,
         commands: Vec<Command>,
-    ) -> Result<Vec<Result<Value, Error>>, Error> {
-        let pipeline = self.client.pipeline().with_options(&self.options(patience));
-        let sent = commands.len();
-        for Command(name, words) in commands {
-            // Only queues it.
-            pipeline.custom::<(), _>(name, words).await?;
-        }
-        let mut replies = pipeline.try_all::<Value>().await;
-        if replies.len() == sent {
-            return Ok(replies);
-        }
-        match replies.pop() {
-            Some(Err(error)) => Err(error),
-            Some(Ok(_)) | None => Err(Error::new(ErrorKind::Protocol, "replies are missing")),
-        }
+    ) -> Result<Vec<Result<Value, Fault>>, Fault> {
+        self.wire()?.ask(&commands, self.time(patience)).await
     }
 
     /// Sends one command. Not cancel safe: cancelled, it may have been performed.
     pub(super) async fn ask_one(
         &self,
         patience: Patience,
-        Command(name, words): Command,
-    ) -> Result<Value, Error> {
-        let client = self.client.with_options(&self.options(patience));
-        client.custom(name, words).await
+        command: Command,
+    ) -> Result<Value, Fault> {
+        let replies = self.ask(patience, vec![command]).await?;
+        let reply = replies.into_iter().next();
+        reply.unwrap_or(Err(Fault::Lost))
     }
 
     /// Whether answers that have come by now are those of the connection that was verified.
     ///
-    /// fred gives up its announcements when it gives up connecting. The line is not trusted any
-    /// more before it is made to connect again, so the verification must also be the last one.
+    /// Connections do not return. If the verified one is the last one now, it was when they were asked
+    /// for. The verification must also be the last one.
     pub(super) fn check(&self, trust: &Arc<Trust>) -> Result<(), Trouble> {
-        if !trust.reconnections.is_empty() {
-            self.distrust();
-        }
         let is_last = |held: &ArcSwapOption<Trust>| {
             let held = held.load();
             held.as_ref().is_some_and(|held| Arc::ptr_eq(held, trust))
         };
-        if !is_last(&self.trust) && !is_last(&self.slow) {
+        if !self.is_last(&trust.wire) || !is_last(&self.trust) && !is_last(&self.slow) {
             return Err(Trouble::Disconnected);
         }
         self.missed.store(0, Ordering::Relaxed);
         Ok(())
     }
 
-    /// As [`Line::ask`], but an answer from another connection than the verified one is an error.
+    fn is_last(&self, wire: &Arc<Wire>) -> bool {
+        let last = self.wire.load();
+        last.as_ref().is_some_and(|last| Arc::ptr_eq(last, wire))
+    }
+
+    /// As [`Line::ask`], over the verified connection, if it still bears its name.
     async fn ask_trusted(
         &self,
         trust: &Trust,
         patience: Patience,
         commands: Vec<Command>,
-    ) -> Result<Vec<Result<Value, Error>>, Trouble> {
+    ) -> Result<Vec<Result<Value, Fault>>, Trouble> {
         let mut sent = vec![command("CLIENT", ["GETNAME".into()])];
         sent.extend(commands);
-        let replies = self.ask(patience, sent).await;
+        let replies = trust.wire.ask(&sent, self.time(patience)).await;
         let mut replies = replies.map_err(|error| self.blame(&error))?.into_iter();
         match replies.next() {
             Some(Ok(name)) if name.as_bytes() == Some(&trust.name) => Ok(replies.collect()),
@@ -236,8 +240,8 @@ impl Line {
     }
 
     /// Classifies an error, and takes the trust away if it says that the line is of no use.
-    pub(super) fn blame(&self, error: &Error) -> Trouble {
-        let trouble = classify(error);
+    pub(super) fn blame(&self, fault: &Fault) -> Trouble {
+        let trouble = classify(fault);
         match trouble {
             Trouble::Timeout => {
                 if self.missed.fetch_add(1, Ordering::Relaxed) + 1 >= MISSED_MAX {
@@ -283,9 +287,9 @@ impl Line {
     /// Lets a line be used that is too slow for readers. If it is the same connection to the same
     /// server as before, what was asked before stays believed.
     fn endure(&self, trust: Trust) {
-        let same = self
-            .slow()
-            .is_some_and(|slow| slow.reconnections.is_empty() && slow.server == trust.server);
+        let same = self.slow().is_some_and(|slow| {
+            Arc::ptr_eq(&slow.wire, &trust.wire) && slow.server == trust.server
+        });
         if !same {
             self.slow.store(Some(Arc::new(trust)));
         }
@@ -293,27 +297,22 @@ impl Line {
 
     /// Gives the connection its name, and asks who is at the other end.
     async fn identify(&self, name: Bytes) -> Result<Trust, Trouble> {
-        let reconnections = self.client.reconnect_rx();
+        let wire = self.wire().map_err(|fault| classify(&fault))?;
         let named = Value::Bytes(name.clone());
-        let replies = self
-            .ask(
-                Patience::Background,
-                vec![
-                    command("CLIENT", ["SETNAME".into(), named]),
-                    KEEP.load(),
-                    VERSIONS.load(),
-                    LEDGER.load(),
-                ],
-            )
-            .await
-            .map_err(|error| classify(&error))?;
-        for reply in replies {
-            reply.map_err(|error| classify(&error))?;
+        let commands = [
+            command("CLIENT", ["SETNAME".into(), named]),
+            KEEP.load(),
+            VERSIONS.load(),
+            LEDGER.load(),
+        ];
+        let replies = wire.ask(&commands, self.time(Patience::Background)).await;
+        for reply in replies.map_err(|fault| classify(&fault))? {
+            reply.map_err(|fault| classify(&fault))?;
         }
         self.missed.store(0, Ordering::Relaxed);
         let mut trust = Trust {
+            wire,
             name,
-            reconnections,
             server: Server([0; 40]),
         };
         trust.server = self.server(&trust).await?;
@@ -363,37 +362,29 @@ impl Line {
         }
     }
 
-    fn options(&self, patience: Patience) -> Options {
-        Options {
-            fail_fast: true,
-            max_attempts: Some(1),
-            max_redirections: Some(0),
-            timeout: Some(match patience {
-                Patience::Client => self.deadline,
-                Patience::Writer => self.deadline.max(WRITER_DEADLINE),
-                Patience::Background => BACKGROUND_DEADLINE,
-            }),
-            ..Options::default()
+    fn time(&self, patience: Patience) -> Duration {
+        match patience {
+            Patience::Client => self.deadline,
+            Patience::Writer => self.deadline.max(WRITER_DEADLINE),
+            Patience::Background => BACKGROUND_DEADLINE,
         }
     }
 }
 
-/// What an error means for us.
-pub(super) fn classify(error: &Error) -> Trouble {
-    tracing::debug!(%error, "redis did not do as asked");
-    #[expect(
-        clippy::wildcard_enum_match_arm,
-        reason = "what is not known here is not expected"
-    )]
-    match error.kind() {
-        ErrorKind::Timeout | ErrorKind::Backpressure => Trouble::Timeout,
-        ErrorKind::IO | ErrorKind::Canceled | ErrorKind::Routing | ErrorKind::Sentinel => {
-            Trouble::Disconnected
-        }
-        ErrorKind::Auth | ErrorKind::Cluster => Trouble::Refused,
-        _ if is_refusal(error.details()) => Trouble::Refused,
-        _ if LOSSES.iter().any(|word| error.details().starts_with(word)) => Trouble::Disconnected,
-        _ => Trouble::Reply,
+impl Drop for Line {
+    fn drop(&mut self) {
+        self.hang_up();
+    }
+}
+
+/// What a fault means for us.
+pub(super) fn classify(fault: &Fault) -> Trouble {
+    tracing::debug!(?fault, "redis did not do as asked");
+    match fault {
+        Fault::Timeout | Fault::Full => Trouble::Timeout,
+        Fault::Lost => Trouble::Disconnected,
+        Fault::Said(details) if is_refusal(details) => Trouble::Refused,
+        Fault::Said(_) => Trouble::Reply,
     }
 }
 
@@ -405,7 +396,7 @@ fn is_refusal(details: &str) -> bool {
 }
 
 /// How Redis says that it would, but may not.
-const REFUSALS: [&str; 9] = [
+const REFUSALS: [&str; 14] = [
     "READONLY",
     "LOADING",
     "MASTERDOWN",
@@ -415,10 +406,12 @@ const REFUSALS: [&str; 9] = [
     "NOREPLICAS",
     "BUSY",
     "EXECABORT",
+    "NOAUTH",
+    "WRONGPASS",
+    "MOVED",
+    "ASK",
+    "CLUSTERDOWN",
 ];
-
-/// How fred says that it has no connection, other than by kind.
-const LOSSES: [&str; 2] = ["Failed to", "Client is not"];
 
 /// As many deadlines in a row may be missed before clients are spared the wait.
 const MISSED_MAX: u32 = 3;
@@ -428,6 +421,9 @@ const WRITER_DEADLINE: Duration = Duration::from_millis(100);
 
 /// How long background tasks wait for an answer.
 const BACKGROUND_DEADLINE: Duration = Duration::from_millis(500);
+
+/// What was published and not taken yet, per line.
+pub(super) const MESSAGES_MAX: usize = 4096;
 
 #[cfg(test)]
 mod tests {

@@ -11,8 +11,9 @@ use super::{
     clock,
     database::Database,
     ear::NOBODY,
-    line::{Line, Patience, command},
+    line::{Line, Patience},
     names::value,
+    resp::command,
     scripts::KEEP,
     shared::{By, Shared, VERSION_TTL, millis},
 };

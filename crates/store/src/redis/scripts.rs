@@ -6,7 +6,11 @@ use std::sync::LazyLock;
 
 use fred::types::Value;
 
-use super::line::{Command, Line, Patience, command};
+use super::{
+    line::{Line, Patience},
+    resp::{Command, command},
+    wire::Fault,
+};
 use crate::Trouble;
 
 /// A script and the digest by which Redis remembers it.
@@ -54,7 +58,7 @@ impl Script {
         };
         let reply = match line.ask_one(patience, by("EVALSHA", &self.digest)).await {
             // It has not run, so it may be sent again.
-            Err(error) if error.details().starts_with("NOSCRIPT") => {
+            Err(Fault::Said(error)) if error.starts_with("NOSCRIPT") => {
                 line.ask_one(patience, by("EVAL", self.text)).await
             }
             reply => reply,

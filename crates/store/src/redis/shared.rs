@@ -2,16 +2,12 @@
 
 use std::{
     collections::{HashMap, HashSet},
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
 use arc_swap::ArcSwap;
-use bytes::Bytes;
-use cache::{CacheKey, Scope};
+use cache::{Scope, Version};
 use catalog::DatabaseId;
 use fred::types::Value;
 use tokio::sync::Notify;
@@ -22,24 +18,25 @@ use super::{
     debts::Debts,
     effect::{Acknowledged, Waits},
     hold::{Held, Scopes},
-    line::{Line, Patience, Trust, command},
+    line::{Line, Patience, Trust},
+    lines::Lines,
     names::{Dice, Token, value},
     near::Near,
     notice,
     outage::Outage,
+    read::Familiar,
     scripts::VERSIONS,
-    version::{Operation, Seen},
+    version::{Operation, Seen, stamp},
 };
 use crate::{Limits, Trouble, lease::Wait, status::Troubles};
 
 /// One instance's view of the store.
 #[derive(Debug)]
 pub(super) struct Shared {
-    pub(super) lines: Box<[Line]>,
+    pub(super) lines: Lines,
     /// What is kept here, and the line on which we hear of marks.
     pub(super) near: Option<Near>,
     ear: Option<Line>,
-    turn: AtomicUsize,
     pub(super) prefix: String,
     pub(super) limits: Limits,
     pub(super) dice: Dice,
@@ -54,6 +51,7 @@ pub(super) struct Shared {
     pub(super) acknowledged: Acknowledged,
     pub(super) waits: Waits,
     pub(super) outage: Outage,
+    pub(super) familiar: Familiar,
     pub(super) on_outage: OnOutage,
     /// Something waits for the background.
     pub(super) nudge: Notify,
@@ -61,18 +59,6 @@ pub(super) struct Shared {
 
 /// A line, and the verification by which it is believed.
 pub(super) type By<'a> = (&'a Line, &'a Arc<Trust>);
-
-/// What one look at Redis showed.
-#[derive(Debug)]
-pub(super) struct Reading {
-    /// Stands for the server's term: combined with the epoch, it ends all stamps at once.
-    pub(super) generation: Token,
-    /// The epoch first, then the scopes that were asked for.
-    pub(super) versions: Vec<Seen>,
-    pub(super) reply: Option<Bytes>,
-    /// For how long Redis will keep the reply.
-    pub(super) lasts: Duration,
-}
 
 /// What became of an operation.
 #[derive(Debug)]
@@ -82,6 +68,18 @@ pub(super) struct Told {
     pub(super) all: bool,
     /// In which databases others have to be waited for.
     pub(super) waits: Vec<(Arc<Database>, Wait)>,
+    /// What the epoch of the last database was after a bump, if that is certain.
+    pub(super) epoch: Option<Option<Version>>,
+}
+
+/// What the script of version objects answers.
+#[derive(Debug, Default)]
+pub(super) struct Ran {
+    /// What each object is now.
+    pub(super) states: Vec<Value>,
+    wait: Option<Wait>,
+    /// After a bump, what the epoch was then, if that is certain; nothing while it is being written.
+    epoch: Option<Option<Version>>,
 }
 
 impl Shared {
@@ -94,10 +92,9 @@ impl Shared {
         on_outage: OnOutage,
     ) -> Self {
         Self {
-            lines,
+            lines: Lines::new(lines),
             near: ear.as_ref().map(|_| Near::new(&limits)),
             ear,
-            turn: AtomicUsize::new(0),
             prefix,
             limits,
             instance: dice.token(),
@@ -110,6 +107,7 @@ impl Shared {
             acknowledged: Acknowledged::default(),
             waits: Waits::default(),
             outage: Outage::default(),
+            familiar: Familiar::new(),
             on_outage,
             nudge: Notify::new(),
         }
@@ -137,19 +135,17 @@ impl Shared {
         self.ear.is_some() || databases.values().any(|one| one.are_leases_possible())
     }
 
-    /// A line that is trusted now, each in its turn.
+    /// A line that is trusted now: this thread's own, or another.
     pub(super) fn line(&self) -> Option<(&Line, Arc<Trust>)> {
-        let turn = self.turn.fetch_add(1, Ordering::Relaxed) % self.lines.len().max(1);
-        let (before, from) = self.lines.split_at_checked(turn)?;
-        from.iter()
-            .chain(before)
+        self.lines
+            .by_preference()
             .find_map(|line| Some((line, line.trust()?)))
     }
 
     /// A line for what has to be heard. One that is too slow for readers will do.
     pub(super) fn line_to_be_heard(&self) -> Option<(&Line, Arc<Trust>)> {
         let slow = || {
-            let mut lines = self.lines.iter();
+            let mut lines = self.lines.by_preference();
             lines.find_map(|line| Some((line, line.slow()?)))
         };
         self.line().or_else(slow)
@@ -160,7 +156,7 @@ impl Shared {
     pub(super) fn note(&self, trouble: Trouble) {
         self.troubles.add(trouble);
         if trouble == Trouble::Refused {
-            self.lines.iter().for_each(Line::distrust);
+            self.lines.all().for_each(Line::distrust);
         }
     }
 
@@ -187,83 +183,6 @@ impl Shared {
     /// All databases that have been asked for.
     pub(super) fn databases(&self) -> Vec<Arc<Database>> {
         self.databases.load().values().cloned().collect()
-    }
-
-    /// Reads versions, and a reply if one is asked for, in one round trip.
-    ///
-    /// The term is read first, so a stamp from here never claims to be younger than its versions.
-    /// It is read by `GETEX` because a server that has been demoted refuses that.
-    pub(super) async fn read(
-        &self,
-        (line, trust): By<'_>,
-        database: &Database,
-        scopes: &[Scope],
-        key: Option<&CacheKey>,
-    ) -> Result<Reading, Trouble> {
-        if !database.is_claimed(trust) {
-            self.nudge.notify_one();
-            return Err(Trouble::Disconnected);
-        }
-        let keys = &database.keys;
-        let mut words: Vec<_> = database
-            .scopes(scopes)
-            .map(|scope| keys.scope(scope))
-            .collect();
-        let count = words.len();
-        words.extend(key.map(|key| keys.reply(key)));
-        let mut commands = vec![command("GETEX", [keys.term()])];
-        let lasts = key.filter(|_| self.near.is_some());
-        // Asked first: of a reply that replaces another meanwhile, the lesser time counts.
-        commands.extend(lasts.map(|key| command("PTTL", [keys.reply(key)])));
-        commands.push(command("MGET", words));
-        let replies = line.ask(Patience::Client, commands).await;
-        let mut replies = replies.map_err(|error| line.blame(&error))?.into_iter();
-        let mut next = || {
-            let reply = replies.next().unwrap_or(Ok(Value::Null));
-            reply.map_err(|error| line.blame(&error))
-        };
-        let term = next()?;
-        let lasts = lasts.map_or(Ok(Value::Null), |_| next())?;
-        let mut versions = next()?.into_array();
-        line.check(trust)?;
-
-        let Some(generation) = trust.server.generation(term.as_bytes()) else {
-            // Emptied, restored, or somebody else's: to be claimed anew.
-            database.disclaim();
-            self.nudge.notify_one();
-            return Err(Trouble::Disconnected);
-        };
-        let reply = key.and_then(|_| versions.pop()).and_then(bytes);
-        let versions: Vec<_> = versions
-            .iter()
-            .map(|object| Seen::parse(object.as_bytes()))
-            .collect();
-        if versions.len() != count {
-            return Err(Trouble::Reply);
-        }
-        Ok(Reading {
-            generation,
-            versions,
-            reply,
-            // Negative if there is none.
-            lasts: Duration::from_millis(lasts.as_u64().unwrap_or(0)),
-        })
-    }
-
-    /// Gives tokens to scopes that have none; says what they show then.
-    pub(super) async fn look(
-        &self,
-        by: By<'_>,
-        patience: Patience,
-        scopes: &[Scope],
-    ) -> Result<Vec<Seen>, Trouble> {
-        let (states, _) = self
-            .run(by, patience, Operation::Look, &[0; 16], scopes)
-            .await?;
-        Ok(states
-            .iter()
-            .map(|object| Seen::parse(object.as_bytes()))
-            .collect())
     }
 
     /// Sends an operation of a mark on all its scopes. If others have to hear of it, that is tried
@@ -315,35 +234,39 @@ impl Shared {
         let mut told = Told {
             all: true,
             waits: Vec::new(),
+            epoch: None,
         };
         for scopes in scopes.chunk_by(|a, b| a.database() == b.database()) {
-            let (states, wait) = self.run(by, patience, operation, mark, scopes).await?;
-            told.all &= states.iter().all(|state| state.as_bytes() != Some(b"X"));
+            let ran = self.run(by, patience, operation, mark, scopes).await?;
+            let mut states = ran.states.iter();
+            told.all &= states.all(|state| state.as_bytes() != Some(b"X"));
             let database = scopes.first().map(|scope| self.database(scope.database()));
-            told.waits.extend(database.zip(wait));
+            told.waits.extend(database.zip(ran.wait));
+            told.epoch = ran.epoch;
         }
         self.outage.end();
         Ok(told)
     }
 
     /// Runs the script of version objects on scopes of one database.
-    async fn run(
+    pub(super) async fn run(
         &self,
         by: By<'_>,
         patience: Patience,
         operation: Operation,
         mark: &Token,
         scopes: &[Scope],
-    ) -> Result<(Vec<Value>, Option<Wait>), Trouble> {
+    ) -> Result<Ran, Trouble> {
         let Some(&first) = scopes.first() else {
-            return Ok((Vec::new(), None));
+            return Ok(Ran::default());
         };
         let database = self.database(first.database());
         let (line, trust) = by;
         database.used(trust);
         let keys = &database.keys;
         let mut objects: Vec<_> = scopes.iter().map(|&scope| keys.scope(scope)).collect();
-        objects.push(keys.ledger());
+        objects.push(keys.scope(Scope::Epoch(database.id)));
+        objects.extend([keys.term(), keys.ledger()]);
         let stripes = scopes.iter().map(|&scope| keys.stripe(scope));
         let member = database.member();
         let mut arguments = vec![
@@ -358,19 +281,50 @@ impl Shared {
         ];
         arguments.extend(scopes.iter().map(|_| self.dice.value()));
         let mut reply = VERSIONS.run(line, patience, objects, arguments).await?;
-        let (posted, states) = (reply.pop(), reply.pop());
+        let (seen, posted, states) = (reply.pop(), reply.pop(), reply.pop());
         let states = states.map(Value::into_array).unwrap_or_default();
         if states.len() != scopes.len() {
             return Err(Trouble::Reply);
         }
+        let believed = line.check(trust).is_ok();
         let wait = match posted {
-            Some(Value::Array(posted)) => {
-                self.posted(&database, &posted, line.check(trust).is_ok())?
-            }
+            Some(Value::Array(posted)) => self.posted(&database, &posted, believed)?,
             Some(Value::Null) => None,
             _ => return Err(Trouble::Reply),
         };
-        Ok((states, wait))
+        let epoch = match seen {
+            Some(Value::Array(seen)) if believed && database.is_claimed(trust) => {
+                self.epoch_of(&database, trust, &seen)
+            }
+            Some(_) | None => None,
+        };
+        Ok(Ran {
+            states,
+            wait,
+            epoch,
+        })
+    }
+
+    /// The epoch as a script has seen it, under the server's term; `None` if that says nothing.
+    fn epoch_of(
+        &self,
+        database: &Database,
+        trust: &Trust,
+        seen: &[Value],
+    ) -> Option<Option<Version>> {
+        let [epoch, term] = seen else { return None };
+        let generation = trust.server.generation(term.as_bytes())?;
+        match Seen::parse(epoch.as_bytes()) {
+            Seen::Missing => None,
+            Seen::Written => {
+                self.suspect(std::iter::once(Scope::Epoch(database.id)));
+                Some(None)
+            }
+            current @ Seen::Current(_) => {
+                let stamp = stamp(generation, &[current])?;
+                Some(stamp.versions().first().copied())
+            }
+        }
     }
 
     /// Owes the end of a mark.
@@ -399,19 +353,6 @@ impl Shared {
         let mut scopes: Vec<_> = unsettled.drain().collect();
         scopes.sort_unstable();
         scopes
-    }
-}
-
-/// A bulk string without a copy.
-fn bytes(reply: Value) -> Option<Bytes> {
-    #[expect(
-        clippy::wildcard_enum_match_arm,
-        reason = "all else is not a bulk string"
-    )]
-    match reply {
-        Value::Bytes(bytes) => Some(bytes),
-        Value::String(text) => Some(text.into_inner()),
-        _ => None,
     }
 }
 

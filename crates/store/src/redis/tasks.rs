@@ -9,7 +9,6 @@ use std::{
 };
 
 use cache::Scope;
-use fred::interfaces::ClientLike;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
@@ -21,15 +20,19 @@ use super::{
 };
 use crate::Trouble;
 
-/// Keeps the line with this index verified until `stop`; the one beyond the last is the ear.
-pub(super) async fn tend(shared: Arc<Shared>, index: usize, stop: CancellationToken) {
-    let Some(line) = shared.lines.get(index).or(shared.ear()) else {
-        return;
+/// Keeps the line with this index verified until `stop`; without an index, the ear.
+pub(super) async fn tend(shared: Arc<Shared>, index: Option<usize>, stop: CancellationToken) {
+    let line = match index {
+        Some(index) => shared.lines.all().nth(index),
+        None => shared.ear(),
     };
+    let Some(line) = line else { return };
     let mut pause = PAUSE_MIN;
     loop {
-        line.revive();
-        let verified = line.verify(shared.dice.name(), shared.probe()).await;
+        let verified = match line.connect().await {
+            Ok(()) => line.verify(shared.dice.name(), shared.probe()).await,
+            Err(trouble) => Err(trouble),
+        };
         let wait = match verified {
             Ok(trust) => {
                 // Before anything is asked by it.
@@ -54,7 +57,7 @@ pub(super) async fn tend(shared: Arc<Shared>, index: usize, stop: CancellationTo
                 }
                 if trouble == Trouble::Refused {
                     // A demoted or loading server: its name may lead to another one by now.
-                    _ = timeout(LOOK_EVERY, line.client().force_reconnection()).await;
+                    line.hang_up();
                 }
                 pause = (2 * pause).min(PAUSE_MAX);
                 pause
@@ -197,8 +200,8 @@ pub(super) async fn leave(shared: &Shared) {
             "left redis without saying good-bye"
         );
     }
-    for line in shared.lines.iter().chain(shared.ear()) {
-        _ = timeout(FAREWELL, line.client().quit()).await;
+    for line in shared.lines.all().chain(shared.ear()) {
+        line.hang_up();
     }
 }
 

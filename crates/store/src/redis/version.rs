@@ -1,5 +1,8 @@
 //! Version objects as `scripts/versions.lua` keeps them, and the operations it knows.
 
+use cache::{Stamp, Version};
+use fred::types::Value;
+
 use super::names::Token;
 
 /// What a version object shows to a reader.
@@ -14,6 +17,11 @@ pub(super) enum Seen {
 }
 
 impl Seen {
+    /// An object with a current token, as an argument.
+    pub(super) fn fresh(token: &Token) -> Value {
+        Value::Bytes([&b"C"[..], token].concat().into())
+    }
+
     /// Reads an object.
     pub(super) fn parse(object: Option<&[u8]>) -> Self {
         match object.and_then(<[u8]>::split_first) {
@@ -24,6 +32,22 @@ impl Seen {
             Some(_) | None => Self::Missing,
         }
     }
+}
+
+/// The stamp of these versions; `None` if one of them is not current.
+///
+/// The first version is the epoch combined with the generation: both are random, so a change of
+/// either is a change of the whole.
+pub(super) fn stamp(generation: Token, versions: &[Seen]) -> Option<Stamp> {
+    let mut mask = u128::from_ne_bytes(generation);
+    let versions = versions.iter().map(|seen| match *seen {
+        Seen::Current(token) => {
+            let masked = u128::from_ne_bytes(token) ^ std::mem::take(&mut mask);
+            Some(Version::from_bytes(masked.to_ne_bytes()))
+        }
+        Seen::Written | Seen::Missing => None,
+    });
+    versions.collect::<Option<Vec<_>>>().map(Stamp::new)
 }
 
 /// What the script does to an object.
@@ -76,6 +100,8 @@ mod tests {
         ] {
             assert_eq!(parse(form, rest), Seen::Missing);
         }
+        let fresh = Seen::fresh(&[7; 16]);
+        assert_eq!(Seen::parse(fresh.as_bytes()), Seen::Current([7; 16]));
         assert_eq!(Seen::parse(None), Seen::Missing);
         assert_eq!(Seen::parse(Some(b"")), Seen::Missing);
     }

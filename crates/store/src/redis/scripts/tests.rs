@@ -302,22 +302,30 @@ fn a_ledger_that_nobody_has_called_ripe_is_soon_gone() {
     assert!(lasts(&server, LEDGER_KEY) > 10_000);
 }
 
-/// Runs an operation of a mark; the first letter of the object behind it.
-fn operate(server: &Server, operation: &str) -> Option<char> {
+/// Runs an operation of a mark; what is answered.
+fn told(server: &Server, operation: &str) -> String {
     let (mark, fresh) = (name(3), name(4));
-    let mut words = vec!["EVAL", VERSIONS.text, "2", "v", LEDGER_KEY, operation];
-    words.extend([
-        text(&mark),
-        "10000",
-        "60000",
-        SERVER,
-        "",
-        "channel",
-        "notice",
-    ]);
-    words.push(text(&fresh));
-    server.cli(&words);
+    let mut words = vec!["EVAL", VERSIONS.text, "4", "v", "e", TERM_KEY, LEDGER_KEY];
+    words.extend([operation, text(&mark), "10000", "60000", SERVER]);
+    words.extend(["", "channel", "notice", text(&fresh)]);
+    server.cli(&words)
+}
+
+/// The first letter of the object behind an operation.
+fn operate(server: &Server, operation: &str) -> Option<char> {
+    told(server, operation);
     server.cli(&["GET", "v"]).chars().next()
+}
+
+#[test]
+fn a_bump_tells_epoch_and_term() {
+    let server = claimed();
+    server.cli(&["SET", "e", "epoch"]);
+    assert!(!told(&server, "mark").contains("epoch"));
+    assert!(told(&server, "bump").ends_with("epoch\nterm\n"));
+    server.cli(&["DEL", "e", TERM_KEY]);
+    server.cli(&["RPUSH", TERM_KEY, "term"]);
+    assert!(!told(&server, "bump").contains("term"));
 }
 
 #[test]

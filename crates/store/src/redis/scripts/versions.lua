@@ -1,24 +1,30 @@
--- Keys: version objects, ledger.
+-- Keys: version objects, epoch, term, ledger.
 -- Arguments: operation, mark, lease in ms, time to live in ms, server, writer, channel, notice,
 -- then one fresh token per object.
 -- Answers with what each object is now, 'X' for one that had to be removed; and, if replies that
--- are kept near may have been outdated, with what `post` answers.
+-- are kept near may have been outdated, with what `post` answers; and after a bump with epoch and
+-- term as they are then.
 --
 -- A version object is 'C' and a token while it is current. While it is being written it is 'M',
 -- '1' if a mark has ended with a change or without a word, the token from before, and the marks:
 -- 16 bytes of name and 14 digits of Unix time in ms, at which it lapses.
 local operation, mark, lease, ttl = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4]
-local ledger = table.remove(KEYS)
+local ledger, term, epoch = table.remove(KEYS), table.remove(KEYS), table.remove(KEYS)
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local ends = string.format('%014.0f', now + lease)
+
+local function get(key)
+  local value = redis.pcall('GET', key)
+  return type(value) == 'string' and value
+end
 
 local states = {}
 local posts = operation == 'mark'
 for n, key in ipairs(KEYS) do
   local fresh = ARGV[8 + n]
-  local state = redis.pcall('GET', key)
-  local form = type(state) == 'string' and string.sub(state, 1, 1)
+  local state = get(key)
+  local form = state and string.sub(state, 1, 1)
   -- Missing, or not ours: a token that nobody has seen.
   local changed, before, marks, write, found = false, fresh, {}, true, false
   if form == 'C' and #state == 17 then
@@ -66,4 +72,8 @@ for n, key in ipairs(KEYS) do
   end
   states[n] = state
 end
-return { states, posts and post(ledger, ARGV[5], ARGV[6], ARGV[7], ARGV[8]) }
+return {
+  states,
+  posts and post(ledger, ARGV[5], ARGV[6], ARGV[7], ARGV[8]),
+  operation == 'bump' and { get(epoch), get(term) },
+}
