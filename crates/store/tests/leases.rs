@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 
 use cache::{Scope, Version};
 use cases::{DATABASE, Reader, eventually, hasty, ready, scope};
-use catalog::{RelationId, RowClass};
+use catalog::{DatabaseId, RelationId, RowClass};
 use pgmemo_store::{Found, Store};
 use server::Server;
 
@@ -290,4 +290,18 @@ async fn a_ledger_of_another_server_is_a_sign_of_leases() {
         "another",
     ]);
     assert!(timed(first.mark(&[scope(1)])).await > LEASE * 9 / 10);
+}
+
+/// What is known of leases is known of a database: of another, nobody need be waited for.
+#[tokio::test]
+async fn who_has_met_leases_in_one_database_waits_for_nobody_in_another() {
+    let server = Server::start(&[]);
+    let (second, first) = (ripe(&server).await, strict(&server).await);
+    let other = Scope::Relation(DatabaseId { oid: 6, ..DATABASE }, RelationId::from_oid(1));
+    timed(first.mark(&[scope(1)])).await;
+    second.shutdown().await;
+    server.cli(&["DEL", LEDGER]);
+    assert!(timed(first.mark(&[other])).await < LEASE / 2);
+    assert!(timed(first.mark(&[scope(1)])).await > LEASE * 9 / 10);
+    assert!(timed(first.mark(&[other])).await < LEASE / 2);
 }

@@ -63,24 +63,14 @@ impl Debts {
         self.fences.load(Ordering::SeqCst)
     }
 
-    /// Owes the end of a mark. Above a bound, its databases are rotated instead, which is more
-    /// than was asked for.
+    /// Owes the end of a mark.
     pub(super) fn owe(&self, mark: Token, scopes: Scopes) {
-        let fence = self.fence();
-        let mut owed = self.owed();
-        if owed.bumps.len() < BUMPS_MAX {
-            owed.bumps.push_back(Bump {
-                mark,
-                scopes,
-                _fence: fence,
-            });
-            return;
-        }
-        for scope in scopes.iter() {
-            owed.rotations
-                .entry(scope.database())
-                .or_insert_with(|| self.fence());
-        }
+        let _fence = self.fence();
+        self.put_back(Bump {
+            mark,
+            scopes,
+            _fence,
+        });
     }
 
     /// Takes the oldest bump, which stays owed until it is dropped.
@@ -88,9 +78,19 @@ impl Debts {
         self.owed().bumps.pop_front()
     }
 
-    /// Gives back a bump that could not be delivered.
+    /// Gives back a bump that could not be delivered; others come first now. Above a bound, its
+    /// databases are rotated instead, which is more than was asked for.
     pub(super) fn put_back(&self, bump: Bump) {
-        self.owed().bumps.push_front(bump);
+        let mut owed = self.owed();
+        if owed.bumps.len() < BUMPS_MAX {
+            owed.bumps.push_back(bump);
+            return;
+        }
+        for scope in bump.scopes.iter() {
+            owed.rotations
+                .entry(scope.database())
+                .or_insert_with(|| self.fence());
+        }
     }
 
     /// Takes the rotation of a database, which stays owed until it is dropped.

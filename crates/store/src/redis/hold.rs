@@ -180,17 +180,27 @@ impl Held {
         self.marks().remove(mark);
     }
 
-    /// Those that were sent or renewed longer ago than `age`, which counts as renewing them.
+    /// Whether a mark has not ended.
+    pub(super) fn contains(&self, mark: &Token) -> bool {
+        self.marks().contains_key(mark)
+    }
+
+    /// Those that were sent or renewed longer ago than `age`.
     pub(super) fn older_than(&self, age: Duration) -> Vec<(Token, Scopes)> {
         let now = Instant::now();
-        let mut old = Vec::new();
-        for (mark, (scopes, renewed)) in self.marks().iter_mut() {
-            if now.saturating_duration_since(*renewed) >= age {
-                *renewed = now;
-                old.push((*mark, Arc::clone(scopes)));
-            }
+        let marks = self.marks();
+        let old = marks
+            .iter()
+            .filter(|(_, (_, renewed))| now.saturating_duration_since(*renewed) >= age);
+        old.map(|(mark, (scopes, _))| (*mark, Arc::clone(scopes)))
+            .collect()
+    }
+
+    /// A mark has been renewed by what was sent then.
+    pub(super) fn renewed(&self, mark: &Token, sent: Instant) {
+        if let Some((_, renewed)) = self.marks().get_mut(mark) {
+            *renewed = sent;
         }
-        old
     }
 
     fn marks(&self) -> MutexGuard<'_, HashMap<Token, (Scopes, Instant)>> {

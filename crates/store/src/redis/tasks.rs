@@ -9,12 +9,16 @@ use std::{
 };
 
 use cache::Scope;
+use futures_util::future::join_all;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::{
+    database::Database,
+    debts::Bump,
     hold::Scopes,
     line::{Line, Patience},
+    names::Token,
     shared::{By, LEASE, Shared},
     version::Operation,
 };
@@ -107,41 +111,84 @@ pub(super) async fn keep(shared: Arc<Shared>, stop: CancellationToken) {
 }
 
 /// Pays what is owed and claims what is not claimed; every `BEAT_EVERY`, all the rest.
+///
+/// What belongs to several databases, or marks, travels together: none waits for another's answer,
+/// and none is left out because another has failed.
 async fn round(shared: &Shared, by: By<'_>, due: bool) -> Result<(), Trouble> {
     if shared.outage.is_on() {
         prove(shared, by).await?;
     }
-    for database in shared.databases() {
-        let owed = shared.debts.rotation(database.id);
-        if !due && owed.is_none() && database.is_claimed(by.1) {
-            continue;
-        }
-        let kept = shared
-            .keep(by, Patience::Background, &database, owed.is_some())
-            .await;
-        match (&kept, owed) {
-            (Err(_), Some(fence)) => shared.debts.owe_rotation(database.id, fence),
-            // The notice of it comes to us too, but later than the fence falls.
-            (Ok(()), Some(_fence)) => database.ward.forget(),
-            (_, None) => {}
-        }
-        kept?;
-    }
-    pay(shared, by).await?;
+    let databases = shared.databases();
+    let kept = databases.iter().map(|it| keep_one(shared, by, it, due));
+    let mut outcome = all(kept.collect()).await;
+    outcome = outcome.and(pay(shared, by).await);
     if due {
-        for (mark, scopes) in shared.held.older_than(LEASE / 4) {
-            let renew = Operation::Renew;
-            shared
-                .tell_by(by, Patience::Background, renew, &mark, &scopes)
-                .await?;
-        }
-        for scopes in shared
-            .suspects()
-            .chunk_by(|a, b| a.database() == b.database())
-        {
-            shared.look(by, Patience::Background, scopes).await?;
-        }
+        let marks = shared.held.older_than(LEASE / 4);
+        let renewed = marks.iter().map(|held| renew(shared, by, held));
+        outcome = outcome.and(all(renewed.collect()).await);
+        let suspects = shared.suspects();
+        let suspects = suspects.chunk_by(|a, b| a.database() == b.database());
+        let looked = suspects.map(|scopes| look(shared, by, scopes));
+        outcome = outcome.and(all(looked.collect()).await);
     }
+    outcome
+}
+
+/// Does all of these, some at a time; the first trouble that any of them had.
+async fn all(tasks: Vec<impl Future<Output = Result<(), Trouble>>>) -> Result<(), Trouble> {
+    let mut tasks = tasks.into_iter();
+    let mut outcome = Ok(());
+    while tasks.len() > 0 {
+        let done = join_all(tasks.by_ref().take(TOGETHER_MAX)).await;
+        outcome = done.into_iter().fold(outcome, Result::and);
+    }
+    outcome
+}
+
+/// Claims a database, or keeps it claimed, if it is time.
+async fn keep_one(
+    shared: &Shared,
+    by: By<'_>,
+    database: &Database,
+    due: bool,
+) -> Result<(), Trouble> {
+    let owed = shared.debts.rotation(database.id);
+    if !due && owed.is_none() && database.is_claimed(by.1) {
+        return Ok(());
+    }
+    let kept = shared
+        .keep(by, Patience::Background, database, owed.is_some())
+        .await;
+    match (&kept, owed) {
+        (Err(_), Some(fence)) => shared.debts.owe_rotation(database.id, fence),
+        // The notice of it comes to us too, but later than the fence falls.
+        (Ok(()), Some(_fence)) => database.ward.forget(),
+        (_, None) => {}
+    }
+    kept
+}
+
+/// Ends marks that have lapsed.
+async fn look(shared: &Shared, by: By<'_>, scopes: &[Scope]) -> Result<(), Trouble> {
+    let seen = shared.look(by, Patience::Background, scopes).await;
+    seen.map(drop)
+}
+
+/// Postpones the lapse of a mark, unless it has ended since.
+async fn renew(
+    shared: &Shared,
+    by: By<'_>,
+    (mark, scopes): &(Token, Scopes),
+) -> Result<(), Trouble> {
+    let sent = Instant::now();
+    if !shared.held.contains(mark) {
+        return Ok(());
+    }
+    let operation = Operation::Renew;
+    shared
+        .tell_by(by, Patience::Background, operation, mark, scopes)
+        .await?;
+    shared.held.renewed(mark, sent);
     Ok(())
 }
 
@@ -162,19 +209,34 @@ async fn prove(shared: &Shared, by: By<'_>) -> Result<(), Trouble> {
 
 /// Delivers owed bumps, the oldest first.
 async fn pay(shared: &Shared, by: By<'_>) -> Result<(), Trouble> {
-    while let Some(bump) = shared.debts.next() {
-        let scopes: &Scopes = &bump.scopes;
-        let operation = Operation::Bump;
-        let told = shared
-            .tell_by(by, Patience::Background, operation, &bump.mark, scopes)
-            .await;
-        if let Err(trouble) = told {
-            shared.debts.put_back(bump);
-            return Err(trouble);
+    loop {
+        let bumps = std::iter::from_fn(|| shared.debts.next());
+        let bumps: Vec<_> = bumps.take(TOGETHER_MAX).collect();
+        if bumps.is_empty() {
+            return Ok(());
         }
-        // Before the fence falls.
-        shared.touch(scopes);
+        let delivered = bumps.into_iter().map(|bump| deliver(shared, by, bump));
+        all(delivered.collect()).await?;
     }
+}
+
+async fn deliver(shared: &Shared, by: By<'_>, bump: Bump) -> Result<(), Trouble> {
+    let operation = Operation::Bump;
+    let told = shared
+        .tell_by(
+            by,
+            Patience::Background,
+            operation,
+            &bump.mark,
+            &bump.scopes,
+        )
+        .await;
+    if let Err(trouble) = told {
+        shared.debts.put_back(bump);
+        return Err(trouble);
+    }
+    // Before the fence falls.
+    shared.touch(&bump.scopes);
     Ok(())
 }
 
@@ -204,6 +266,9 @@ pub(super) async fn leave(shared: &Shared) {
         line.hang_up();
     }
 }
+
+/// Scripts that travel together.
+const TOGETHER_MAX: usize = 128;
 
 /// Between two looks at a line that works.
 const LOOK_EVERY: Duration = Duration::from_secs(1);

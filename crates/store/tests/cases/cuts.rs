@@ -2,9 +2,10 @@
 
 use std::time::{Duration, Instant};
 
+use catalog::DatabaseId;
 use pgmemo_store::{Found, State, Store};
 
-use super::{Reader, eventually, ready, ready_by, scope, settings, write};
+use super::{DATABASE, Reader, eventually, ready, ready_by, scope, settings, write};
 use crate::{server::Server, way::Way};
 
 /// A store that reaches the server by a way of its own.
@@ -131,4 +132,30 @@ async fn an_instance_for_which_redis_is_slow_is_heard_and_not_missed() {
     assert!(begun.elapsed() > Duration::from_secs(7));
     let found = other.ask_under(epoch).await;
     assert!(matches!(found, Found::Hit(_)), "{found:?}");
+}
+
+/// Their scripts travel together: with one after the other, some memberships would lapse.
+#[tokio::test]
+async fn many_databases_are_kept_by_a_slow_redis() {
+    let server = Server::start(&[]);
+    let way = Way::to(server.port()).await;
+    let store = distant(&server, &way).await;
+    let databases = (100..200).map(|oid| DatabaseId { oid, ..DATABASE });
+    for database in databases.clone() {
+        eventually(async || matches!(store.epoch(database).await, Ok(Some(_)))).await;
+    }
+    let terms = || {
+        let keys = databases.clone().map(|database| {
+            let system = database.system.0;
+            format!("test:2:{{{system:016x}:{}}}:t", database.oid)
+        });
+        let keys: Vec<_> = keys.collect();
+        let mut words = vec!["MGET"];
+        words.extend(keys.iter().map(String::as_str));
+        server.cli(&words)
+    };
+    let before = terms();
+    way.takes(Duration::from_millis(90));
+    tokio::time::sleep(Duration::from_secs(12)).await;
+    assert_eq!(terms(), before);
 }

@@ -273,3 +273,22 @@ async fn an_outage_ends_when_what_is_owed_has_arrived() {
     let waited = start.elapsed();
     assert!(waited > Duration::from_millis(350), "{waited:?}");
 }
+
+/// Whatever becomes of its object, a mark that is held is there again before it could lapse.
+#[tokio::test]
+async fn a_mark_that_is_lost_with_its_object_is_set_again() {
+    let server = Server::start(&[]);
+    let (store, reads) = (ready(&server).await, ready(&server).await);
+    let reader = Reader::new(&reads, 1);
+    reader.warm("old").await;
+    let mark = write(&store, 1).await;
+    server.cli(&["DEL", "test:2:{0000000000000abc:5}:r:1"]);
+    // Somebody has made another version meanwhile.
+    reader.stamp().await;
+    within(Duration::from_secs(5), &mut async || {
+        matches!(reader.look_up().await, Found::InFlight)
+    })
+    .await;
+    mark.bump().await;
+    reader.never_again("old", "new").await;
+}
