@@ -86,10 +86,20 @@ impl Stage {
     }
 }
 
-fn value(answer: &Answer) -> Result<String> {
-    answer
-        .value()
-        .with_context(|| format!("no value: {:?}", answer.shown()))
+/// Asks until the answer comes from the store.
+fn warm(pgmemo: &Pgmemo, mut ask: impl FnMut() -> Result<Answer>) -> Result<()> {
+    eventually("it is remembered", SOON, || {
+        let before = pgmemo.metrics();
+        ask().ok()?;
+        let hit = before.is_ok_and(|before| pgmemo.expect_hits_since(&before, 1.0).is_ok());
+        (hit || !pgmemo.is_real()).then_some(())
+    })
+}
+
+/// With Redis asked at every lookup, and under leases.
+fn in_redis(check: impl Fn(Store<'_>) -> Result<()>) -> Result<()> {
+    check(Store::Redis(&Redis::start()?)).context("strict")?;
+    check(Store::Leases(&Redis::start()?)).context("leases")
 }
 
 /// Asks again and again until the answer is this one.
@@ -102,7 +112,16 @@ fn comes_to(expected: &str, mut ask: impl FnMut() -> Result<Answer>) -> Result<A
 
 #[test]
 fn a_reply_past_its_ttl_is_served_and_renewed() -> Result<()> {
-    let mut stage = Stage::new(STALE)?;
+    is_served_past_its_ttl(Store::Memory)
+}
+
+#[test]
+fn a_reply_past_its_ttl_is_served_and_renewed_in_redis() -> Result<()> {
+    in_redis(is_served_past_its_ttl)
+}
+
+fn is_served_past_its_ttl(store: Store<'_>) -> Result<()> {
+    let mut stage = Stage::on(Postgres::shared(Version::System), store, STALE)?;
     let mut client = stage.connect()?;
     let sql = "SELECT v, id, at FROM t WHERE id = 1";
     let batch = Frontend::new()
@@ -116,10 +135,8 @@ fn a_reply_past_its_ttl_is_served_and_renewed() -> Result<()> {
         conn.send(&bytes)?;
         conn.read_until(b'Z')
     };
-    for _ in 0..3 {
-        value(&client.query(sql)?)?;
-        extended(&mut client)?;
-    }
+    warm(&stage.pgmemo, || client.query(sql))?;
+    warm(&stage.pgmemo, || extended(&mut client))?;
     let before = stage.pgmemo.metrics()?;
     stage.direct.run("UPDATE t SET v = 'b'")?;
     let answer = comes_to("b", || client.query(sql))?;
@@ -139,7 +156,16 @@ fn a_reply_past_its_ttl_is_served_and_renewed() -> Result<()> {
 
 #[test]
 fn a_write_is_seen_at_once_whatever_may_be_stale() -> Result<()> {
-    let mut stage = Stage::new(STALE)?;
+    is_seen_at_once(Store::Memory)
+}
+
+#[test]
+fn a_write_is_seen_at_once_whatever_may_be_stale_in_redis() -> Result<()> {
+    in_redis(is_seen_at_once)
+}
+
+fn is_seen_at_once(store: Store<'_>) -> Result<()> {
+    let mut stage = Stage::on(Postgres::shared(Version::System), store, STALE)?;
     let mut client = stage.connect()?;
     let sql = "SELECT v FROM t WHERE id = 1";
     for n in 0..20 {
@@ -182,12 +208,20 @@ fn a_renewal_that_a_write_overtakes_is_never_served() -> Result<()> {
 
 #[test]
 fn what_is_asked_for_is_renewed_before_it_ends() -> Result<()> {
-    let mut stage = Stage::new("[tables.t]\nttl = '2s'\nprefetch = true\n")?;
+    is_renewed_before_it_ends(Store::Memory)
+}
+
+#[test]
+fn what_is_asked_for_is_renewed_before_it_ends_in_redis() -> Result<()> {
+    in_redis(is_renewed_before_it_ends)
+}
+
+fn is_renewed_before_it_ends(store: Store<'_>) -> Result<()> {
+    let rule = "[tables.t]\nttl = '2s'\nprefetch = true\n";
+    let mut stage = Stage::on(Postgres::shared(Version::System), store, rule)?;
     let mut client = stage.connect()?;
     let sql = "SELECT v FROM t WHERE id = 1";
-    for _ in 0..3 {
-        client.query(sql)?;
-    }
+    warm(&stage.pgmemo, || client.query(sql))?;
     let before = stage.pgmemo.metrics()?;
     stage.direct.run("UPDATE t SET v = 'b'")?;
     let ask = || {
@@ -392,6 +426,15 @@ fn every_write_is_seen_at_once_while_replies_are_read_again() -> Result<()> {
 /// Age is forgiven for longer while the server takes no further connection; a write never is.
 #[test]
 fn a_reply_is_served_past_its_end_while_reading_it_again_fails() -> Result<()> {
+    is_served_while_reading_fails(Store::Memory)
+}
+
+#[test]
+fn a_reply_is_served_past_its_end_while_reading_it_again_fails_in_redis() -> Result<()> {
+    in_redis(is_served_while_reading_fails)
+}
+
+fn is_served_while_reading_fails(store: Store<'_>) -> Result<()> {
     const RULE: &str = "
 [tables.t]
 ttl = '300ms'
@@ -399,15 +442,13 @@ stale_while_revalidate = '1s'
 stale_if_error = '1h'
 ";
     let postgres = Postgres::start(Version::System)?;
-    let mut stage = Stage::on(&postgres, Store::Memory, RULE)?;
+    let mut stage = Stage::on(&postgres, store, RULE)?;
     if !stage.pgmemo.is_real() {
         return Ok(());
     }
     let mut client = stage.connect()?;
     let sql = "SELECT v FROM t WHERE id = 1";
-    for _ in 0..3 {
-        client.query(sql)?;
-    }
+    warm(&stage.pgmemo, || client.query(sql))?;
     let lines = "pg_catalog.string_to_table(pg_catalog.pg_read_file('pg_hba.conf'), E'\\n')";
     stage
         .direct
@@ -445,5 +486,50 @@ stale_if_error = '1h'
     stage.direct.run("UPDATE t SET v = 'again around'")?;
     admit(&mut stage, true)?;
     comes_to("again around", || client.query(sql))?;
+    Ok(())
+}
+
+/// What one instance has renewed is there for all, and one whose rule forgives no age forgives none.
+#[test]
+fn instances_share_what_is_renewed_and_not_what_is_forgiven() -> Result<()> {
+    for leases in [false, true] {
+        let redis = Redis::start()?;
+        let store = if leases {
+            Store::Leases(&redis)
+        } else {
+            Store::Redis(&redis)
+        };
+        shares_what_is_renewed(store).with_context(|| format!("leases: {leases}"))?;
+    }
+    Ok(())
+}
+
+fn shares_what_is_renewed(store: Store<'_>) -> Result<()> {
+    let postgres = Postgres::shared(Version::System);
+    let mut stage = Stage::on(postgres, store, STALE)?;
+    if !stage.pgmemo.is_real() {
+        return Ok(());
+    }
+    let second = Pgmemo::start_with(postgres, store, &[], STALE)?;
+    let strict = Pgmemo::start_with(postgres, store, &[], "[tables.t]\nttl = '500ms'\n")?;
+    let name = stage.database.name().to_owned();
+    let (mut one, mut two) = (stage.connect()?, second.connect(&name)?);
+    let mut three = strict.connect(&name)?;
+    let sql = "SELECT v FROM t WHERE id = 1";
+    warm(&stage.pgmemo, || one.query(sql))?;
+    warm(&second, || two.query(sql))?;
+    // A reply that the others keep for longer is a hit here as well, as long as it is young.
+    warm(&strict, || {
+        one.query(sql)?;
+        three.query(sql)
+    })?;
+    warm(&stage.pgmemo, || one.query(sql))?;
+    stage.direct.run("UPDATE t SET v = 'b'")?;
+    thread::sleep(Duration::from_millis(600));
+    let before = strict.metrics()?;
+    ensure!(three.value(sql)? == "b", "its rule forgives no age");
+    ensure!(strict.metrics()?.misses() > before.misses());
+    comes_to("b", || one.query(sql))?;
+    comes_to("b", || two.query(sql))?;
     Ok(())
 }

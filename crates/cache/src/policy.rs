@@ -35,10 +35,16 @@ impl Refresh {
         !self.stale_if_error.is_zero() && self.stale.is_zero() && !self.prefetch
     }
 
+    /// How long beyond its TTL an entry may be of use.
+    pub fn beyond(&self) -> Duration {
+        self.stale.max(self.stale_if_error)
+    }
+
     /// The bounds on the age of an entry with this TTL.
     pub fn ages(&self, ttl: Duration) -> Ages {
         let stale = ttl.saturating_add(self.stale);
         Ages {
+            ttl,
             due: if self.prefetch { ttl * 4 / 5 } else { ttl },
             stale,
             failing: ttl.saturating_add(self.stale_if_error).max(stale),
@@ -49,6 +55,8 @@ impl Refresh {
 /// Bounds on the age of an entry.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Ages {
+    /// Up to here it needs no renewing.
+    pub ttl: Duration,
     /// From here on it is to be renewed.
     pub due: Duration,
     /// Up to here it may be served while it is being renewed.

@@ -104,10 +104,9 @@ cache = false
 - `stale_while_revalidate` is a duration from 1ms to 30d, or `0` or `"off"` (the default). A reply
   whose TTL has ended, but not longer ago than this, is served once more while it is read again in
   the background. Age only: after a write it is never served. A reply that reads several tables has
-  the shortest of theirs, none if one has none. With Redis as the store it has no effect.
+  the shortest of theirs, none if one has none.
 - `prefetch = true` reads a reply again in the background when it is asked for in the last fifth of
-  its TTL, so that it does not end. All tables of a reply must say so. With Redis as the store it
-  has no effect.
+  its TTL, so that it does not end. All tables of a reply must say so.
 - `stale_if_error` is a duration like `stale_while_revalidate`, for when reading again fails: the
   server cannot be reached, takes no further connection, or does not answer within 30 seconds. For
   a minute after that, a reply whose TTL has ended not longer ago than this is served while reading

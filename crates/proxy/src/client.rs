@@ -277,6 +277,7 @@ impl Client {
             if let Some(lead) = &lead {
                 record.question.note_cost(lead.age());
             }
+            let recipe = record.question.recipe.as_ref();
             let fill = Fill {
                 key: record.question.key,
                 database: record.question.knowledge.database,
@@ -284,6 +285,7 @@ impl Client {
                 stamp: record.stamp,
                 entry: record.entry,
                 ttl: record.question.ttl,
+                beyond: recipe.map_or(Duration::ZERO, |recipe| recipe.refresh.beyond()),
             };
             match lead {
                 Some(lead) => self.place.store().fill_and_land(fill, *lead),

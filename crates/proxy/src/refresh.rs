@@ -18,7 +18,7 @@ use std::{
 
 use cache::{CacheKey, Scope};
 use session::{Recipe, Renewal, Telemetry};
-use store::{Fill, Flights, Found, Point, Role, Store, delay};
+use store::{Claimed, Fill, Flights, Found, Point, Role, Store, delay};
 use tokio::{
     sync::mpsc,
     time::{sleep, timeout},
@@ -294,7 +294,7 @@ impl Common {
             ttl: recipe.ttl,
         };
         // From here on a write makes what is read worthless, and it will not be served.
-        let stamp = match self.store.stamp(&question).await {
+        let stamp = match self.store.stamp(&question, &recipe.refresh).await {
             // One that lacks the last version is of use only to replies that lack no row.
             Found::Miss(stamp) if stamp.versions().len() == recipe.scopes.len() + 1 => stamp,
             Found::Miss(_) => return Renewal::Changed,
@@ -302,11 +302,21 @@ impl Common {
             Found::InFlight | Found::Outdated | Found::Unavailable => return Renewal::Changed,
         };
         delay(Point::Renewing).await;
-        let lead = match self.flights.join(&question, &stamp, (true, false)) {
+        let mut lead = match self.flights.join(&question, &stamp, (true, false)) {
             Role::Lead(lead) => Some(lead),
             Role::Alone if self.flights.wait_max().is_none() => None,
             Role::Alone | Role::Follow(_) => return Renewal::Held,
         };
+        // All instances find it due at about the same time.
+        let mut claim = match self.store.claim(&question, &stamp).await {
+            Claimed::Ours(claim) => claim,
+            Claimed::Theirs => return Renewal::Held,
+        };
+        if let Some(lead) = &mut lead
+            && let Some(claim) = claim.take()
+        {
+            lead.hold(claim);
+        }
         let entry = async {
             line.prove(recipe).await?;
             line.read(recipe, self.entry_bytes_max).await
@@ -323,6 +333,7 @@ impl Common {
             stamp,
             entry,
             ttl: recipe.ttl,
+            beyond: recipe.refresh.beyond(),
         };
         match lead {
             Some(lead) => self.store.fill_and_land(fill, lead),

@@ -142,6 +142,7 @@ async fn warm(store: &Store, bytes: usize) -> Version {
                     stamp,
                     entry: Entry::new(vec![b'x'; bytes].into(), 0, 0, 1).unwrap(),
                     ttl: TTL,
+                    beyond: Duration::ZERO,
                 }),
                 Found::InFlight | Found::Outdated | Found::Unavailable => {}
             }

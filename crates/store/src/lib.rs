@@ -16,7 +16,7 @@ mod status;
 
 use std::{sync::Arc, time::Duration};
 
-use cache::{CacheKey, Entry, Refresh, Scope, Scopes, Stamp, Version};
+use cache::{Ages, CacheKey, Entry, Refresh, Scope, Scopes, Stamp, Version};
 use catalog::DatabaseId;
 use tokio::runtime::Handle;
 
@@ -81,6 +81,23 @@ pub enum Age {
     Expired,
 }
 
+impl Age {
+    /// What a reply of this age is within its bounds; nothing if it is not to be served, and nothing
+    /// inside if it is not to be renewed.
+    fn of(age: Duration, bounds: &Ages) -> Option<Option<Self>> {
+        if age >= bounds.failing {
+            return None;
+        }
+        Some(if age >= bounds.stale {
+            Some(Self::Expired)
+        } else if age >= bounds.ttl {
+            Some(Self::Stale)
+        } else {
+            (age >= bounds.due).then_some(Self::Due)
+        })
+    }
+}
+
 /// A reply to be remembered.
 #[derive(Clone, Debug)]
 pub struct Fill {
@@ -96,6 +113,9 @@ pub struct Fill {
     pub entry: Entry,
     /// How long it may be served.
     pub ttl: Duration,
+    /// For how long afterwards it may be of use while it is renewed: see
+    /// [`Store::look_up_aging`].
+    pub beyond: Duration,
 }
 
 /// One residence of replies and versions. Clones share it.
@@ -150,7 +170,7 @@ impl Store {
     /// As [`Store::look_up`], for a reply that is renewed in the background: one whose TTL has ended
     /// may be found as well. How old it is, if it should be renewed, comes with it.
     ///
-    /// Only replies in memory have an age. Cancel safe.
+    /// Cancel safe.
     pub async fn look_up_aging(
         &self,
         question: &Question<'_>,
@@ -158,17 +178,20 @@ impl Store {
     ) -> (Found, Option<Age>) {
         match self {
             Self::Memory(memory) => memory.look_up_aging(question, refresh),
-            Self::Redis(_) => (self.look_up(question).await, None),
+            Self::Redis(redis) => match redis.look_up_near_aging(question, refresh) {
+                Some((entry, age)) => (Found::Hit(entry), age),
+                None => Box::pin(redis.look_up_aging(question, refresh)).await,
+            },
         }
     }
 
     /// What a reply may be recorded under if its query leaves from now on, whether or not there is
-    /// one already; [`Found::Miss`] holds it. In a shared store a reply that is there is a
-    /// [`Found::Hit`]. Cancel safe.
-    pub async fn stamp(&self, question: &Question<'_>) -> Found {
+    /// one already; [`Found::Miss`] holds it. In a shared store one that is not due to be renewed, or
+    /// not any more, is a [`Found::Hit`]. Cancel safe.
+    pub async fn stamp(&self, question: &Question<'_>, refresh: &Refresh) -> Found {
         match self {
             Self::Memory(memory) => memory.stamp(question),
-            Self::Redis(redis) => redis.look_up(question).await,
+            Self::Redis(redis) => redis.stamp(question, refresh).await,
         }
     }
 

@@ -110,18 +110,11 @@ impl Memory {
         now: Instant,
     ) -> (Found, Option<Age>) {
         if let Some(record) = self.replies.get(question.key) {
-            let (age, ttl) = (record.age(now), record.ttl.min(question.ttl));
-            let ages = refresh.ages(ttl);
-            if age < ages.failing && self.answers(&record, question) {
-                let found = Found::Hit(record.entry.clone());
-                let kind = if age >= ages.stale {
-                    Some(Age::Expired)
-                } else if age >= ttl {
-                    Some(Age::Stale)
-                } else {
-                    (age >= ages.due).then_some(Age::Due)
-                };
-                return (found, kind);
+            let ages = refresh.ages(record.ttl.min(question.ttl));
+            if let Some(age) = Age::of(record.age(now), &ages)
+                && self.answers(&record, question)
+            {
+                return (Found::Hit(record.entry.clone()), age);
             }
         }
         (self.stamp(question), None)
@@ -200,6 +193,7 @@ impl Memory {
             stamp,
             entry,
             ttl,
+            beyond: _,
         } = fill;
         let bytes = entry.len() as u64;
         if bytes > self.limits.entry_bytes_max

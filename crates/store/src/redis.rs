@@ -47,6 +47,7 @@ mod effect;
 mod hold;
 mod line;
 mod lines;
+mod look_up;
 mod member;
 mod names;
 mod near;
@@ -63,23 +64,20 @@ mod wire;
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use cache::{Entry, Scope, Version};
+use cache::{Scope, Version};
 use catalog::DatabaseId;
 use fred::types::Value;
 use tokio::{runtime::Handle, sync::Semaphore};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::{Fill, Found, Limits, Point, Question, State, Status, Trouble, delay};
+use crate::{Fill, Limits, Point, State, Status, Trouble, delay};
 pub(crate) use claim::{Claim, Claimed};
-use database::Database;
 use dial::Dialer;
 pub(crate) use hold::Hold;
 use line::{Line, Patience};
 use names::Dice;
-use near::Touches;
-use read::Wanted;
 use resp::command;
-use shared::{By, Shared, millis};
+use shared::{Shared, millis};
 use value::Stored;
 use version::{Seen, stamp};
 
@@ -246,98 +244,6 @@ impl Redis {
         }
     }
 
-    /// A reply that may be served without asking Redis. Never waits.
-    pub(crate) fn look_up_near(&self, question: &Question<'_>) -> Option<Entry> {
-        let near = self.shared.near.as_ref()?;
-        if self.shared.debts.any() {
-            return None;
-        }
-        near.look_up(question)
-    }
-
-    /// Asks Redis.
-    pub(crate) async fn look_up(&self, question: &Question<'_>) -> Found {
-        let database = self.shared.database(question.database);
-        // Before the fence is looked at: whoever raises it forgets what is near afterwards, so that
-        // what was asked for before it is not kept.
-        let near = self.shared.near.as_ref();
-        let touches = near.and_then(|near| near.touches(&database, question.scopes));
-        if self.shared.debts.any() {
-            return Found::Unavailable;
-        }
-        let Some((line, trust)) = self.shared.line() else {
-            return Found::Unavailable;
-        };
-        self.ask((line, &trust), &database, question, touches)
-            .await
-            .unwrap_or_else(|trouble| {
-                self.shared.note(trouble);
-                Found::Unavailable
-            })
-    }
-
-    async fn ask(
-        &self,
-        by: By<'_>,
-        database: &Arc<Database>,
-        question: &Question<'_>,
-        touches: Option<Touches>,
-    ) -> Result<Found, Trouble> {
-        let scopes = question.scopes;
-        let wanted = Wanted {
-            key: question.key,
-            timed: self.shared.near.is_some(),
-        };
-        let mut reading = self.shared.read(by, database, scopes, Some(wanted)).await?;
-        if reading.versions.contains(&Seen::Missing) {
-            let scopes: Vec<_> = database.scopes(scopes).collect();
-            delay(Point::Making).await;
-            reading.versions = self.shared.look(by, Patience::Client, &scopes).await?;
-            reading.reply = None;
-        }
-        if database.is_settling(reading.generation) {
-            return Ok(Found::InFlight);
-        }
-        let current = match reading.versions.split_last() {
-            // A reply that lacks no row does not need it.
-            Some((Seen::Written, others)) if cache::is_optional(scopes.last()) => {
-                self.shared.suspect(scopes.last().copied().into_iter());
-                others
-            }
-            _ => &reading.versions,
-        };
-        let Some(stamp) = stamp(reading.generation, current) else {
-            self.shared.suspect(database.scopes(scopes));
-            return Ok(Found::InFlight);
-        };
-        if stamp.versions().first() != Some(&question.epoch) {
-            return Ok(Found::Outdated);
-        }
-        let Some(value) = reading.reply else {
-            return Ok(Found::Miss(stamp));
-        };
-        let Some(Stored {
-            stamp: seen,
-            ttl,
-            entry,
-        }) = value::decode(question.key, &value)
-        else {
-            self.shared.troubles.add(Trouble::Damaged);
-            return Ok(Found::Miss(stamp));
-        };
-        // The age is Redis's affair. What was recorded under a longer rule may be too old for
-        // today's; a clock to tell would have to be the same everywhere.
-        let holds = stamp.admits(&seen, scopes) && ttl <= question.ttl;
-        if !holds {
-            return Ok(Found::Miss(stamp));
-        }
-        if let Some((near, touches)) = self.shared.near.as_ref().zip(touches) {
-            let found = (&entry, &seen, ttl);
-            near.keep(question, (database, touches), found, reading.lasts);
-        }
-        Ok(Found::Hit(entry))
-    }
-
     pub(crate) async fn epoch(&self, id: DatabaseId) -> Result<Option<Version>, Trouble> {
         let shared = &self.shared;
         let read = async {
@@ -388,12 +294,21 @@ impl Redis {
             stamp,
             entry,
             ttl,
+            beyond,
         } = fill;
         let (shared, bytes) = (Arc::clone(&self.shared), entry.len());
         if bytes as u64 > shared.limits.entry_bytes_max {
             return shared.troubles.add(Trouble::TooLarge);
         }
-        let Some(value) = value::encode(&key, &Stored { stamp, ttl, entry }) else {
+        let fresh = shared.limits.ttl_jitter(ttl, shared.dice.number());
+        let stored = Stored {
+            stamp,
+            ttl,
+            fresh,
+            beyond,
+            entry,
+        };
+        let Some(value) = value::encode(&key, &stored) else {
             return shared.troubles.add(Trouble::TooLarge);
         };
         let kib = u32::try_from(bytes / 1024 + 1).unwrap_or(u32::MAX);
@@ -401,7 +316,11 @@ impl Redis {
         let (Ok(room), Ok(runtime)) = (room, Handle::try_current()) else {
             return shared.troubles.add(Trouble::Busy);
         };
-        let lasts = shared.limits.ttl_jitter(ttl, shared.dice.number());
+        if let Some(near) = &shared.near {
+            // Until this one has been read there.
+            near.remove(&key);
+        }
+        let lasts = fresh.saturating_add(beyond);
         let deliver = async move {
             let (_room, _claim) = (room, claim);
             delay(Point::Storing).await;
@@ -415,7 +334,7 @@ impl Redis {
                 shared.troubles.add(line::classify(&error));
             }
         };
-        if lasts >= Duration::from_millis(1) {
+        if fresh >= Duration::from_millis(1) {
             self.tasks.spawn_on(deliver, &runtime);
         }
     }

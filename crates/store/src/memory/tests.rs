@@ -95,6 +95,7 @@ impl<'a> Reader<'a> {
             stamp,
             entry: entry(bytes),
             ttl: TTL,
+            beyond: Duration::ZERO,
         };
         self.memory.fill_at(fill, self.start);
     }
@@ -402,7 +403,7 @@ proptest! {
                     let oids = reads_of(n).map(|index| u32::try_from(index).unwrap());
                     memory.fill(Fill {
                         key: key(n as u64), database: DATABASE, scopes: scopes(&oids),
-                        stamp, entry, ttl: TTL,
+                        stamp, entry, ttl: TTL, beyond: Duration::ZERO,
                     });
                 }
                 Step::Mark(scopes) => {

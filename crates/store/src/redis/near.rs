@@ -16,13 +16,13 @@ use std::{
 };
 
 use bytes::Bytes;
-use cache::{CacheKey, Entry, Scope, Scopes, Stamp, Version};
+use cache::{CacheKey, Entry, Refresh, Scope, Scopes, Version};
 use quick_cache::{Lifecycle, Weighter, sync::Cache};
 use smallvec::SmallVec;
 
-use super::{clock, database::Database};
+use super::{clock, database::Database, value::Stored};
 use crate::{
-    Limits, Question, Status,
+    Age, Limits, Question, Status,
     lease::{Action, Moment},
     limits::RECORD_BYTES,
 };
@@ -67,10 +67,19 @@ struct Record {
     database: Arc<Database>,
     /// As many as are cited.
     before: Touches,
-    /// When Redis drops it too.
-    expires: Moment,
+    /// How old it was at most when it was asked for.
+    age: Duration,
+    /// For how long it is fresh.
+    fresh: Duration,
     /// What the rules said when it was recorded.
     ttl: Duration,
+}
+
+impl Record {
+    fn age_at(&self, now: Moment) -> Duration {
+        self.age
+            .saturating_add(clock::between(self.before.asked, now))
+    }
 }
 
 impl Near {
@@ -93,27 +102,50 @@ impl Near {
     }
 
     /// A reply that may be served now.
+    pub(super) fn look_up(&self, question: &Question<'_>) -> Option<Entry> {
+        let (record, now) = self.find(question)?;
+        let young = record.age_at(now) < record.fresh && record.ttl <= question.ttl;
+        young.then(|| self.serve(&record))
+    }
+
+    /// The same for one that is renewed, and how old it is if it should be.
+    pub(super) fn look_up_aging(
+        &self,
+        question: &Question<'_>,
+        refresh: &Refresh,
+    ) -> Option<(Entry, Option<Age>)> {
+        let (record, now) = self.find(question)?;
+        let ages = refresh.ages(record.fresh.min(question.ttl));
+        let age = Age::of(record.age_at(now), &ages)?;
+        Some((self.serve(&record), age))
+    }
+
+    /// A reply that holds now, whatever its age.
     ///
     /// The lease is looked at before the touches, and both here and where they change all accesses
     /// are ordered: whoever sees a lease that was renewed sees what was forgotten before. So at the
     /// moment of the look at the clock no mark was in effect that this reply would contradict.
-    pub(super) fn look_up(&self, question: &Question<'_>) -> Option<Entry> {
+    fn find(&self, question: &Question<'_>) -> Option<(Arc<Record>, Moment)> {
         let record = self.replies.get(question.key)?;
         let until = record.database.ward.until.load(Ordering::SeqCst);
         let now = clock::now();
         let holds = now.0 < until
-            && now < record.expires
             && self.are_untouched(&record)
             && record.epoch == question.epoch
             && record.database.id == question.database
             && question.scopes.starts_with(&record.scopes)
-            && cache::suffices(record.scopes.len(), question.scopes)
-            && record.ttl <= question.ttl;
-        if !holds {
-            return None;
-        }
+            && cache::suffices(record.scopes.len(), question.scopes);
+        holds.then_some((record, now))
+    }
+
+    fn serve(&self, record: &Record) -> Entry {
         self.hits.fetch_add(1, Ordering::Relaxed);
-        Some(record.entry.clone())
+        record.entry.clone()
+    }
+
+    /// Forgets a reply that is replaced by another.
+    pub(super) fn remove(&self, key: &CacheKey) {
+        self.replies.remove(key);
     }
 
     fn are_untouched(&self, record: &Record) -> bool {
@@ -141,15 +173,16 @@ impl Near {
         })
     }
 
-    /// Keeps what a lookup has found. `lasts` is how long Redis keeps it from then on.
+    /// Keeps what a lookup has found, and how old it was at most when that was sent.
     pub(super) fn keep(
         &self,
         question: &Question<'_>,
         (database, mut before): (&Arc<Database>, Touches),
-        (entry, stamp, ttl): (&Entry, &Stamp, Duration),
-        lasts: Duration,
+        stored: &Stored,
+        age: Duration,
     ) {
-        let Some((&epoch, cited)) = stamp.versions().split_first() else {
+        let entry = &stored.entry;
+        let Some((&epoch, cited)) = stored.stamp.versions().split_first() else {
             return;
         };
         let Some(scopes) = question.scopes.get(..cited.len()) else {
@@ -162,15 +195,15 @@ impl Near {
         let Ok(entry) = Entry::new(frames, description, complete, entry.rows()) else {
             return;
         };
-        let lasts = u64::try_from(lasts.min(ttl).as_nanos()).unwrap_or(u64::MAX);
         let record = Record {
             entry,
             epoch,
             scopes: scopes.into(),
             database: Arc::clone(database),
-            expires: Moment(before.asked.0.saturating_add(lasts)),
             before,
-            ttl,
+            age,
+            fresh: stored.fresh.min(stored.ttl),
+            ttl: stored.ttl,
         };
         self.replies.insert(*question.key, Arc::new(record));
     }

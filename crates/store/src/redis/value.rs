@@ -2,9 +2,10 @@
 //!
 //! | bytes | |
 //! |---|---|
-//! | 1 | format, 1 |
+//! | 1 | format, 2 |
 //! | 16 | checksum of all that follows, keyed by the reply's name |
 //! | 8 | time to live it was recorded with, in ms |
+//! | 8, 8 | how long it is fresh, and how long Redis keeps it beyond that, in ms |
 //! | 4, 4, 4 | rows, length of the description, offset of the tag |
 //! | 2 | number of versions |
 //! | 16 each | versions: epoch, other scopes |
@@ -24,19 +25,39 @@ pub(super) struct Stored {
     pub(super) stamp: Stamp,
     /// What the rules said when it was recorded.
     pub(super) ttl: Duration,
+    /// The same, cut by jitter.
+    pub(super) fresh: Duration,
+    /// For how long afterwards it may be of use while it is renewed.
+    pub(super) beyond: Duration,
     /// Shares the buffer it was read from.
     pub(super) entry: Entry,
 }
 
+impl Stored {
+    /// How old it was when Redis was asked for how long it would still keep it.
+    pub(super) fn age(&self, lasts: Duration) -> Duration {
+        let kept = self.fresh.saturating_add(self.beyond);
+        kept.saturating_sub(lasts)
+    }
+}
+
 /// The bytes for a reply; `None` if it has more versions than can be counted.
 pub(super) fn encode(key: &CacheKey, stored: &Stored) -> Option<Bytes> {
-    let Stored { stamp, ttl, entry } = stored;
+    let Stored {
+        stamp,
+        ttl,
+        fresh,
+        beyond,
+        entry,
+    } = stored;
     let versions = stamp.versions();
     let (description, complete) = entry.offsets();
-    let mut value = BytesMut::with_capacity(BODY + 22 + 16 * versions.len() + entry.len());
+    let mut value = BytesMut::with_capacity(BODY + 38 + 16 * versions.len() + entry.len());
     value.put_u8(FORMAT);
     value.put_bytes(0, CHECKSUM);
-    value.put_u64_le(u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX));
+    for time in [ttl, fresh, beyond] {
+        value.put_u64_le(u64::try_from(time.as_millis()).unwrap_or(u64::MAX));
+    }
     value.put_u32_le(entry.rows());
     value.put_u32_le(description);
     value.put_u32_le(complete);
@@ -58,6 +79,8 @@ pub(super) fn decode(key: &CacheKey, value: &Bytes) -> Option<Stored> {
         return None;
     }
     let (ttl, body) = body.split_first_chunk()?;
+    let (fresh, body) = body.split_first_chunk()?;
+    let (beyond, body) = body.split_first_chunk()?;
     let (rows, body) = body.split_first_chunk()?;
     let (description, body) = body.split_first_chunk()?;
     let (complete, body) = body.split_first_chunk()?;
@@ -69,6 +92,7 @@ pub(super) fn decode(key: &CacheKey, value: &Bytes) -> Option<Stored> {
         u32::from_le_bytes(*complete),
         u32::from_le_bytes(*rows),
     );
+    let time = |ms: &[u8; 8]| Duration::from_millis(u64::from_le_bytes(*ms));
     Some(Stored {
         stamp: Stamp::new(
             versions
@@ -78,7 +102,9 @@ pub(super) fn decode(key: &CacheKey, value: &Bytes) -> Option<Stored> {
                 .copied()
                 .map(Version::from_bytes),
         ),
-        ttl: Duration::from_millis(u64::from_le_bytes(*ttl)),
+        ttl: time(ttl),
+        fresh: time(fresh),
+        beyond: time(beyond),
         entry: entry.ok()?,
     })
 }
@@ -92,7 +118,7 @@ fn checksum(key: &CacheKey, body: &[u8]) -> [u8; CHECKSUM] {
         .expect("a digest has 32 bytes")
 }
 
-const FORMAT: u8 = 1;
+const FORMAT: u8 = 2;
 const CHECKSUM: usize = 16;
 /// Where the checksum ends and what it covers begins.
 const BODY: usize = 1 + CHECKSUM;
@@ -116,13 +142,15 @@ mod tests {
             versions,
             any::<u32>(),
             any::<(u32, u32)>(),
-            any::<u64>(),
+            any::<[u64; 3]>(),
         )
-            .prop_map(|(frames, versions, rows, (a, b), ttl)| {
+            .prop_map(|(frames, versions, rows, (a, b), [ttl, fresh, beyond])| {
                 let complete = a % u32::try_from(frames.len()).unwrap();
                 Stored {
                     stamp: Stamp::new(versions.into_iter().map(Version::from_bytes)),
                     ttl: Duration::from_millis(ttl),
+                    fresh: Duration::from_millis(fresh),
+                    beyond: Duration::from_millis(beyond),
                     entry: Entry::new(frames.into(), b % (complete + 1), complete, rows).unwrap(),
                 }
             })

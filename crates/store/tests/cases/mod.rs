@@ -170,6 +170,7 @@ impl<'a> Reader<'a> {
             stamp,
             entry: entry(text),
             ttl: TTL,
+            beyond: Duration::ZERO,
         });
     }
 

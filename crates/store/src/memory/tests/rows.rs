@@ -43,6 +43,7 @@ impl Reader<'_> {
                 stamp,
                 entry,
                 ttl: TTL,
+                beyond: Duration::ZERO,
             },
             self.start,
         );
@@ -114,6 +115,7 @@ fn only_a_last_insert_may_be_left_out() {
         stamp,
         entry: entry(10),
         ttl: TTL,
+        beyond: Duration::ZERO,
     });
     assert!(!reader.is_hit(), "recorded for one of two rows");
 }
@@ -261,7 +263,7 @@ proptest! {
                         stamp.truncate(scopes.len());
                     }
                     let key = key(n as u64);
-                    memory.fill(Fill { key, database: DATABASE, scopes, stamp, entry, ttl: TTL });
+                    memory.fill(Fill { key, database: DATABASE, scopes, stamp, entry, ttl: TTL, beyond: Duration::ZERO });
                 }
                 Step::Mark(change) => {
                     writers.push((change, memory.mark(&change.scopes()), None));
