@@ -50,7 +50,7 @@ pub use form::{Form, Literal, Literals, form};
 pub use pin::{Arguments, Pinned, Rows, declares};
 pub use plan::{
     Begin, Changes, Context, Control, Effects, FunctionRule, Isolation, Plan, SetScope, SetValue,
-    Setting, SettingsEffect, Writes,
+    Setting, SettingsEffect, Sight, Writes,
 };
 pub use reason::Reason;
 pub use schema::{Schema, plan_without_catalog};

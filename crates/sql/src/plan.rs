@@ -146,6 +146,8 @@ pub struct Effects {
     /// `DISCARD`, `pg_prepared_statements`, text that was not understood): everything that the
     /// client believes to exist must exist on the server first.
     pub names: bool,
+    /// Of these names.
+    pub sight: Sight,
     /// It may begin or end a transaction in a way `control` does not say: several statements of
     /// which one is transaction control, CALL, DO.
     pub commits: bool,
@@ -155,6 +157,22 @@ pub struct Effects {
     pub deallocates: Option<Box<str>>,
     /// `LISTEN`, `DECLARE … WITH HOLD`, advisory locks: harmless to the cache, pins the session.
     pub pins: bool,
+}
+
+/// Which names a statement sees that sees some.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub enum Sight {
+    /// All of them, and what they stand for.
+    #[default]
+    All,
+    /// Those of portals.
+    Portals,
+    /// That of this prepared statement, and what it stands for.
+    Statement(Box<str>),
+    /// That of this prepared statement, whatever it stands for.
+    Name(Box<str>),
+    /// None: what is there goes, whatever it is.
+    Nothing,
 }
 
 /// Transaction control.

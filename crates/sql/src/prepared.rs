@@ -2,27 +2,23 @@
 
 use crate::facts::{Bound, Sentence};
 use crate::tokens::{Tokens, is_word};
-use crate::{Effects, SettingsEffect, lexical};
+use crate::{Effects, SettingsEffect, Sight, lexical};
 
 /// PREPARE, EXECUTE, DEALLOCATE, DECLARE, FETCH, MOVE, CLOSE or DISCARD; `None` if it is none of
 /// them.
 pub(crate) fn prepared(mut tokens: Tokens<'_>) -> Option<Sentence> {
-    let names = Effects {
-        names: true,
-        ..Effects::default()
-    };
     if tokens.word("prepare") {
-        tokens.identifier()?;
-        Some(Sentence::control(names))
+        let name = tokens.identifier()?;
+        Some(Sentence::control(seeing(Sight::Name(name))))
     } else if tokens.word("execute") {
-        tokens.identifier()?;
-        Some(execute())
+        let name = tokens.identifier()?;
+        Some(execute(Sight::Statement(name)))
     } else if tokens.word("deallocate") {
         deallocate(&mut tokens)
     } else if tokens.word("declare") {
         declare(&mut tokens)
     } else if tokens.any(&["fetch", "move", "close"]) {
-        Some(Sentence::control(names))
+        Some(Sentence::control(seeing(Sight::Portals)))
     } else if tokens.word("discard") {
         discard(&mut tokens)
     } else {
@@ -30,13 +26,20 @@ pub(crate) fn prepared(mut tokens: Tokens<'_>) -> Option<Sentence> {
     }
 }
 
+fn seeing(sight: Sight) -> Effects {
+    Effects {
+        names: true,
+        sight,
+        ..Effects::default()
+    }
+}
+
 /// What was prepared is known by name only, and may be any of SELECT, INSERT, UPDATE, DELETE.
-pub(crate) fn execute() -> Sentence {
+pub(crate) fn execute(sight: Sight) -> Sentence {
     Sentence::everything(Effects {
         settings: SettingsEffect::Unknown,
-        names: true,
         tag_judges: true,
-        ..Effects::default()
+        ..seeing(sight)
     })
 }
 
@@ -48,10 +51,13 @@ fn deallocate(tokens: &mut Tokens<'_>) -> Option<Sentence> {
     }
     let all = tokens.sees("all");
     let name = tokens.identifier()?;
+    let sight = match all {
+        true => Sight::Nothing,
+        false => Sight::Name(name.clone()),
+    };
     let effects = Effects {
-        names: true,
         deallocates: (!all).then_some(name),
-        ..Effects::default()
+        ..seeing(sight)
     };
     tokens.is_done().then(|| Sentence::control(effects))
 }
@@ -66,9 +72,8 @@ fn declare(tokens: &mut Tokens<'_>) -> Option<Sentence> {
     tokens.word("for").then(|| Sentence {
         writes: lexical::bound(tokens.rest()),
         ..Sentence::control(Effects {
-            names: true,
             pins: true,
-            ..Effects::default()
+            ..seeing(Sight::Portals)
         })
     })
 }
@@ -86,8 +91,7 @@ fn discard(tokens: &mut Tokens<'_>) -> Option<Sentence> {
         outline: None,
         effects: Effects {
             settings,
-            names: true,
-            ..Effects::default()
+            ..seeing(Sight::Nothing)
         },
     })
 }

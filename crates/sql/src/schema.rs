@@ -15,8 +15,8 @@ use crate::needs::Needs;
 use crate::resolve::{DEPTH_MAX, Memo, Trust, Viewer};
 use crate::views::{Views, views};
 use crate::{
-    Analysis, Context, Effects, FunctionRule, Pinned, Plan, Reason, SettingsEffect, Temporary,
-    Writes, classes,
+    Analysis, Context, Effects, FunctionRule, Pinned, Plan, Reason, SettingsEffect, Sight,
+    Temporary, Writes, classes,
 };
 
 /// A catalog snapshot with what was derived from it.
@@ -207,6 +207,7 @@ impl Schema {
             // Code that cannot be read may do to the session what it likes.
             effects.temporary = true;
             effects.names = true;
+            effects.sight = Sight::All;
             effects.pins = true;
         }
         effects.commits |= run.foreign;
@@ -429,6 +430,7 @@ fn merge(all: &mut Effects, one: &Effects) {
         temporary,
         makes: _,
         names,
+        sight: _,
         commits,
         tag_judges: _,
         deallocates: _,

@@ -86,10 +86,12 @@ fn query(text: Option<&[u8]>, lexemes: &[Lexeme<'_>]) -> Sentence {
 
 /// A statement that reads or writes rows; without a bound it may call anything.
 fn rows(read: Result<Box<Read>, Reason>, writes: Bound, outline: Option<Box<Outline>>) -> Sentence {
-    let bounded = matches!(writes, Bound::Lexical(_));
-    let effects = match bounded {
-        true => Effects::default(),
-        false => Effects {
+    let effects = match &writes {
+        Bound::Lexical(lexical) => Effects {
+            names: lexical.words.iter().any(|word| NAMES.contains(&&**word)),
+            ..Effects::default()
+        },
+        Bound::Nothing | Bound::Everything | Bound::Cluster => Effects {
             settings: SettingsEffect::Unknown,
             temporary: true,
             names: true,
@@ -194,6 +196,14 @@ fn runs_query(lexemes: &[Lexeme<'_>]) -> bool {
         ])
         && tokens.rest().iter().any(|lexeme| is_word(lexeme, "as"))
 }
+
+/// What the names of statements and portals can be read from: views, and what is behind them.
+const NAMES: [&str; 4] = [
+    "pg_cursor",
+    "pg_cursors",
+    "pg_prepared_statement",
+    "pg_prepared_statements",
+];
 
 /// Commands that make, name or drop objects; all of them write the catalog.
 const DEFINITION: [&str; 9] = [

@@ -5,7 +5,7 @@ use catalog::Event;
 use crate::facts::{Bound, Lexical, Name, Sentence, Target};
 use crate::scan::{Kind, Lexeme};
 use crate::tokens::{Tokens, is_any, is_word};
-use crate::{Effects, SettingsEffect, lexical, prepared};
+use crate::{Effects, SettingsEffect, Sight, lexical, prepared};
 
 /// COPY, TRUNCATE, EXPLAIN, CALL, DO, REFRESH and what writes nothing; `None` if it is none of
 /// them, or not understood.
@@ -165,7 +165,7 @@ fn explain(tokens: &mut Tokens<'_>) -> Option<Sentence> {
         }));
     }
     if names {
-        return Some(prepared::execute());
+        return Some(prepared::execute(Sight::All));
     }
     let first = inner
         .iter()

@@ -112,9 +112,29 @@ fn names_of_statements_and_portals_are_announced() {
         "discard all",
         "declare c cursor with hold for select 1",
         "explain execute p",
+        "select * from pg_cursors",
+        "select name from pg_catalog.pg_prepared_statements",
         "gibberish",
     ] {
         assert!(effects(text).names, "{text}");
+    }
+    let sight = |text| effects(text).sight;
+    assert_eq!(sight("execute P (1)"), Sight::Statement("p".into()));
+    assert_eq!(sight("deallocate \"P\""), Sight::Name("P".into()));
+    assert_eq!(sight("prepare p as select 1"), Sight::Name("p".into()));
+    for text in ["deallocate all", "discard all"] {
+        assert_eq!(sight(text), Sight::Nothing, "{text}");
+    }
+    for text in ["fetch c", "declare c cursor for select 1"] {
+        assert_eq!(sight(text), Sight::Portals, "{text}");
+    }
+    for text in [
+        "explain execute p",
+        "select * from pg_cursors",
+        "do $$ $$",
+        "fetch c; execute p",
+    ] {
+        assert_eq!(sight(text), Sight::All, "{text}");
     }
     assert_eq!(
         effects("deallocate prepare \"P\"").deallocates.as_deref(),
