@@ -207,8 +207,7 @@ impl Session {
             return step;
         }
         self.materialize_block();
-        self.materialize_meaning(&prepared.plan);
-        self.materialize_form(&prepared.plan);
+        self.materialize_for(&prepared.plan);
         self.forwarded = false;
         self.note(&prepared.plan, &prepared.plan.writes, b"", None);
         let boundary = self.end_segment();

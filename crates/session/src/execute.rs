@@ -111,12 +111,7 @@ impl Session {
         }
         self.materialize_block();
         self.materialize_portal(name);
-        self.materialize_meaning(&prepared.plan);
-        self.materialize_form(&prepared.plan);
-        if prepared.plan.effects.names {
-            self.materialize_names();
-            self.registry.doubt_all();
-        }
+        self.materialize_for(&prepared.plan);
         let mut execution = Execution {
             deallocates: prepared.plan.effects.deallocates.clone(),
             ..Execution::default()

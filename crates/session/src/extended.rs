@@ -64,10 +64,8 @@ impl Session {
             .may_keep(name, taken)
             .then(|| self.registry.put_statement(name, statement));
         self.registry.has_strangers |= undo.is_none();
-        if prepared.plan.effects.names {
-            // What it returns may depend on them.
-            self.materialize_names();
-        }
+        // What it returns may depend on them.
+        self.materialize_names(&prepared.plan);
         self.doubt(name);
         self.forwarded = true;
         let learn = prepared.plan.read.is_ok().then_some(prepared);
@@ -98,6 +96,7 @@ impl Session {
             row: virtually.then(|| prepared.row(types)).flatten(),
             segment: self.segment.segment,
             described: false,
+            refused: false,
             stale: None,
             weight: 0,
         }

@@ -6,15 +6,16 @@
 use std::sync::Arc;
 
 use bytes::{BufMut, BytesMut};
-use sql::{Effects, Plan, SettingsEffect};
+use sql::{Effects, Plan, SettingsEffect, Sight};
 use wire::{
     backend,
     frontend::{self, Bind, Target},
 };
 
 use crate::{
+    extended::is_plain_control,
     identity::is_harmless,
-    queue::{Awaited, Execution, Expect, Route, Slot},
+    queue::{Awaited, Boundary, Execution, Expect, Route, Slot},
     registry::{Name, Source, Statement, Undo},
     session::Session,
 };
@@ -103,6 +104,7 @@ impl Session {
             row: None,
             segment: self.segment.segment,
             described: false,
+            refused: false,
             stale: None,
             weight: 0,
         };
@@ -139,25 +141,109 @@ impl Session {
         let waits = self.queue.is_unsettled()
             && self.registry.has_absent()
             && (plan.effects.names || plan.effects.temporary || self.changes_form(plan));
-        if waits {
+        if waits || self.makes_names(plan) {
             self.stall();
+            return true;
         }
-        waits
+        false
     }
 
-    /// A statement is about to leave that can see names: all of them must exist.
+    /// Makes statements that a statement sees, if there are some which the server may still parse;
+    /// whether it does has to be known before that statement leaves.
+    fn makes_names(&mut self, plan: &Plan) -> bool {
+        if !plan.effects.names || self.forwarded || self.status() == backend::Status::Failed {
+            return false;
+        }
+        let mut names = match &plan.effects.sight {
+            Sight::All => self.registry.absent_statements(),
+            Sight::Statement(name) => vec![Name::from_slice(name.as_bytes())],
+            Sight::Name(_) | Sight::Portals | Sight::Nothing => return false,
+        };
+        names.retain(|name| self.may_be_parsed(name));
+        for name in &names {
+            self.materialize_apart(name);
+        }
+        !names.is_empty()
+    }
+
+    /// Whether the server lacks a statement, and would accept it for all that is known.
+    fn may_be_parsed(&self, name: &[u8]) -> bool {
+        let statement = self.registry.statement(name);
+        statement.is_some_and(|it| {
+            let plan = &it.prepared.plan;
+            let exists = is_plain_control(&it.prepared) || self.reads_what_exists(plan);
+            !it.on_server && !it.refused && exists
+        })
+    }
+
+    /// What has to be made before a statement leaves that is about to run.
+    pub(crate) fn materialize_for(&mut self, plan: &Plan) {
+        self.materialize_meaning(plan);
+        self.materialize_form(plan);
+        self.materialize_names(plan);
+        if plan.effects.names {
+            self.registry.doubt_all();
+        }
+    }
+
+    /// A statement is about to leave that can see names: those must exist.
     ///
     /// A failed block refuses whatever comes, and would refuse to make them.
-    pub(crate) fn materialize_names(&mut self) {
-        if self.status() == backend::Status::Failed {
+    pub(crate) fn materialize_names(&mut self, plan: &Plan) {
+        if !plan.effects.names || self.status() == backend::Status::Failed {
             return;
         }
-        for name in self.registry.absent_statements() {
-            self.materialize_statement(&name);
+        match &plan.effects.sight {
+            Sight::All => {
+                for name in self.registry.absent_statements() {
+                    self.materialize_or_name(&name);
+                }
+            }
+            // One that the server refuses must not be run as if it were empty.
+            Sight::Statement(name) if self.may_be_parsed(name.as_bytes()) => {
+                self.materialize_apart(name.as_bytes());
+            }
+            Sight::Name(name) => {
+                if self.registry.is_absent(name.as_bytes()) {
+                    self.stand_in(name.as_bytes());
+                }
+            }
+            Sight::Statement(_) | Sight::Portals | Sight::Nothing => {}
         }
         for name in self.registry.absent_portals() {
             self.materialize_portal(&name);
         }
+    }
+
+    /// A statement is to be made for what others see of it. The server has it even if its relations
+    /// are gone by now; where it refuses to parse it, nobody must hear of that.
+    fn materialize_or_name(&mut self, name: &[u8]) {
+        if self.may_be_parsed(name) {
+            self.materialize_apart(name);
+        } else if self.registry.is_absent(name) {
+            let amid = self.forwarded;
+            self.stand_in(name);
+            self.forwarded = amid;
+        }
+    }
+
+    /// Makes a statement in a segment of its own, if none has begun: if the server refuses it, the
+    /// client does not hear of it, and what follows is not skipped.
+    fn materialize_apart(&mut self, name: &[u8]) {
+        let amid = self.forwarded;
+        self.materialize_statement(name);
+        if amid {
+            return;
+        }
+        self.forwarded = false;
+        self.to_server.put(frontend::SYNC);
+        self.queue.hush_last();
+        let boundary = Boundary::new(self.segment.segment.saturating_sub(1));
+        self.queue.push(Slot::Server(Awaited {
+            expect: Expect::Sync(boundary),
+            route: Route::Repeat,
+            undo: None,
+        }));
     }
 
     /// A statement is about to leave that may make temporary relations, which names mean from then
@@ -165,7 +251,7 @@ impl Session {
     /// there: what it has yet to parse must not wait any longer.
     ///
     /// Statements whose relations are gone or others it would analyse anew in any case.
-    pub(crate) fn materialize_meaning(&mut self, plan: &Plan) {
+    fn materialize_meaning(&mut self, plan: &Plan) {
         let Effects {
             temporary, makes, ..
         } = &plan.effects;
@@ -179,7 +265,7 @@ impl Session {
                 continue;
             };
             if named(&prepared.text) && self.reads_what_exists(&prepared.plan) {
-                self.materialize_statement(&name);
+                self.materialize_apart(&name);
             }
         }
         for name in self.registry.absent_portals() {
@@ -203,12 +289,15 @@ impl Session {
     /// A statement is about to leave that may change settings. Literals are read when a statement is
     /// parsed, and values take their form when rows are fetched: what is to be read and formed as
     /// settings are now must not wait any longer.
-    pub(crate) fn materialize_form(&mut self, plan: &Plan) {
+    fn materialize_form(&mut self, plan: &Plan) {
         if !self.changes_form(plan) || self.status() == backend::Status::Failed {
             return;
         }
+        let goes = plan.effects.names && plan.effects.sight == Sight::Nothing;
         for name in self.registry.absent_literals() {
-            self.materialize_statement(&name);
+            if name.is_empty() || !goes {
+                self.materialize_or_name(&name);
+            }
         }
         for name in self.registry.absent_portals() {
             self.materialize_portal(&name);

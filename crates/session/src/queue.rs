@@ -301,6 +301,13 @@ impl Queue {
         self.slots.push_back(slot);
     }
 
+    /// Nobody hears what the server says in answer to the last message, an error not excepted.
+    pub(crate) fn hush_last(&mut self) {
+        if let Some(Slot::Server(awaited)) = self.slots.back_mut() {
+            awaited.route = Route::Probe;
+        }
+    }
+
     pub(crate) fn front_mut(&mut self) -> Option<&mut Slot> {
         self.slots.front_mut()
     }

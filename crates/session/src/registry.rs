@@ -41,6 +41,8 @@ pub(crate) struct Statement {
     pub(crate) segment: u64,
     /// The client has been told its columns.
     pub(crate) described: bool,
+    /// The server has refused to parse it since: its relations are gone or others.
+    pub(crate) refused: bool,
     /// The server parsed it when its columns were others than those of `row`.
     pub(crate) stale: Option<Stale>,
     /// Bytes that it counts for, set when it is put down.
@@ -359,6 +361,13 @@ impl Registry {
         }
         self.statements.values().any(|it| !it.on_server)
             || self.portals.values().any(Portal::is_ours)
+    }
+
+    /// The server does not parse this statement any more.
+    pub(crate) fn note_refused(&mut self, name: &[u8]) {
+        if let Some(statement) = self.statements.get_mut(name) {
+            statement.refused = true;
+        }
     }
 
     /// Whether the server does not have this statement.

@@ -347,8 +347,11 @@ impl Session {
             Some(Slot::Server(Awaited {
                 expect: Expect::Parse(_),
                 undo,
-                ..
+                route,
             })) => {
+                if let (Some(Undo::Absent(name)), Route::Probe) = (&undo, route) {
+                    self.registry.note_refused(name);
+                }
                 // The server drops its unnamed statement before it reads the new one.
                 if let Some(Undo::Statement(name, previous)) = undo
                     && name.is_empty()

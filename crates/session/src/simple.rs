@@ -62,7 +62,10 @@ impl Session {
                 self.to_client.put(backend::ready(status));
                 Step::Done
             }
-            Lookup::Forward(_) if self.awaits_names(&prepared.plan) => Step::Wait,
+            Lookup::Forward(_) if self.awaits_names(&prepared.plan) => {
+                self.refused = true;
+                Step::Wait
+            }
             Lookup::Forward(recording) => {
                 let arguments = prepared.arguments(Arguments::default());
                 let narrow = prepared.plan.pinned.writes(&arguments);
@@ -87,12 +90,7 @@ impl Session {
         execution: Execution,
     ) -> Step {
         self.materialize_block_for(&prepared.plan);
-        self.materialize_meaning(&prepared.plan);
-        self.materialize_form(&prepared.plan);
-        if prepared.plan.effects.names {
-            self.materialize_names();
-            self.registry.doubt_all();
-        }
+        self.materialize_for(&prepared.plan);
         // It ends what was begun without a Sync: none has to follow.
         self.forwarded = false;
         self.replace_unnamed(prepared);

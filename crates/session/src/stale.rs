@@ -217,7 +217,7 @@ impl Session {
 
     /// An empty statement, with as many parameters, stands in for one that the server refuses to
     /// parse. It is made anew before it is used outside of the block.
-    fn stand_in(&mut self, name: &[u8]) {
+    pub(crate) fn stand_in(&mut self, name: &[u8]) {
         let Some(statement) = self.registry.statement_mut(name) else {
             return;
         };
