@@ -12,6 +12,7 @@ mod way;
 
 use std::time::{Duration, Instant};
 
+use cache::Scope;
 use cases::{DATABASE, Reader, TTL, eventually, limits, ready, settings, within, write};
 use pgmemo_store::{Found, OnOutage, Question, RedisMode, State, Store, Trouble};
 use server::Server;
@@ -254,4 +255,59 @@ impl Drop for Sentinel {
         _ = self.process.kill();
         _ = self.process.wait();
     }
+}
+
+/// How often a command was performed.
+fn performed(server: &Server, command: &str) -> u64 {
+    let stats = server.cli(&["INFO", "commandstats"]);
+    let line = stats
+        .lines()
+        .find_map(|line| line.strip_prefix(&format!("cmdstat_{command}:calls=")));
+    line.map_or(0, |line| line.split(',').next().unwrap().parse().unwrap())
+}
+
+/// The keeper runs a script now and then, and no more.
+#[tokio::test]
+async fn a_miss_of_what_nobody_has_asked_for_takes_one_round_trip() {
+    let server = Server::start(&[]);
+    let store = ready(&server).await;
+    let epoch = Reader::new(&store, 1).epoch().await;
+    let before = performed(&server, "evalsha");
+    for oid in 100..150 {
+        let scopes = [cases::scope(oid)];
+        let reader = Reader {
+            scopes: &scopes,
+            ..Reader::new(&store, oid.into())
+        };
+        let found = reader.ask_under(epoch).await;
+        assert!(matches!(found, Found::Miss(_)), "{found:?}");
+        // What is made is made once.
+        let again = reader.ask_under(epoch).await;
+        let (Found::Miss(first), Found::Miss(second)) = (found, again) else {
+            panic!("{oid}");
+        };
+        assert_eq!(first, second);
+    }
+    assert!(performed(&server, "evalsha") < before + 20);
+}
+
+/// It is marked, and its mark ends, which tells the epoch.
+#[tokio::test]
+async fn a_write_takes_two_round_trips() {
+    let server = Server::start(&[]);
+    let store = ready(&server).await;
+    let epoch = Reader::new(&store, 1).epoch().await;
+    let before = performed(&server, "mget");
+    for _ in 0..20 {
+        let mark = write(&store, 1).await;
+        assert_eq!(mark.bump_and_see(&store, DATABASE).await, Ok(Some(epoch)));
+    }
+    assert_eq!(performed(&server, "mget"), before);
+    let definitions = store.mark(&[Scope::Epoch(DATABASE)]).await;
+    let mark = write(&store, 1).await;
+    assert_eq!(mark.bump_and_see(&store, DATABASE).await, Ok(None));
+    definitions.bump().await;
+    let mark = write(&store, 1).await;
+    let now = mark.bump_and_see(&store, DATABASE).await;
+    assert!(matches!(now, Ok(Some(now)) if now != epoch), "{now:?}");
 }
