@@ -35,7 +35,7 @@ pub(crate) enum Claimed {
     Ours(Claim),
     /// Somebody else's.
     Theirs,
-    /// Redis does not say.
+    /// Redis does not say, or there is nobody else.
     Unknown,
 }
 
@@ -45,6 +45,10 @@ impl Redis {
     /// Not cancel safe: cancelled, the claim may stand until its lease ends.
     pub(crate) async fn claim(&self, question: &Question<'_>, stamp: &Stamp) -> Claimed {
         let shared = &self.shared;
+        let database = shared.database(question.database);
+        if database.is_alone() {
+            return Claimed::Unknown;
+        }
         let Some((line, _)) = shared.line() else {
             return Claimed::Unknown;
         };
@@ -53,10 +57,7 @@ impl Redis {
         for version in stamp.versions() {
             digest.update(version.as_bytes());
         }
-        let name = shared
-            .database(question.database)
-            .keys
-            .claim(&digest.finalize());
+        let name = database.keys.claim(&digest.finalize());
         let token = shared.dice.token();
         let words = [
             name.clone(),

@@ -3,7 +3,7 @@
 use std::{
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -42,6 +42,8 @@ pub(super) struct Database {
     /// Until when somebody may keep replies near, in nanoseconds of [`clock::now`]; the end of time
     /// while there is a ledger.
     leases: AtomicU64,
+    /// Nobody else was a member, when that was seen last.
+    alone: AtomicBool,
     /// What a server's clock showed, in Unix milliseconds, before a moment.
     time: Mutex<Option<(Server, i64, Moment)>>,
 }
@@ -59,6 +61,7 @@ impl Database {
             doubts: AtomicU64::new(0),
             settled: AtomicU64::new(0),
             leases: AtomicU64::new(0),
+            alone: AtomicBool::new(false),
             time: Mutex::default(),
         }
     }
@@ -156,6 +159,17 @@ impl Database {
     /// Whether somebody may keep replies near whom Redis does not know of any more.
     pub(super) fn are_leases_possible(&self) -> bool {
         clock::now().0 < self.leases.load(Ordering::SeqCst)
+    }
+
+    /// Notes whether there is no other member. Who comes gives the epoch another version before he
+    /// looks anything up, so that we find out.
+    pub(super) fn note_alone(&self, alone: bool) {
+        self.alone.store(alone, Ordering::Relaxed);
+    }
+
+    /// Whether there was no other member when that was seen last, as far as we have noticed.
+    pub(super) fn is_alone(&self) -> bool {
+        self.alone.load(Ordering::Relaxed)
     }
 
     /// Notes our name in the ledger.

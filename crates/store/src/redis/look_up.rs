@@ -193,6 +193,7 @@ impl Redis {
             return Err(Found::InFlight);
         };
         if stamp.versions().first() != Some(&question.epoch) {
+            database.note_alone(false);
             return Err(Found::Outdated);
         }
         Ok(stamp)

@@ -68,6 +68,7 @@ impl Shared {
             self.troubles.add(Trouble::Rotated);
         }
         database.saw_ledger(reply.get(2).and_then(Value::as_i64) == Some(1));
+        database.note_alone(reply.get(4).and_then(Value::as_i64) == Some(1));
         let time = reply.get(3).and_then(Value::as_i64);
         database.note_time(trust, time, clock::now());
         database.claim(trust, doubts);

@@ -5,9 +5,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use cache::Scope;
+use cache::{Scope, Stamp};
 use catalog::{RelationId, RowClass};
-use pgmemo_store::{Found, OnOutage, Question, RedisSettings, State, Store, StoreError, Trouble};
+use pgmemo_store::{
+    Claimed, Found, OnOutage, Question, RedisSettings, State, Store, StoreError, Trouble,
+};
 
 use super::{DATABASE, DEADLINE, Reader, TTL, eventually, limits, ready, scope, within, write};
 use crate::{MODE, server::Server};
@@ -298,4 +300,38 @@ async fn no_reader_sees_less_than_what_was_acknowledged() {
     for store in stores {
         store.shutdown().await;
     }
+}
+
+/// Whose it is to ask for a reply; what is claimed is given up at once.
+async fn claims(reader: &Reader<'_>, stamp: &Stamp) -> Option<bool> {
+    let question = Question {
+        key: &reader.key,
+        database: DATABASE,
+        epoch: *stamp.versions().first().unwrap(),
+        scopes: reader.scopes,
+        ttl: TTL,
+    };
+    match reader.store.claim(&question, stamp).await {
+        Claimed::Ours(claim) => Some(claim.is_some()),
+        Claimed::Theirs => None,
+    }
+}
+
+#[tokio::test]
+async fn who_is_alone_claims_nothing_until_another_comes() {
+    let server = Server::start(&[]);
+    let store = ready(&server).await;
+    let reader = Reader::new(&store, 1);
+    let epoch = reader.epoch().await;
+    let stamp = reader.stamp().await;
+    assert_eq!(claims(&reader, &stamp).await, Some(false));
+    let other = ready(&server).await;
+    // As everyone does who comes.
+    other.outdate(&[Scope::Epoch(DATABASE)]).await;
+    assert!(matches!(reader.ask_under(epoch).await, Found::Outdated));
+    assert_eq!(claims(&reader, &stamp).await, Some(true));
+    tokio::time::sleep(Duration::from_millis(1500)).await;
+    assert_ne!(claims(&reader, &stamp).await, Some(false));
+    other.shutdown().await;
+    eventually(async || claims(&reader, &stamp).await == Some(false)).await;
 }

@@ -2,7 +2,7 @@
 -- Arguments: fresh generation, '1' to rotate, instance, lease in ms, time to live in ms, channel,
 -- notice, what this server's clock had shown at least when this was sent, or ''.
 -- Answers with the term (identity, generation), whether it is a new one, whether there was a
--- ledger, and the time in ms.
+-- ledger, the time in ms, and how many members there are.
 --
 -- The term ends when the first membership does, and with it all that was recorded under it.
 local fresh, force, instance, lease, ttl, channel, notice, sent = unpack(ARGV)
@@ -53,4 +53,4 @@ if rotate then
 else
   redis.call('PEXPIRE', KEYS[1], lasts)
 end
-return { term, rotate and 1 or 0, ledger, now }
+return { term, rotate and 1 or 0, ledger, now, redis.call('ZCARD', KEYS[2]) }
