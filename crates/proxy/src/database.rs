@@ -137,6 +137,26 @@ impl Databases {
     /// not fill the table. `None` if the name is no UTF-8, or too many databases are watched; such
     /// clients are served without the cache.
     pub fn of(&self, name: &[u8]) -> Option<Visit> {
+        let visit = self.seek(name);
+        if visit.is_none() {
+            warn!(
+                database = %name.escape_ascii(),
+                limit = DATABASES_MAX,
+                "too many databases, or no name: no cache for this one"
+            );
+        }
+        visit
+    }
+
+    /// What all who come by a name share, whether or not the database is watched.
+    pub(crate) fn ledger(&self, name: &[u8]) -> Option<Arc<Ledger>> {
+        let name = str::from_utf8(name).ok()?;
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        Some(known.ledger(name))
+    }
+
+    /// The same, for a client that may ask again.
+    pub(crate) fn seek(&self, name: &[u8]) -> Option<Visit> {
         let name = str::from_utf8(name).ok()?;
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(database) = known.watched.get(name) {
@@ -148,11 +168,6 @@ impl Databases {
                 .retain(|_, database| !database.retire_if_useless());
         }
         if known.watched.len() >= DATABASES_MAX {
-            warn!(
-                database = name,
-                limit = DATABASES_MAX,
-                "too many databases: no cache for this one"
-            );
             return None;
         }
         let ledger = known.ledger(name);
@@ -329,7 +344,7 @@ impl Database {
     }
 
     /// What is known of it without its catalog.
-    pub(crate) fn ledger(&self) -> &Ledger {
+    pub(crate) fn ledger(&self) -> &Arc<Ledger> {
         &self.ledger
     }
 

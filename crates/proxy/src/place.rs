@@ -2,7 +2,7 @@
 
 use std::{
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicUsize, Ordering},
     },
     time::Duration,
@@ -18,7 +18,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::{
     cancels::{Cancels, Listed},
-    database::{Database, Databases, State, Visit},
+    database::{Databases, Ledger, State, Visit},
     marks::{Held, Marks},
     refresh::Refresher,
 };
@@ -75,7 +75,12 @@ impl Services {
 #[derive(Debug)]
 pub(crate) struct Place {
     services: Arc<Services>,
-    database: Option<Visit>,
+    /// As the client has called it.
+    name: Box<[u8]>,
+    /// Not there while too many others are watched.
+    database: OnceLock<Visit>,
+    /// What others who come by that name share with us, if it was not there at the login.
+    ledger: Option<Arc<Ledger>>,
     process: Option<i32>,
     /// The session is not to be looked up: it does not speak the extended protocol.
     simple: bool,
@@ -90,7 +95,8 @@ pub(crate) struct Place {
 #[derive(Debug)]
 pub(crate) struct Blind {
     services: Arc<Services>,
-    database: Visit,
+    ledger: Arc<Ledger>,
+    database: Option<Visit>,
     /// On the database that bore the name last, which other instances may be serving.
     mark: Option<Mark>,
 }
@@ -104,10 +110,16 @@ impl Place {
         process: Option<i32>,
         simple: bool,
     ) -> Self {
-        let database = services.databases.of(database);
+        let name = database.into();
+        let (database, ledger) = match services.databases.of(database) {
+            Some(visit) => (OnceLock::from(visit), None),
+            None => (OnceLock::new(), services.databases.ledger(database)),
+        };
         Self {
             services,
+            name,
             database,
+            ledger,
             process,
             simple,
             seated: Instant::now(),
@@ -129,7 +141,7 @@ impl Place {
 
     /// Waits a little for what is known of the database, at the first login of all.
     pub(crate) async fn wait(&self, patience: Duration) {
-        if let Some(database) = &self.database
+        if let Some(database) = self.database.get()
             && matches!(database.state(), State::Starting | State::Vacant)
         {
             database.wait_fresh(Instant::now() + patience).await;
@@ -138,7 +150,7 @@ impl Place {
 
     /// Hands the session what is known now.
     pub(crate) fn refresh(&self, session: &mut Session) {
-        let Some(database) = self.database.as_ref().filter(|_| !self.simple) else {
+        let Some(database) = self.database.get().filter(|_| !self.simple) else {
             return;
         };
         if database.is_known(session.knowledge()) {
@@ -150,7 +162,7 @@ impl Place {
 
     /// The catalog is, or may be, another one.
     pub(crate) fn catalog_changed(&self) {
-        if let Some(database) = &self.database {
+        if let Some(database) = self.database.get() {
             database.refresh();
         }
     }
@@ -162,7 +174,7 @@ impl Place {
         };
         delay(Point::LookedUp).await;
         let blind = |database: &Visit| database.ledger().is_blind();
-        if self.database.as_ref().is_some_and(blind) {
+        if self.database.get().is_some_and(blind) {
             return Found::InFlight;
         }
         if let Some(seed) = self.services.forget
@@ -181,7 +193,7 @@ impl Place {
             refresher.note(recipe);
         }
         let (found, age) = store.look_up_aging(&asked(question), &recipe.refresh).await;
-        let (Some(age), Some(database)) = (age, &self.database) else {
+        let (Some(age), Some(database)) = (age, self.database.get()) else {
             return found;
         };
         if age == Age::Expired && !refresher.is_failing(&recipe.key, database) {
@@ -238,10 +250,12 @@ impl Place {
         writes: &Writes,
         planned: Option<(Version, u64)>,
     ) -> Option<Held> {
-        let database = self.database.as_ref()?;
         if writes.is_unbounded() {
             self.services.databases.leave_vacant();
         }
+        let Some(database) = self.watched() else {
+            return self.mark_unwatched(writes).await;
+        };
         if self.services.store.is_shared() && database.ledger().remembered().is_none() {
             // Other instances may serve what this changes, and nobody could tell them.
             Box::pin(database.named(self.seated + NAME_MAX)).await;
@@ -249,12 +263,12 @@ impl Place {
         let identity = match database.ledger().identity() {
             Some(identity) => identity,
             None => {
-                let mut blind = Blind::new(&self.services, database);
+                let mut blind = Blind::new(&self.services, database.ledger(), Some(database));
                 // Whoever sees what is known from now on sees the count as well.
                 match database.ledger().identity() {
                     Some(identity) => identity,
                     None => {
-                        blind.mark = self.mark_remembered(writes).await;
+                        blind.mark = self.mark_remembered(writes, database.ledger()).await;
                         return Some(Held::Blind(blind));
                     }
                 }
@@ -293,7 +307,7 @@ impl Place {
             }
             Writes::Cluster => {
                 telemetry.epoch_bumps.inc();
-                let scopes = self.cluster(database, identity);
+                let scopes = self.cluster(identity);
                 let mark = self.services.store.mark(&scopes).await;
                 self.services.flights.outdate(&scopes);
                 Some(Held::Everything(mark))
@@ -301,16 +315,34 @@ impl Place {
         }
     }
 
+    /// The database, which may be watched by now although it was not at the login.
+    fn watched(&self) -> Option<&Visit> {
+        if self.database.get().is_none()
+            && let Some(database) = self.services.databases.seek(&self.name)
+        {
+            // Only this client's task sets it.
+            _ = self.database.set(database);
+        }
+        self.database.get()
+    }
+
+    /// The same in a database that is not watched. It may be at any moment, for somebody else.
+    async fn mark_unwatched(&self, writes: &Writes) -> Option<Held> {
+        let ledger = self.ledger.as_ref()?;
+        let mut blind = Blind::new(&self.services, ledger, None);
+        blind.mark = self.mark_remembered(writes, ledger).await;
+        Some(Held::Blind(blind))
+    }
+
     /// Marks everything in the database that bore the name last: most likely it still does.
-    async fn mark_remembered(&self, writes: &Writes) -> Option<Mark> {
-        let database = self.database.as_ref()?;
-        let identity = database.ledger().remembered()?;
+    async fn mark_remembered(&self, writes: &Writes, ledger: &Ledger) -> Option<Mark> {
+        let identity = ledger.remembered()?;
         let scopes = match writes {
             Writes::Nothing => return None,
             Writes::Relations(_) | Writes::Rows(_) | Writes::Everything => {
                 vec![Scope::Epoch(identity)]
             }
-            Writes::Cluster => self.cluster(database, identity),
+            Writes::Cluster => self.cluster(identity),
         };
         self.telemetry().epoch_bumps.inc();
         let mark = self.services.store.mark(&scopes).await;
@@ -320,10 +352,10 @@ impl Place {
 
     /// The epochs of all databases of a cluster: those that the catalog lists, and those that were
     /// made since and are known here.
-    fn cluster(&self, database: &Database, identity: DatabaseId) -> Vec<Scope> {
+    fn cluster(&self, identity: DatabaseId) -> Vec<Scope> {
         let mut all = self.services.databases.identities();
         all.push(identity);
-        if let Some(known) = database.knowledge() {
+        if let Some(known) = self.database.get().and_then(|it| it.knowledge()) {
             let listed = known.schema.snapshot().databases();
             all.extend(listed.iter().map(|&oid| DatabaseId { oid, ..identity }));
         }
@@ -339,7 +371,7 @@ impl Place {
         if marks.is_empty() {
             return;
         }
-        let (database, process) = (self.database.clone(), self.process);
+        let (database, process) = (self.database.get().cloned(), self.process);
         self.services.tasks.spawn(async move {
             if let (Some(database), Some(process)) = (&database, process)
                 && !database.backend_gone(process, BACKEND_GONE_MAX).await
@@ -431,11 +463,12 @@ impl Told {
 }
 
 impl Blind {
-    fn new(services: &Arc<Services>, database: &Visit) -> Self {
-        database.ledger().begin_blind();
+    fn new(services: &Arc<Services>, ledger: &Arc<Ledger>, database: Option<&Visit>) -> Self {
+        ledger.begin_blind();
         Self {
             services: Arc::clone(services),
-            database: database.clone(),
+            ledger: Arc::clone(ledger),
+            database: database.cloned(),
             mark: None,
         }
     }
@@ -446,20 +479,22 @@ impl Blind {
         if let Some(mark) = self.mark.take() {
             mark.bump().await;
         }
-        if let Some(identity) = self.database.ledger().identity() {
+        if let Some(identity) = self.ledger.identity() {
             self.services
                 .store
                 .mark(&[Scope::Epoch(identity)])
                 .await
                 .bump()
                 .await;
-            self.database.refresh();
+            if let Some(database) = &self.database {
+                database.refresh();
+            }
         }
     }
 }
 
 impl Drop for Blind {
     fn drop(&mut self) {
-        self.database.ledger().end_blind();
+        self.ledger.end_blind();
     }
 }
