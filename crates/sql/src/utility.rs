@@ -10,7 +10,7 @@ use crate::{Effects, SettingsEffect, Sight, lexical, prepared};
 /// COPY, TRUNCATE, EXPLAIN, CALL, DO, REFRESH and what writes nothing; `None` if it is none of
 /// them, or not understood.
 pub(crate) fn utility(mut tokens: Tokens<'_>) -> Option<Sentence> {
-    if tokens.any(&HARMLESS) {
+    if tokens.any(&HARMLESS) || tokens.any(&REPLICATION) {
         Some(Sentence::control(Effects::default()))
     } else if tokens.any(&["listen", "unlisten"]) {
         Some(Sentence::control(Effects {
@@ -222,6 +222,20 @@ fn analyzes(options: &[Lexeme<'_>]) -> bool {
 /// Commands that change no row that a query can see, and no definition.
 ///
 /// CLUSTER and VACUUM move rows; ANALYZE counts them; SHOW and LOCK look at them.
+/// Commands of replication connections. One stands alone or is refused, and elsewhere the text is
+/// refused as a whole.
+const REPLICATION: [&str; 9] = [
+    "alter_replication_slot",
+    "base_backup",
+    "create_replication_slot",
+    "drop_replication_slot",
+    "identify_system",
+    "read_replication_slot",
+    "start_replication",
+    "timeline_history",
+    "upload_manifest",
+];
+
 const HARMLESS: [&str; 8] = [
     "analyse",
     "analyze",
