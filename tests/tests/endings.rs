@@ -3,7 +3,7 @@
 
 #![allow(clippy::panic, clippy::unwrap_used, reason = "tests fail by panicking")]
 
-use std::{net::SocketAddr, process::Command};
+use std::{net::SocketAddr, process::Command, thread, time::Duration};
 
 use anyhow::{Context, Result, ensure};
 use pgmemo_tests::{
@@ -201,6 +201,35 @@ fn a_server_that_is_terminated_amid_rows_closes() {
         terminate(&mut control, pid).unwrap();
         assert!(conn.ends());
     }
+}
+
+/// What the server has said before it left is read to its end, however late, and so is the end. How
+/// much waits in pgmemo by then is the system's affair, so that all sizes are tried.
+#[test]
+fn a_client_that_reads_late_hears_of_the_end() {
+    let scene = Scene::new(Postgres::shared(Version::System)).unwrap();
+    let [_, through] = scene.ways();
+    let login = scene.login();
+    let sizes: Vec<usize> = (5..60).collect();
+    thread::scope(|scope| {
+        for sizes in sizes.chunks(7) {
+            let login = &login;
+            scope.spawn(move || {
+                for size in sizes {
+                    let rows = size * 20;
+                    let sql = format!("SELECT repeat('x', 9990) FROM generate_series(1, {rows})");
+                    let mut conn = Conn::connect(through, login).unwrap();
+                    say(&mut conn, |f| f.query(&sql).terminate()).unwrap();
+                    thread::sleep(Duration::from_millis(500));
+                    let mut read = 0;
+                    while conn.try_read().unwrap().is_some() {
+                        read += 1;
+                    }
+                    assert!(read > rows, "{read} messages of {rows} rows");
+                }
+            });
+        }
+    });
 }
 
 /// What a write that was cut off has done is not known, so that nobody is served what was before it.

@@ -257,6 +257,103 @@ fn a_client_that_sends_and_never_reads_is_bounded() -> Result<()> {
     ground.check()
 }
 
+/// It would be served from the store for as long as it asks.
+#[test]
+fn a_client_that_asks_for_hits_and_never_reads_is_bounded() -> Result<()> {
+    let mut ground = Ground::new()?;
+    ground.session()?.run(
+        "CREATE TABLE wide (id int PRIMARY KEY, v text); \
+         INSERT INTO wide VALUES (1, repeat('x', 3000))",
+    )?;
+    let sql = "SELECT v FROM wide";
+    let mut session = ground.session()?;
+    eventually("hits", SOON, || {
+        let before = ground.pgmemo.hits().ok()?;
+        session.run(sql).ok()?;
+        let hit = ground.pgmemo.hits().ok()? > before;
+        (hit || !ground.pgmemo.is_real()).then_some(())
+    })?;
+    let count = 60_000;
+    let mut batch = Frontend::new();
+    for _ in 0..count {
+        batch = batch.query(sql);
+    }
+    thread::scope(|scope| {
+        let (batch, mut sender) = (batch.into_bytes(), session.another_end()?);
+        let sending = scope.spawn(move || sender.send(&batch));
+        thread::sleep(Duration::from_secs(2));
+        ground.check().context("while it does not read")?;
+        // Once it reads, it gets everything.
+        let mut replies = 0;
+        while replies < count {
+            replies += usize::from(session.read()?.tag == b'Z');
+        }
+        sending.join().expect("nobody panics")
+    })?;
+    ground.check()
+}
+
+/// The server would end their work at once without us, and so would the marks on what they write.
+#[test]
+fn clients_that_vanish_amid_what_they_send_hold_nothing() -> Result<()> {
+    let ground = Ground::new()?;
+    let taking = Frontend::new().query("COPY t FROM STDIN").into_bytes();
+    let mut half = Frontend::new()
+        .query(&format!("UPDATE t SET v = '{}'", "x".repeat(2 << 20)))
+        .into_bytes();
+    half.truncate(1 << 20);
+    for (what, bytes) in [("copy data", taking), ("a message", half)] {
+        let mut session = ground.session()?;
+        session.send(&bytes)?;
+        if what == "copy data" {
+            session.read_until(b'G')?;
+            session.send(Frontend::new().copy_data(b"7\tseven\n").bytes())?;
+        }
+        let (pid, _) = session.cancel_key()?;
+        drop(session);
+        let mut control = ground.database.connect()?;
+        let living = format!("SELECT count(*) FROM pg_stat_activity WHERE pid = {pid}");
+        eventually(what, Duration::from_secs(5), || {
+            (control.value(&living).ok()? == "0").then_some(())
+        })?;
+        let mut reader = ground.session()?;
+        eventually("hits", Duration::from_secs(5), || {
+            let before = ground.pgmemo.hits().ok()?;
+            reader.run(READ).ok()?;
+            let hit = ground.pgmemo.hits().ok()? > before;
+            (hit || !ground.pgmemo.is_real()).then_some(())
+        })?;
+    }
+    Ok(())
+}
+
+/// A server that looks now and then whether its client is still there has to see that it is not.
+#[test]
+fn a_server_that_looks_after_its_client_sees_it_go() -> Result<()> {
+    let ground = Ground::new()?;
+    let login = Login::to(ground.database.name()).with("client_connection_check_interval", "100ms");
+    for goodbye in [false, true] {
+        let mut session = Conn::connect(ground.pgmemo.address(), &login)?;
+        let (pid, _) = session.cancel_key()?;
+        let mut batch = Frontend::new().query("SELECT pg_sleep(600)");
+        if goodbye {
+            batch = batch.terminate();
+        }
+        session.send(batch.bytes())?;
+        let mut control = ground.database.connect()?;
+        let event = format!("SELECT wait_event FROM pg_stat_activity WHERE pid = {pid}");
+        eventually("the statement runs", SOON, || {
+            (control.value(&event).ok()? == "PgSleep").then_some(())
+        })?;
+        drop(session);
+        let living = format!("SELECT count(*) FROM pg_stat_activity WHERE pid = {pid}");
+        eventually("the statement is given up", SOON, || {
+            (control.value(&living).ok()? == "0").then_some(())
+        })?;
+    }
+    Ok(())
+}
+
 #[test]
 fn a_client_that_never_logs_in_holds_nobody_up() -> Result<()> {
     let mut ground = Ground::new()?;

@@ -11,13 +11,14 @@ use std::{
 };
 
 use cache::Stamp;
-use session::{Answer, Need, Outcome, Session, SessionError};
+use session::{Answer, Need, Outcome, PENDING_MAX, Session, SessionError};
 use sql::{Reason, Writes};
 use store::{Fill, Found, Lead, Point, delay};
-use tokio::{io::AsyncWriteExt, net::TcpStream, time::timeout};
+use tokio::{io::AsyncWriteExt, net::TcpStream, runtime::Handle, time::timeout};
 use tokio_rustls::{client, server};
 
 use crate::{
+    counted::Counted,
     flight::{Allowed, Flight, Then},
     leave::Leave,
     link::Link,
@@ -26,9 +27,6 @@ use crate::{
     place::Place,
 };
 
-/// Bytes that may wait to be written to one peer before no more is read from the other.
-const PENDING_MAX: usize = 256 * 1024;
-
 /// How long the server may take to finish what a vanished client has left behind, before its
 /// connection is closed.
 const LINGER_MAX: Duration = Duration::from_secs(60);
@@ -36,6 +34,9 @@ const LINGER_MAX: Duration = Duration::from_secs(60);
 /// How long the server may go without a word while its client is served from the store: settings
 /// and firewalls end connections that seem to be idle.
 const SILENCE_MAX: Duration = Duration::from_secs(1);
+
+/// How long a client may read nothing of what is left for it when its server has ended.
+const READ_MAX: Duration = Duration::from_secs(60);
 
 /// How long a goodbye may take.
 const GOODBYE_MAX: Duration = Duration::from_secs(2);
@@ -49,6 +50,8 @@ pub(crate) struct Client {
     pub(crate) marks: Marks,
     pub(crate) timing: Timing,
     pub(crate) flight: Flight,
+    /// It is counted, and its server connection is.
+    pub(crate) _counted: [Counted; 2],
 }
 
 /// When the statement at hand arrived, for the latency histograms.
@@ -64,9 +67,6 @@ pub(crate) struct Timing {
 /// Why a client's task ends.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum End {
-    /// The client said goodbye or closed.
-    #[error("the client left")]
-    Client,
     /// The server closed.
     #[error("the server closed")]
     Server,
@@ -98,17 +98,21 @@ impl Client {
         let end = match self.serve(leave).await {
             Ok(end) | Err(end) => end,
         };
+        if matches!(end, End::ClientSocket(_)) {
+            self.finish_for_vanished().await;
+        }
+        // Nobody else waits for what this client has yet to read.
+        self.place.settle(std::mem::take(&mut self.marks));
         match end {
-            End::Client | End::ClientSocket(_) => self.finish_for_vanished().await,
-            End::Server | End::ServerSocket(_) => self.flush_to_client().await,
+            End::ClientSocket(_) => {}
+            End::Server | End::ServerSocket(_) => self.flush_to_client(READ_MAX).await,
             End::Shutdown => self.say_goodbye().await,
             End::Session(ref error) => {
                 let text = refusal::fatal("08P01", &format!("pgmemo: {error}"), None);
                 self.session.to_client.put(&text);
-                self.flush_to_client().await;
+                self.flush_to_client(GOODBYE_MAX).await;
             }
         }
-        self.place.settle(std::mem::take(&mut self.marks));
         end
     }
 
@@ -122,11 +126,9 @@ impl Client {
             if !self.session.to_server.is_empty() {
                 delay(Point::Sending).await;
             }
-            if word.is_none() && self.session.is_idle() {
+            // Replication has no end of its own.
+            if word.is_none() && (self.session.is_idle() || self.session.is_replicating()) {
                 return Ok(End::Shutdown);
-            }
-            if self.server.ended && self.session.to_client.is_empty() {
-                return Ok(End::Server);
             }
             let event = poll_fn(|cx| {
                 if let Poll::Ready(event) = self.poll(cx) {
@@ -146,10 +148,13 @@ impl Client {
                 Event::Progress => delay(Point::Heard).await,
                 // Its statement goes to the server, then its goodbye.
                 Event::ClientEnded if self.flight.is_waiting() => self.flight.stop_waiting(),
-                // As if it had said goodbye: the server carries out what was sent, then closes.
-                Event::ClientEnded if !self.session.client_left() => return Ok(End::Client),
-                Event::ClientEnded => {}
-                Event::ServerEnded => self.server.ended = true,
+                // The server hears of it as it would without us: it carries out what was sent whole,
+                // gives up what was not, and closes; or it notices amid its work, if it is told to.
+                Event::ClientEnded => {
+                    self.session.client_left();
+                    self.server.finish();
+                }
+                Event::ServerEnded => return Ok(End::Server),
                 Event::Shutdown => {
                     self.flight.never_wait();
                     word = None;
@@ -323,6 +328,10 @@ impl Client {
         {
             return Poll::Ready(Err(End::ClientSocket(error)));
         }
+        let blocked = self.session.to_client.len() >= PENDING_MAX;
+        if self.session.is_choked() && !blocked {
+            return Poll::Ready(Ok(Event::Progress));
+        }
         if self.flight.poll(cx).is_ready() {
             return Poll::Ready(Ok(Event::Progress));
         }
@@ -338,7 +347,6 @@ impl Client {
                 cx.waker().wake_by_ref();
             }
         }
-        let blocked = self.session.to_client.len() >= PENDING_MAX;
         if blocked {
             // Nobody shall wait because this client does not read.
             self.session.release_leads();
@@ -354,10 +362,7 @@ impl Client {
                 Err(error) => Err(End::ServerSocket(error)),
             });
         }
-        if !self.session.is_stalled()
-            && !self.session.has_ended()
-            && self.session.to_server.len() < PENDING_MAX
-            && (!self.flight.is_waiting() || self.client.input.len() < PENDING_MAX)
+        if self.may_read(blocked)
             && let Poll::Ready(read) = self.client.poll_fill(cx)
         {
             if !self.flight.is_waiting() {
@@ -375,6 +380,19 @@ impl Client {
         Poll::Pending
     }
 
+    /// Whether more of the client would be of use now.
+    fn may_read(&self, blocked: bool) -> bool {
+        if self.session.has_ended() {
+            // Nothing will come of it but that it has closed.
+            return !self.server.is_finished() && self.client.input.is_empty();
+        }
+        !self.session.is_stalled()
+            // Who streams changes is told, too, how far the client has come with the last ones.
+            && (!blocked || self.session.is_replicating())
+            && self.session.to_server.len() < PENDING_MAX
+            && (!self.flight.is_waiting() || self.client.input.len() < PENDING_MAX)
+    }
+
     /// After a hit: lets the server know that the client is at work, if it has not heard for a while.
     fn keep_alive(&mut self, now: Instant) {
         let silent = self.timing.silent.get_or_insert(now);
@@ -390,9 +408,8 @@ impl Client {
         self.flight.never_wait();
         self.session.release_leads();
         let work = async {
-            if !self.session.has_ended() {
-                self.session.client_left();
-            }
+            self.session.client_left();
+            self.server.finish();
             while !self.marks.is_empty() && !self.server.ended {
                 self.session.to_client.clear();
                 if self.pump().await.is_err() {
@@ -421,21 +438,42 @@ impl Client {
         let _ = timeout(GOODBYE_MAX, self.server.stream().shutdown()).await;
     }
 
-    async fn flush_to_client(&mut self) {
-        let drain = poll_fn(|cx| self.client.poll_drain(cx, &mut self.session.to_client));
-        let _ = timeout(GOODBYE_MAX, drain).await;
+    /// Writes what the client has yet to read, as long as it reads some of it now and then.
+    async fn flush_to_client(&mut self, patience: Duration) {
+        loop {
+            let left = self.session.to_client.len();
+            let drain = poll_fn(|cx| self.client.poll_drain(cx, &mut self.session.to_client));
+            let late = timeout(patience, drain).await.is_err();
+            if !late || self.session.to_client.len() == left {
+                break;
+            }
+        }
         let _ = timeout(GOODBYE_MAX, self.client.stream().shutdown()).await;
     }
 
     async fn say_goodbye(&mut self) {
         let text = "terminating connection due to administrator command";
-        self.session
-            .to_client
-            .put(&refusal::fatal("57P01", text, None));
-        self.session.to_server.put(wire::frontend::TERMINATE);
+        if self.session.is_between_replies() {
+            self.session
+                .to_client
+                .put(&refusal::fatal("57P01", text, None));
+        }
+        if self.session.is_between_messages() {
+            self.session.to_server.put(wire::frontend::TERMINATE);
+        }
         let drain = poll_fn(|cx| self.server.poll_drain(cx, &mut self.session.to_server));
         let _ = timeout(GOODBYE_MAX, drain).await;
-        self.flush_to_client().await;
+        self.flush_to_client(GOODBYE_MAX).await;
+    }
+}
+
+impl Drop for Client {
+    /// Marks that are left are those of a task that was cut off: what was written may yet be
+    /// committed.
+    fn drop(&mut self) {
+        if !self.marks.is_empty() && Handle::try_current().is_ok() {
+            self.place.settle(std::mem::take(&mut self.marks));
+        }
     }
 }
 

@@ -16,7 +16,7 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 
-pub use self::startup::StartupPacket;
+pub use self::startup::{Replication, StartupPacket};
 use crate::login::refusal;
 
 /// What a client wants.

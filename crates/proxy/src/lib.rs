@@ -7,6 +7,7 @@ mod acceptor;
 mod cancels;
 mod client;
 pub mod control;
+mod counted;
 pub mod database;
 mod flight;
 pub mod greeting;

@@ -33,6 +33,19 @@ pub(crate) struct Link<T> {
     /// Something that was written has not left the stream: under TLS, what was taken may still
     /// have to be sent.
     unflushed: bool,
+    /// Whether our side is to be closed, or is.
+    close: Close,
+}
+
+/// How far our side of a connection is on its way to its end.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Close {
+    /// More may be written.
+    No,
+    /// As soon as everything has been written.
+    Due,
+    /// It is closed, or the peer is gone.
+    Done,
 }
 
 impl<T: AsyncRead + AsyncWrite + Unpin> Link<T> {
@@ -44,12 +57,27 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Link<T> {
             ended: false,
             busy: false,
             unflushed: false,
+            close: Close::No,
         }
     }
 
-    /// Whether there is anything to write: some of `output`, or the rest of what was before it.
+    /// Whether there is anything to write: some of `output`, the rest of what was before it, or the
+    /// end.
     pub(crate) fn must_drain(&self, output: &Output) -> bool {
-        self.unflushed || !output.is_empty()
+        self.unflushed || !output.is_empty() || self.close == Close::Due
+    }
+
+    /// Nothing more will be written: our side is closed behind what is on its way, and the peer's
+    /// stays open.
+    pub(crate) fn finish(&mut self) {
+        if self.close == Close::No {
+            self.close = Close::Due;
+        }
+    }
+
+    /// Whether nothing more will be written.
+    pub(crate) fn is_finished(&self) -> bool {
+        self.close != Close::No
     }
 
     /// Reads what is there; zero bytes mean the end.
@@ -99,7 +127,12 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Link<T> {
             }
             output.advance(written);
         }
-        Pin::new(&mut self.stream).poll_flush(cx)
+        if self.close != Close::Due {
+            return Pin::new(&mut self.stream).poll_flush(cx);
+        }
+        let closed = ready!(Pin::new(&mut self.stream).poll_shutdown(cx));
+        self.close = Close::Done;
+        Poll::Ready(closed)
     }
 
     /// Gives back the room of a buffer that holds nothing. To be called before a wait.

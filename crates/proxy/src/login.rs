@@ -28,13 +28,23 @@ use crate::upstream::UpstreamError;
 /// What a login is allowed.
 #[derive(Clone, Copy, Debug)]
 pub struct LoginRules {
-    /// The client may pass although the server asked it for nothing: it comes from this host, or
-    /// the configuration allows it.
-    pub allow_trust: bool,
+    /// What it is worth if the server asks the client for nothing.
+    pub trust: Trust,
     /// What becomes of a login by SASL.
     pub sasl: Sasl,
     /// How long the whole login may take.
     pub timeout: Duration,
+}
+
+/// What a login is worth for which the server has asked for nothing, judging by what it sees of us.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Trust {
+    /// It passes: the client comes from this host, or the configuration allows it.
+    Passes,
+    /// Nothing: the server has judged by our address.
+    ByAddress,
+    /// Nothing: the server may have judged by the user we run as.
+    ByUser,
 }
 
 /// What becomes of a login by SASL, in which a client says, under its proof, what it knows of TLS:
@@ -83,7 +93,10 @@ pub enum LoginError {
     },
     /// The server asked for nothing. The client was told.
     #[error("the server accepted the login without asking for a password")]
-    Unchallenged,
+    Unchallenged {
+        /// By which it may have judged: our user, or our address.
+        by_user: bool,
+    },
     /// It took too long. As from the server, there is no answer to that.
     #[error("login not finished within {0:?}")]
     Timeout(Duration),
@@ -312,8 +325,8 @@ fn take_frame(buffer: &mut BytesMut) -> Result<Option<BytesMut>, LoginError> {
 
 /// What a client reads of an error that is ours to report.
 fn last_word(error: &LoginError) -> BytesMut {
-    if matches!(error, LoginError::Unchallenged) {
-        return unchallenged();
+    if let LoginError::Unchallenged { by_user } = error {
+        return unchallenged(*by_user);
     }
     if let LoginError::NoPassword { tag } = error {
         let text = format!("expected password response, got message type {tag}");
@@ -326,8 +339,21 @@ fn last_word(error: &LoginError) -> BytesMut {
     BytesMut::new()
 }
 
-/// What a client reads whom the server would have let in for coming from our address.
-fn unchallenged() -> BytesMut {
+/// What a client reads whom the server would have let in for coming from our address, or for being
+/// us.
+fn unchallenged(by_user: bool) -> BytesMut {
+    if by_user {
+        return refusal::fatal(
+            "28000",
+            "the database server asked for no password on its Unix-domain socket, where it judges \
+             by the user that pgmemo runs as",
+            Some(
+                "Have the server ask for one when pgmemo connects (`scram-sha-256` instead of \
+                 `peer` or `trust` in pg_hba.conf), or set limits.allow_trust_relay in pgmemo's \
+                 configuration.",
+            ),
+        );
+    }
     refusal::fatal(
         "28000",
         "the database server asked for no password, and pgmemo passes such logins on from its own \

@@ -24,12 +24,13 @@ use tracing::Instrument;
 use crate::{
     acceptor::{Acceptor, AcceptorError, begins_with_tls},
     client::{Client, Timing},
+    counted::Counted,
     database::Databases,
     flight::Flight,
-    greeting::{Encryption, GreetError, Greeting, StartupPacket, greet},
+    greeting::{Encryption, GreetError, Greeting, Replication, StartupPacket, greet},
     leave::Leave,
     link::Link,
-    login::{Login, LoginError, LoginRules, Sasl, refusal, relay_login, unreachable},
+    login::{Login, LoginError, LoginRules, Sasl, Trust, refusal, relay_login, unreachable},
     marks::Marks,
     place::{Place, Services},
     refresh::Refresher,
@@ -215,8 +216,7 @@ impl Server {
     }
 
     fn welcome(&self, stream: TcpStream, peer: SocketAddr, clients: &TaskTracker) {
-        let telemetry = Arc::clone(&self.shared.services.sessions.telemetry);
-        telemetry.connections.inc();
+        self.shared.services.sessions.telemetry.connections.inc();
         let front = Arc::clone(&self.shared);
         // It was accepted on another thread, which is not to be woken by it.
         let stream = stream.into_std();
@@ -224,12 +224,10 @@ impl Server {
         let runtime = seat.runtime().clone();
         let span = tracing::debug_span!("client", %peer);
         let client = async move {
-            telemetry.clients.add(1);
             match stream.and_then(TcpStream::from_std) {
                 Ok(stream) => front.serve(stream, peer).await,
                 Err(error) => tracing::warn!(%error, "cannot wait for a client's socket"),
             }
-            telemetry.clients.add(-1);
             drop(seat);
         };
         clients.spawn_on(client.instrument(span), &runtime);
@@ -252,7 +250,6 @@ impl Front {
                 if let Some(mut client) = login.await {
                     let end = Box::pin(client.run(&self.leave)).await;
                     tracing::debug!(%end, "session ended");
-                    self.services.sessions.telemetry.servers.add(-1);
                 }
             }
             Ok((stream, _, Greeting::Cancel(packet))) => {
@@ -318,6 +315,7 @@ impl Front {
     ) -> Option<Box<Client>> {
         let config = self.config.load_full();
         let telemetry = &self.services.sessions.telemetry;
+        let client_counted = Counted::new(telemetry, |it| &it.clients);
         let full = telemetry.clients.value() > i64::from(config.limits.clients_max);
         if full {
             let hint = Some("raise limits.clients_max");
@@ -344,19 +342,24 @@ impl Front {
                 return None;
             }
         };
-        telemetry.servers.add(1);
+        let counted = [client_counted, Counted::new(telemetry, |it| &it.servers)];
         let rules = LoginRules {
-            allow_trust: peer.ip().is_loopback() || config.limits.allow_trust_relay,
+            trust: trust(peer, &server, config.limits.allow_trust_relay),
             sasl: sasl(&client, &server, acceptor.as_deref()),
             timeout: config.limits.login_timeout,
         };
         // Before the server reads what it sets at this login.
         let generation = self.services.databases.generation(&packet.database);
         match relay_login(&mut client, &mut server, &packet.raw, ahead, rules).await {
-            Ok(login) if is_physical(&packet) => pipe(client, server, login).await,
+            Ok(login) if packet.replication == Replication::Physical => {
+                tokio::select! {
+                    () = pipe(client, server, login) => {}
+                    () = self.leave.wait() => {}
+                }
+            }
             Ok(login) => {
                 let state = state(&packet, &login, generation);
-                let session = self.session(client, server, &packet, (login, state));
+                let session = self.session(client, server, &packet, (login, state), counted);
                 return Some(session.await);
             }
             Err(error @ (LoginError::Refused { .. } | LoginError::ClientGone)) => {
@@ -364,7 +367,6 @@ impl Front {
             }
             Err(error) => tracing::info!(%error, "login failed"),
         }
-        telemetry.servers.add(-1);
         None
     }
 
@@ -374,12 +376,13 @@ impl Front {
         server: ServerStream,
         packet: &StartupPacket,
         (login, state): (Login, session::Login),
+        counted: [Counted; 2],
     ) -> Box<Client> {
         let place = Place::new(
             Arc::clone(&self.services),
             &packet.database,
             login.process,
-            packet.replication,
+            packet.replication == Replication::Logical,
         );
         place.wait(FIRST_SNAPSHOT_MAX).await;
         let session = Session::new(Arc::clone(&self.services.sessions), &state);
@@ -391,6 +394,7 @@ impl Front {
             marks: Marks::default(),
             timing: Timing::default(),
             flight: Flight::default(),
+            _counted: counted,
         })
     }
 }
@@ -405,12 +409,16 @@ fn sasl(client: &ClientStream, server: &ServerStream, acceptor: Option<&Acceptor
     }
 }
 
-/// Physical replication knows no SQL. Logical replication does, and can write.
-fn is_physical(packet: &StartupPacket) -> bool {
-    let logical = packet.parameters.iter().any(|(name, value)| {
-        &name[..] == b"replication" && value.eq_ignore_ascii_case(b"database")
-    });
-    packet.replication && !logical
+/// What it is worth that the server has asked a client for nothing. It judges by what it sees of us:
+/// on TCP our address, which clients of our own host share with us, and on a Unix-domain socket
+/// the user we run as, which they do not.
+fn trust(peer: SocketAddr, server: &ServerStream, allowed: bool) -> Trust {
+    match server {
+        _ if allowed => Trust::Passes,
+        Stream::Unix(_) => Trust::ByUser,
+        Stream::Tcp(_) | Stream::Tls(_) if peer.ip().to_canonical().is_loopback() => Trust::Passes,
+        Stream::Tcp(_) | Stream::Tls(_) => Trust::ByAddress,
+    }
 }
 
 /// What the state of a session follows from at its login.
@@ -433,7 +441,7 @@ fn state(packet: &StartupPacket, login: &Login, generation: Option<u64>) -> sess
     }
 }
 
-/// Replication speaks another protocol on the same connection; it is none of our business.
+/// Physical replication knows no SQL: it is none of our business.
 async fn pipe(mut client: ClientStream, mut server: ServerStream, login: Login) {
     let ahead = async {
         client.write_all(&login.leftover_server).await?;

@@ -15,7 +15,7 @@ use std::{
 use config::TlsMode;
 use pgmemo_proxy::{
     greeting::{Encryption, Greeting, greet},
-    login::{LoginError, LoginRules, Sasl, relay_login, unreachable},
+    login::{LoginError, LoginRules, Sasl, Trust, relay_login, unreachable},
     upstream::{Upstream, UpstreamError},
 };
 use support::{PASSWORD, Postgres, bin};
@@ -35,19 +35,14 @@ struct Relay {
 }
 
 impl Relay {
-    async fn start(upstream: &config::Upstream, allow_trust: bool) -> Self {
+    async fn start(upstream: &config::Upstream, trust: Trust) -> Self {
         let upstream = Arc::new(Upstream::new(upstream).unwrap());
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (sender, logins) = mpsc::unbounded_channel();
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
-                tokio::spawn(serve(
-                    client,
-                    Arc::clone(&upstream),
-                    allow_trust,
-                    sender.clone(),
-                ));
+                tokio::spawn(serve(client, Arc::clone(&upstream), trust, sender.clone()));
             }
         });
         Self { address, logins }
@@ -77,7 +72,7 @@ impl Relay {
 async fn serve(
     mut client: TcpStream,
     upstream: Arc<Upstream>,
-    allow_trust: bool,
+    trust: Trust,
     logins: mpsc::UnboundedSender<Result<Option<i32>, LoginError>>,
 ) {
     let greeting = greet(
@@ -96,7 +91,7 @@ async fn serve(
         Err(error) => return client.write_all(&unreachable(&error)).await.unwrap(),
     };
     let rules = LoginRules {
-        allow_trust,
+        trust,
         sasl: if server.is_tls() {
             Sasl::Unbound
         } else {
@@ -130,7 +125,7 @@ async fn current_user(client: &Client) -> String {
 async fn every_method_works_with_and_without_tls_to_the_server() {
     let server = Postgres::shared();
     for tls in [TlsMode::Disable, TlsMode::Prefer, TlsMode::Require] {
-        let mut relay = Relay::start(&server.upstream(tls), true).await;
+        let mut relay = Relay::start(&server.upstream(tls), Trust::Passes).await;
         for user in ["trusted", "clear", "md5", "scram"] {
             let client = relay.connect(user, PASSWORD).await.unwrap();
             assert_eq!(current_user(&client).await, user, "{tls:?}");
@@ -149,7 +144,7 @@ async fn a_unix_socket_works() {
     let server = Postgres::shared();
     let mut upstream = server.upstream(TlsMode::VerifyFull);
     upstream.host = server.socket_directory();
-    let relay = Relay::start(&upstream, true).await;
+    let relay = Relay::start(&upstream, Trust::Passes).await;
     let client = relay.connect("scram", PASSWORD).await.unwrap();
     assert_eq!(current_user(&client).await, "scram");
 }
@@ -158,7 +153,7 @@ async fn a_unix_socket_works() {
 async fn the_servers_refusals_reach_the_client() {
     let server = Postgres::shared();
     for tls in [TlsMode::Disable, TlsMode::Require] {
-        let mut relay = Relay::start(&server.upstream(tls), true).await;
+        let mut relay = Relay::start(&server.upstream(tls), Trust::Passes).await;
         for user in ["clear", "md5", "scram", "nobody"] {
             let error = relay.connect(user, "wrong").await.unwrap_err();
             assert_eq!(error.code(), Some(&SqlState::INVALID_PASSWORD), "{user}");
@@ -181,7 +176,7 @@ async fn the_servers_refusals_reach_the_client() {
 #[tokio::test]
 async fn a_login_without_a_challenge_is_refused_unless_allowed() {
     let server = Postgres::shared();
-    let mut relay = Relay::start(&server.upstream(TlsMode::Disable), false).await;
+    let mut relay = Relay::start(&server.upstream(TlsMode::Disable), Trust::ByAddress).await;
     let error = relay.connect("trusted", "").await.unwrap_err();
     let answer = error.as_db_error().unwrap();
     assert_eq!(
@@ -189,7 +184,10 @@ async fn a_login_without_a_challenge_is_refused_unless_allowed() {
         SqlState::INVALID_AUTHORIZATION_SPECIFICATION
     );
     assert!(answer.hint().unwrap().contains("allow_trust_relay"));
-    assert!(matches!(relay.login().await, Err(LoginError::Unchallenged)));
+    assert!(matches!(
+        relay.login().await,
+        Err(LoginError::Unchallenged { by_user: false })
+    ));
     assert!(relay.connect("scram", PASSWORD).await.is_ok());
 }
 
@@ -231,7 +229,7 @@ async fn certificates_are_checked_as_the_mode_says() {
 async fn a_cancel_request_finds_its_statement() {
     let server = Postgres::shared();
     for tls in [TlsMode::Disable, TlsMode::Require] {
-        let relay = Relay::start(&server.upstream(tls), true).await;
+        let relay = Relay::start(&server.upstream(tls), Trust::Passes).await;
         let client = relay.connect("scram", PASSWORD).await.unwrap();
         let watcher = relay.connect("scram", PASSWORD).await.unwrap();
         let cancel = client.cancel_token();
@@ -256,7 +254,7 @@ async fn a_cancel_request_finds_its_statement() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_replication_protocol_passes() {
     let server = Postgres::shared();
-    let relay = Relay::start(&server.upstream(TlsMode::Require), true).await;
+    let relay = Relay::start(&server.upstream(TlsMode::Require), Trust::Passes).await;
     let port = relay.address.port();
     let psql = move || {
         Command::new(bin().join("psql"))
@@ -286,7 +284,7 @@ async fn a_server_that_is_down_is_an_error_the_client_understands() {
     let mut config = Postgres::shared().upstream(TlsMode::Disable);
     config.port = listener.local_addr().unwrap().port();
     drop(listener);
-    let relay = Relay::start(&config, true).await;
+    let relay = Relay::start(&config, Trust::Passes).await;
     let error = relay.connect("scram", PASSWORD).await.unwrap_err();
     assert_eq!(error.code(), Some(&SqlState::CANNOT_CONNECT_NOW));
 }
@@ -303,7 +301,7 @@ fn answer(port: u16, bytes: &[u8]) -> Vec<u8> {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_no_greeting_is_answered_as_the_server_does() {
     let server = Postgres::shared();
-    let relay = Relay::start(&server.upstream(TlsMode::Disable), true).await;
+    let relay = Relay::start(&server.upstream(TlsMode::Disable), Trust::Passes).await;
     for bytes in [
         &b"\0\0\0\x08\0\x02\0\0"[..],
         b"\0\0\0\x08\0\x04\0\0",

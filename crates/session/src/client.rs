@@ -8,6 +8,7 @@ use wire::{
 
 use crate::{
     need::{Need, SessionError},
+    output::PENDING_MAX,
     prepared::Prepared,
     queue::{Boundary, Execution, Expect, Slot},
     registry::{Name, Portal, Source},
@@ -42,6 +43,7 @@ impl Session {
     ///
     /// When the bytes cannot be cut into messages; the connection is lost.
     pub fn client(&mut self, input: &mut BytesMut) -> Result<Need, SessionError> {
+        self.choked = false;
         let need = self.messages(input)?;
         if matches!(need, Need::Input) {
             // The Execute that would lead has not come together with its Bind.
@@ -52,11 +54,6 @@ impl Session {
 
     fn messages(&mut self, input: &mut BytesMut) -> Result<Need, SessionError> {
         loop {
-            if self.raw {
-                let all = input.len();
-                self.to_server.take_from(input, all);
-                return Ok(Need::Input);
-            }
             if self.broken {
                 input.clear();
                 return Ok(Need::Input);
@@ -68,6 +65,10 @@ impl Session {
             }
             self.put_fence();
             if self.client_rest > 0 || self.ended || (self.stalled && !self.queue.is_empty()) {
+                return Ok(Need::Input);
+            }
+            if self.to_client.len() >= PENDING_MAX && !self.is_replicating() {
+                self.choked = true;
                 return Ok(Need::Input);
             }
             if self.queue.is_empty() {

@@ -34,6 +34,8 @@ pub(crate) enum CopyIn {
     Taking(Amid),
     /// The client has sent their end; whether the server has taken them all is open.
     Ended(Amid),
+    /// It sends some as well, until both have sent their end: replication.
+    Both,
     /// A fence was sent amid them, in front of a message which the server would not survive there.
     Fenced,
 }
@@ -71,11 +73,6 @@ impl Fence {
 }
 
 impl CopyIn {
-    /// Whether the server is known to take copy data.
-    pub(crate) const fn is_taking(self) -> bool {
-        matches!(self, Self::Taking(_))
-    }
-
     /// The server asks for copy data; `extended` tells how their statement came. False if no
     /// statement was sent that may take any.
     pub(crate) fn begin(&mut self, extended: bool) -> bool {
@@ -98,6 +95,7 @@ impl Session {
                 self.stalled = true;
                 Some(Step::Wait)
             }
+            CopyIn::Both => Some(self.while_replicating(message)),
             CopyIn::Taking(amid) => Some(self.while_taking(amid, message, whole)),
         }
     }
@@ -127,6 +125,17 @@ impl Session {
         }
     }
 
+    /// Anything but copy data and their end the server does not survive, and says so.
+    fn while_replicating(&mut self, message: u8) -> Step {
+        if matches!(message, tag::COPY_DONE | tag::COPY_FAIL) {
+            self.copy = CopyIn::Ended(Amid {
+                extended: false,
+                syncs: 0,
+            });
+        }
+        Step::Forward
+    }
+
     /// A message that the server would not survive while it takes copy data, so that they must have
     /// been refused. A message of its kind, without a body, stands in for it: in the first case the
     /// server dies of it with the same words, in the second it is an error that nobody hears of.
@@ -152,7 +161,8 @@ impl Session {
             }
             // It may be another that has failed.
             CopyIn::Asked => self.copy = CopyIn::Asked,
-            CopyIn::None | CopyIn::Taking(_) | CopyIn::Ended(_) | CopyIn::Fenced => {}
+            CopyIn::None | CopyIn::Taking(_) | CopyIn::Both | CopyIn::Ended(_) | CopyIn::Fenced => {
+            }
         }
     }
 

@@ -44,7 +44,7 @@ pub use flight::Lead;
 pub use identity::Identity;
 pub use knowledge::Knowledge;
 pub use need::{Answer, Login, Need, Outcome, Question, SessionError};
-pub use output::Output;
+pub use output::{Output, PENDING_MAX};
 pub use recipe::{Outcome as RecipeOutcome, Recipe, Reply};
 pub use recorder::Record;
 pub use scopes::written;

@@ -8,6 +8,9 @@ use bytes::{Buf, Bytes, BytesMut};
 /// together, which costs less than another slice in a vectored write.
 pub(crate) const COPY_BELOW: usize = 4096;
 
+/// Bytes that may wait to be written to one peer before no more is taken from the other.
+pub const PENDING_MAX: usize = 256 * 1024;
+
 /// Capacity in bytes above which an emptied buffer is given back.
 const KEEP: usize = 64 * 1024;
 

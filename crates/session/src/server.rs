@@ -29,11 +29,6 @@ impl Session {
     /// When the bytes cannot be cut into messages, or answer nothing that was asked.
     pub fn server(&mut self, input: &mut BytesMut) -> Result<Need, SessionError> {
         loop {
-            if self.raw {
-                let all = input.len();
-                self.to_client.take_from(input, all);
-                return Ok(Need::Input);
-            }
             if self.server_rest > 0 {
                 let step = self.server_rest.min(input.len());
                 self.pass_rows(input, step, 0);
@@ -164,10 +159,6 @@ impl Session {
             tag::PARAMETER_STATUS => self.parameter(frame),
             tag::ERROR => self.error(frame),
             tag::READY => self.ready(frame)?,
-            tag::COPY_BOTH => {
-                self.to_client.put(frame);
-                self.raw = true;
-            }
             _ => self.part(message, frame)?,
         }
         Ok(())
@@ -260,6 +251,11 @@ impl Session {
                 // What waits for this reply is what the server has to hear now.
                 self.stalled = false;
                 self.flushed = false;
+                false
+            }
+            (Expect::Query(..), tag::COPY_BOTH) => {
+                self.copy = CopyIn::Both;
+                self.stalled = false;
                 false
             }
             (Expect::Query(..), tag::ROW_DESCRIPTION) => {

@@ -67,8 +67,8 @@ pub struct Session {
     pub(crate) leads: bool,
     pub(crate) captured: Option<Bytes>,
     pub(crate) probed: Option<Bytes>,
-    /// Both directions are a pipe from now on.
-    pub(crate) raw: bool,
+    /// Client messages wait until the client has read some of what it was told.
+    pub(crate) choked: bool,
     /// The client has said goodbye or vanished.
     pub(crate) ended: bool,
     /// The server has said why it ends the session. It answers nothing more, and neither do we.
@@ -113,7 +113,7 @@ impl Session {
             leads: false,
             captured: None,
             probed: None,
-            raw: false,
+            choked: false,
             ended: false,
             broken: false,
             key_buffer: Vec::new(),
@@ -156,25 +156,35 @@ impl Session {
         self.stalled
     }
 
-    /// Whether the client has sent Terminate.
+    /// Whether client input waits until less than [`PENDING_MAX`] is to be written to the client:
+    /// then the session has to be fed again.
+    pub const fn is_choked(&self) -> bool {
+        self.choked
+    }
+
+    /// Whether the client has sent Terminate, or left.
     pub const fn has_ended(&self) -> bool {
         self.ended
     }
 
-    /// The client has closed its side: from here on it is as if it had sent Terminate. False if it
-    /// left in the middle of a message or of copy data, so that the connection must be broken.
-    pub fn client_left(&mut self) -> bool {
-        let whole = self.client_rest == 0 && !self.copy.is_taking() && !self.raw;
-        if whole && !self.ended {
-            self.to_server.put(wire::frontend::TERMINATE);
-        }
+    /// The client has closed its side: nothing that it may still have sent is carried out.
+    pub const fn client_left(&mut self) {
         self.ended = true;
-        whole
     }
 
-    /// Whether both directions are a plain pipe.
-    pub const fn is_raw(&self) -> bool {
-        self.raw
+    /// Whether changes are streamed to the client, which reports meanwhile how far it has come.
+    pub const fn is_replicating(&self) -> bool {
+        matches!(self.copy, CopyIn::Both)
+    }
+
+    /// Whether the client has been told whole messages only.
+    pub const fn is_between_replies(&self) -> bool {
+        self.server_rest == 0
+    }
+
+    /// Whether the server has been told whole messages only.
+    pub const fn is_between_messages(&self) -> bool {
+        self.client_rest == 0
     }
 
     /// Whether the session stands between transactions with no reply owed, so that it can be
@@ -187,7 +197,7 @@ impl Session {
     /// that lives on hits is idle, in a block or outside. Does nothing unless it stands between
     /// commands.
     pub fn keep_alive(&mut self) {
-        if !self.server_is_quiet() || self.raw || self.ended || self.broken {
+        if !self.server_is_quiet() || self.ended || self.broken {
             return;
         }
         self.to_server.put(wire::frontend::SYNC);
@@ -216,6 +226,7 @@ impl Session {
         if self.queue.is_empty() {
             self.to_client.put(frame);
         } else {
+            self.under_way += frame.len();
             self.queue
                 .push(Slot::Local(Bytes::copy_from_slice(frame), None));
         }

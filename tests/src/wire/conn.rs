@@ -309,6 +309,18 @@ impl Conn {
         Ok(self.stream.set_read_timeout(Some(deadline))?)
     }
 
+    /// The same connection once more, to send while this one reads.
+    pub fn another_end(&self) -> Result<Self> {
+        let stream = self.stream.try_clone()?;
+        stream.set_write_timeout(Some(READ_DEADLINE * 3))?;
+        Ok(Self {
+            stream,
+            address: self.address,
+            unread: Vec::new(),
+            greeting: self.greeting.clone(),
+        })
+    }
+
     /// Closes the sending half.
     pub fn shutdown(&self) -> Result<()> {
         Ok(self.stream.shutdown(Shutdown::Write)?)

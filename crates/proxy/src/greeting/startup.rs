@@ -21,8 +21,19 @@ pub struct StartupPacket {
     /// Settings, `application_name` and `client_encoding` among them, in order. The server applies
     /// them after those in `options`.
     pub parameters: Vec<(Bytes, Bytes)>,
-    /// Whether the connection will speak the replication protocol.
-    pub replication: bool,
+    /// Whether, and how, the connection will speak the replication protocol.
+    pub replication: Replication,
+}
+
+/// Which commands a connection takes.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Replication {
+    /// SQL.
+    None,
+    /// Those of replication alone.
+    Physical,
+    /// Those of replication, and SQL by the simple protocol.
+    Logical,
 }
 
 impl StartupPacket {
@@ -37,7 +48,7 @@ impl StartupPacket {
             database: Bytes::new(),
             options: Bytes::new(),
             parameters: Vec::new(),
-            replication: false,
+            replication: Replication::None,
         };
         loop {
             let name = string(&mut rest)?;
@@ -49,7 +60,7 @@ impl StartupPacket {
                 b"user" => packet.user = value,
                 b"database" => packet.database = value,
                 b"options" => packet.options = value,
-                b"replication" => packet.replication = asks_for_replication(&value),
+                b"replication" => packet.replication = replication(&value),
                 // Requests of the protocol, not settings.
                 name if name.starts_with(b"_pq_.") => {}
                 name => packet.parameters.push((raw.slice_ref(name), value)),
@@ -78,12 +89,17 @@ fn string<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
     Some(text)
 }
 
-/// Whether a value of `replication` is `database` or true, as `parse_bool` understands true: any
-/// beginning of a word that leaves no doubt.
-fn asks_for_replication(value: &[u8]) -> bool {
+/// What a value of `replication` asks for: it is `database`, in lower case, or true, as `parse_bool`
+/// understands true: any beginning of a word that leaves no doubt.
+fn replication(value: &[u8]) -> Replication {
+    if value == b"database" {
+        return Replication::Logical;
+    }
     let value = value.to_ascii_lowercase();
-    value == b"database"
-        || value == b"on"
-        || value == b"1"
-        || (!value.is_empty() && (b"true".starts_with(&value) || b"yes".starts_with(&value)))
+    let begins = |word: &[u8]| !value.is_empty() && word.starts_with(&value);
+    if value == b"on" || value == b"1" || begins(b"true") || begins(b"yes") {
+        Replication::Physical
+    } else {
+        Replication::None
+    }
 }

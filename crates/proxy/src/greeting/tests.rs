@@ -78,7 +78,7 @@ async fn reads_names_and_values() {
     assert_eq!(packet.parameters, [application]);
     let setting = (b"geqo".to_vec(), b"off".to_vec());
     assert_eq!(packet.startup_options().settings, [setting]);
-    assert!(!packet.replication);
+    assert_eq!(packet.replication, Replication::None);
 }
 
 #[tokio::test]
@@ -96,17 +96,18 @@ async fn the_database_defaults_to_the_user() {
 #[tokio::test]
 async fn replication_is_any_spelling_of_true() {
     for (value, expected) in [
-        ("database", true),
-        ("true", true),
-        ("TR", true),
-        ("y", true),
-        ("On", true),
-        ("1", true),
-        ("o", false),
-        ("off", false),
-        ("0", false),
-        ("f", false),
-        ("", false),
+        ("database", Replication::Logical),
+        ("DATABASE", Replication::None),
+        ("true", Replication::Physical),
+        ("TR", Replication::Physical),
+        ("y", Replication::Physical),
+        ("On", Replication::Physical),
+        ("1", Replication::Physical),
+        ("o", Replication::None),
+        ("off", Replication::None),
+        ("0", Replication::None),
+        ("f", Replication::None),
+        ("", Replication::None),
     ] {
         let body = format!("user\0a\0replication\0{value}\0\0");
         assert_eq!(

@@ -3,7 +3,7 @@
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use wire::backend::{self, Status, tag};
 
-use super::{LoginError, LoginRules, Sasl, scram::Vouching};
+use super::{LoginError, LoginRules, Sasl, Trust, scram::Vouching};
 
 /// A login as far as it has come.
 #[derive(Debug)]
@@ -97,8 +97,9 @@ impl Dialogue {
         let code = body.try_get_i32().map_err(|_| malformed)?;
         match code {
             AUTHENTICATION_OK => {
-                if !self.challenged && !self.rules.allow_trust {
-                    return Err(LoginError::Unchallenged);
+                if !self.challenged && self.rules.trust != Trust::Passes {
+                    let by_user = self.rules.trust == Trust::ByUser;
+                    return Err(LoginError::Unchallenged { by_user });
                 }
                 if let Some(vouching) = &self.vouching {
                     vouching.accepted()?;

@@ -3,7 +3,7 @@ use tokio::io::{DuplexStream, duplex};
 use super::*;
 
 const RULES: LoginRules = LoginRules {
-    allow_trust: false,
+    trust: Trust::ByAddress,
     sasl: Sasl::Relay,
     timeout: Duration::from_secs(60),
 };
@@ -90,7 +90,7 @@ async fn messages_pass_both_ways_and_the_rest_is_kept() {
 #[tokio::test]
 async fn a_server_without_a_cancel_key_is_fine() {
     let rules = LoginRules {
-        allow_trust: true,
+        trust: Trust::Passes,
         ..RULES
     };
     let (login, ()) = relay(rules, b"Q\0\0\0\x05\0", async |_client, mut server| {
@@ -121,7 +121,10 @@ async fn a_login_without_a_challenge_is_refused_with_a_remedy() {
         String::from_utf8_lossy(&told).into_owned()
     })
     .await;
-    assert!(matches!(login, Err(LoginError::Unchallenged)));
+    assert!(matches!(
+        login,
+        Err(LoginError::Unchallenged { by_user: false })
+    ));
     assert!(told.starts_with('E') && told.contains("C28000") && told.contains("allow_trust_relay"));
 }
 
