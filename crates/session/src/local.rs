@@ -30,7 +30,12 @@ pub(crate) struct Local {
     pub(crate) lasting: bool,
     /// What is noted as set may never have been: whether it has a value afterwards is not known.
     pub(crate) failed: bool,
+    /// Bytes of all that was set.
+    bytes: usize,
 }
+
+/// Bytes of settings that are followed in one block.
+const FOLLOWED_MAX: usize = 64 * 1024;
 
 impl Local {
     pub(crate) fn new(base: &Arc<Identity>) -> Self {
@@ -40,6 +45,7 @@ impl Local {
             touched: Vec::new(),
             lasting: false,
             failed: false,
+            bytes: 0,
         }
     }
 
@@ -50,6 +56,10 @@ impl Local {
         };
         for setting in settings {
             self.lasting |= setting.scope == SetScope::Session;
+            self.bytes += setting.bytes();
+            if self.bytes > FOLLOWED_MAX {
+                return false;
+            }
             if next.set(setting, knowledge).is_none() {
                 return false;
             }

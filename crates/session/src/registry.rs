@@ -158,25 +158,28 @@ pub(crate) struct Registry {
 /// server's alone: they work as without us, and nothing is looked up for them.
 const HELD_MAX: usize = 8 * 1024 * 1024;
 
+/// Of a name, the server minds so many bytes.
+const NAME_BYTES_MAX: usize = 63;
+
 /// Bytes counted for a name with what is kept of it, beside its text and values.
 const OVERHEAD: usize = 512;
 
 impl Registry {
     pub(crate) fn statement(&self, name: &[u8]) -> Option<&Statement> {
-        self.statements.get(name)
+        self.statements.get(minded(name))
     }
 
     pub(crate) fn statement_mut(&mut self, name: &[u8]) -> Option<&mut Statement> {
-        self.statements.get_mut(name)
+        self.statements.get_mut(minded(name))
     }
 
     pub(crate) fn portal_mut(&mut self, name: &[u8]) -> Option<&mut Portal> {
-        self.portals.get_mut(name)
+        self.portals.get_mut(minded(name))
     }
 
     /// The client has been told, or will be, what columns a statement returns.
     pub(crate) fn note_described(&mut self, name: &[u8]) {
-        if let Some(statement) = self.statements.get_mut(name) {
+        if let Some(statement) = self.statement_mut(name) {
             statement.described = true;
         }
     }
@@ -184,7 +187,7 @@ impl Registry {
     /// The server has accepted a statement that was parsed in another context: it still returns
     /// what it did.
     pub(crate) fn prove(&mut self, name: &[u8], current: Arc<Prepared>) {
-        if let Some(statement) = self.statements.get_mut(name)
+        if let Some(statement) = self.statement_mut(name)
             && statement.prepared.text == current.text
         {
             statement.prepared = current;
@@ -193,7 +196,7 @@ impl Registry {
 
     /// A portal with transaction control has been run, if it is still there.
     pub(crate) fn finish_control(&mut self, name: &[u8]) {
-        if let Some(Portal { source, .. }) = self.portals.get_mut(name) {
+        if let Some(Portal { source, .. }) = self.portal_mut(name) {
             *source = Source::Control { done: true };
         }
     }
@@ -204,11 +207,11 @@ impl Registry {
     }
 
     pub(crate) fn put_statement(&mut self, name: &[u8], mut statement: Statement) -> Undo {
-        let name = Name::from_slice(name);
+        let name = Name::from_slice(minded(name));
         if name.is_empty() && statement.on_server {
             self.server_unnamed = true;
         }
-        statement.weight = OVERHEAD + statement.prepared.text.len();
+        statement.weight = OVERHEAD + statement.prepared.text.len() + statement.types.len();
         let previous = self.insert_statement(name.clone(), statement);
         Undo::Statement(name, previous.map(Box::new))
     }
@@ -217,24 +220,25 @@ impl Registry {
         if name.is_empty() {
             self.lost_portal = portal.is_ours();
         }
-        let name = Name::from_slice(name);
+        let name = Name::from_slice(minded(name));
         let entry = match &portal.source {
             Source::Entry { entry, .. } => entry.frames().len(),
             Source::Server { .. } | Source::Control { .. } => 0,
         };
-        portal.weight = OVERHEAD + portal.bind.len() + entry + portal.assigned();
+        let kept = portal.bind.len() + portal.types.len() + portal.assigned();
+        portal.weight = OVERHEAD + kept + entry;
         let previous = self.insert_portal(name.clone(), portal);
         Undo::Portal(name, previous.map(Box::new))
     }
 
     pub(crate) fn remove_statement(&mut self, name: &[u8]) -> Option<Statement> {
-        let statement = self.statements.remove(name)?;
+        let statement = self.statements.remove(minded(name))?;
         self.held -= statement.weight;
         Some(statement)
     }
 
     pub(crate) fn remove_portal(&mut self, name: &[u8]) -> Option<Portal> {
-        let portal = self.portals.remove(name)?;
+        let portal = self.portals.remove(minded(name))?;
         self.held -= portal.weight;
         Some(portal)
     }
@@ -257,7 +261,7 @@ impl Registry {
     /// stay.
     pub(crate) fn undo(&mut self, undo: Undo, segment: u64) {
         let later = |name: &[u8]| {
-            let portal = self.portals.get(name);
+            let portal = self.portals.get(minded(name));
             portal.is_some_and(|it| it.segment > segment)
         };
         match undo {
@@ -279,14 +283,14 @@ impl Registry {
                 self.lost_portal |= !later(b"");
             }
             Undo::Absent(name) => {
-                if let Some(statement) = self.statements.get_mut(&name) {
+                if let Some(statement) = self.statement_mut(&name) {
                     statement.on_server = false;
                     statement.stale = None;
                 }
             }
             Undo::Source(name, source) => {
                 self.lost_portal |= name.is_empty();
-                if let Some(portal) = self.portals.get_mut(&name) {
+                if let Some(portal) = self.portal_mut(&name) {
                     portal.source = source;
                 }
             }
@@ -295,7 +299,7 @@ impl Registry {
 
     /// What the server makes of this name is not known before `segment` has ended.
     pub(crate) fn doubt(&mut self, name: &[u8], segment: u64) {
-        self.unsure.insert(Name::from_slice(name), segment);
+        self.unsure.insert(Name::from_slice(minded(name)), segment);
     }
 
     /// What the server makes of any name is not known before a reply has come.
@@ -320,7 +324,11 @@ impl Registry {
 
     /// Whether messages of a segment before this one leave open what the name stands for.
     pub(crate) fn is_unsure(&self, name: &[u8], segment: u64) -> bool {
-        !self.unsure.is_empty() && self.unsure.get(name).is_some_and(|&in_| in_ < segment)
+        !self.unsure.is_empty()
+            && self
+                .unsure
+                .get(minded(name))
+                .is_some_and(|&in_| in_ < segment)
     }
 
     /// Every reply has come.
@@ -417,4 +425,9 @@ impl Registry {
         let absent = self.portals.iter().filter(|(_, portal)| portal.is_ours());
         absent.map(|(name, _)| name.clone()).collect()
     }
+}
+
+/// What the server minds of a name: names that begin alike are one to it.
+fn minded(name: &[u8]) -> &[u8] {
+    name.get(..NAME_BYTES_MAX).unwrap_or(name)
 }

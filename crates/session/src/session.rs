@@ -74,6 +74,8 @@ pub struct Session {
     /// The server has said why it ends the session. It answers nothing more, and neither do we.
     pub(crate) broken: bool,
     pub(crate) key_buffer: Vec<u8>,
+    /// A statement has been answered from the store. To be reset by whoever has noted it.
+    pub served: bool,
     /// To be kept by the store.
     pub records: Vec<Record>,
     /// To be written to the client.
@@ -117,6 +119,7 @@ impl Session {
             ended: false,
             broken: false,
             key_buffer: Vec::new(),
+            served: false,
             records: Vec::new(),
             to_client: Output::default(),
             to_server: Output::default(),

@@ -308,6 +308,7 @@ impl Session {
                     return Lookup::Wait;
                 }
                 telemetry.hits.inc();
+                self.served = true;
                 if let Block::Virtual { queried, .. } = &mut self.transaction.block {
                     *queried = true;
                 }

@@ -378,6 +378,21 @@ fn other_statements_by_extended_query_are_the_same() {
                     .query("SELECT v FROM w ORDER BY id"),
             ),
             (
+                "names that begin alike for longer than the server minds",
+                talk()
+                    .say(|f| {
+                        let name = |end| format!("{}{end}", "n".repeat(63));
+                        f.parse(&name("a"), "SELECT v FROM w ORDER BY id", &[])
+                            .bind("", &name("b"), &[])
+                            .execute("", 0)
+                            .sync()
+                            .parse(&name("b"), "SELECT 1", &[])
+                            .sync()
+                    })
+                    .ready()
+                    .ready(),
+            ),
+            (
                 "a setting and a read that depends on it in one batch",
                 talk()
                     .say(|f| {

@@ -67,6 +67,68 @@ fn statements_beyond_the_bound_are_the_servers_alone() {
 }
 
 #[test]
+fn types_and_names_count_among_what_is_held() {
+    let mut session = session();
+    let mut input = BytesMut::new();
+    let types = [&u16::MAX.to_be_bytes()[..], &[0; 4 * 65_535]].concat();
+    for number in 0..100 {
+        let name = format!("s{number}");
+        frontend::put_parse_typed(&mut input, name.as_bytes(), b"SELECT 1", &types);
+        input.extend_from_slice(frontend::SYNC);
+        say(&mut session, &mut input);
+        hear(&mut session, backend::PARSE_COMPLETE);
+        hear(&mut session, backend::ready(backend::Status::Idle));
+    }
+    assert!(session.registry.is_full());
+    assert!(session.registry.statement(b"s99").is_none());
+}
+
+/// To the server, names that begin alike for long enough are one.
+#[test]
+fn no_more_is_kept_of_a_name_than_the_server_minds() {
+    let mut session = session();
+    let mut input = BytesMut::new();
+    let long = "n".repeat(100_000);
+    frontend::put_parse(&mut input, long.as_bytes(), b"SELECT 1");
+    input.extend_from_slice(frontend::SYNC);
+    say(&mut session, &mut input);
+    hear(&mut session, backend::PARSE_COMPLETE);
+    hear(&mut session, backend::ready(backend::Status::Idle));
+    let registry = &session.registry;
+    assert!(registry.statement(&long.as_bytes()[..63]).is_some());
+    assert!(registry.statement(&long.as_bytes()[..62]).is_none());
+    frontend::put_close(
+        &mut input,
+        frontend::Target::Statement,
+        &long.as_bytes()[..64],
+    );
+    input.extend_from_slice(frontend::SYNC);
+    say(&mut session, &mut input);
+    assert!(session.registry.statement(long.as_bytes()).is_none());
+}
+
+/// Whoever does not read what it has asked for is not heard any further.
+#[test]
+fn messages_wait_until_their_replies_are_read() {
+    let mut session = session();
+    let mut input = BytesMut::new();
+    let said = 100_000;
+    for _ in 0..said {
+        input.extend_from_slice(frontend::SYNC);
+    }
+    let mut heard = 0;
+    say(&mut session, &mut input);
+    assert!(session.is_choked());
+    while session.is_choked() {
+        assert!(session.to_client.len() < crate::PENDING_MAX + 100);
+        heard += session.to_client.len() / 6;
+        session.to_client.clear();
+        say(&mut session, &mut input);
+    }
+    assert_eq!(heard + session.to_client.len() / 6, said);
+}
+
+#[test]
 fn messages_wait_when_much_is_under_way() {
     let mut session = session();
     let mut input = BytesMut::new();
