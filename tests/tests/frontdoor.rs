@@ -1,6 +1,10 @@
 //! pgmemo as operators meet it: files, signals, health and numbers, with clients at work.
 
-use std::{fs, process::Command, time::Duration};
+use std::{
+    fs,
+    process::Command,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context, Result, ensure};
 use pgmemo_tests::{
@@ -8,6 +12,7 @@ use pgmemo_tests::{
     net::{SOON, accepts, eventually, free_port, local},
     postgres::Database,
     server::Signal,
+    wire::{Conn, Frontend, Login, Message},
 };
 
 const READ: &str = "SELECT v FROM t WHERE id = 1";
@@ -166,6 +171,118 @@ fn sigterm_lets_a_transaction_end_and_takes_no_new_client() -> Result<()> {
         database.connect()?.value(READ)? == "drained",
         "the transaction was lost"
     );
+    Ok(())
+}
+
+/// As PostgreSQL's sockets are: a client whose host is gone must not hold its locks for ever.
+#[test]
+fn the_system_looks_after_clients() -> Result<()> {
+    let Some((database, pgmemo)) = ground("[limits]\nclient_gone_after = '20s'\n")? else {
+        return Ok(());
+    };
+    let _client = pgmemo.connect(database.name())?;
+    let port = format!(":{:04X}", pgmemo.address().port());
+    let sockets = fs::read_to_string("/proc/net/tcp")?;
+    let timers: Vec<_> = sockets
+        .lines()
+        .map(|line| line.split_whitespace().collect::<Vec<_>>())
+        .filter(|it| it.len() > 5 && it[1].ends_with(&port) && it[3] == "01")
+        .map(|it| it[5].to_owned())
+        .collect();
+    ensure!(!timers.is_empty(), "no connection of ours in {sockets}");
+    for timer in timers {
+        // A timer of the second kind, in hundredths of a second.
+        let (kind, left) = timer.split_once(':').context("no timer")?;
+        let left = u64::from_str_radix(left, 16)?;
+        ensure!(kind == "02" && left <= 1000, "{timer}");
+    }
+    Ok(())
+}
+
+/// Each hit is timed once, when it is served.
+#[test]
+fn hits_that_wait_for_earlier_replies_are_timed_once() -> Result<()> {
+    let Some((database, pgmemo)) = ground("")? else {
+        return Ok(());
+    };
+    let mut client = pgmemo.connect(database.name())?;
+    eventually("hits", SOON, || {
+        client.run(READ).ok()?;
+        (pgmemo.hits().ok()? > 0.0).then_some(())
+    })?;
+    for _ in 0..5 {
+        let batch = Frontend::new().query("SELECT pg_sleep(0.1)").query(READ);
+        client.send(batch.bytes())?;
+        client.read_until(b'Z')?;
+        client.read_until(b'Z')?;
+    }
+    client.run(READ)?;
+    let now = pgmemo.metrics()?;
+    let labels = [r#"result="hit""#];
+    let timed = now.sum("pgmemo_lookup_duration_seconds_count", &labels);
+    ensure!(
+        timed > 5.0 && timed <= now.hits(),
+        "{timed} of {} hits",
+        now.hits()
+    );
+    Ok(())
+}
+
+/// Who cannot cache serves all the same; who cannot reach PostgreSQL does not.
+#[test]
+fn readiness_is_whether_clients_would_be_served() -> Result<()> {
+    if env::direct() {
+        return Ok(());
+    }
+    let mut redis = Redis::start()?;
+    redis.kill9()?;
+    let postgres = Postgres::start(Version::System)?;
+    let nobody = format!("postgres://{}", postgres.address());
+    let without_user = Pgmemo::start_upstream(&nobody, Store::Memory, &[], "")?;
+    let without_store = Pgmemo::start(&postgres, Store::Redis(&redis), &[])?;
+    for pgmemo in [&without_user, &without_store] {
+        let begun = Instant::now();
+        pgmemo.connect("postgres")?.run("SELECT 1")?;
+        ensure!(
+            begun.elapsed() < Duration::from_millis(1500),
+            "a login waits"
+        );
+    }
+    drop(postgres);
+    for pgmemo in [&without_user, &without_store] {
+        eventually("readiness withdrawn", SOON, || {
+            (!ready(pgmemo)).then_some(())
+        })?;
+    }
+    Ok(())
+}
+
+#[test]
+fn what_holds_up_a_stop_can_be_cancelled() -> Result<()> {
+    let Some((database, mut pgmemo)) = ground("")? else {
+        return Ok(());
+    };
+    let mut busy = pgmemo.connect(database.name())?;
+    busy.send(Frontend::new().query("SELECT pg_sleep(600)").bytes())?;
+    pgmemo.server()?.signal(Signal::Term)?;
+    eventually("readiness withdrawn", SOON, || {
+        (!ready(&pgmemo)).then_some(())
+    })?;
+    let login = Login::to(database.name());
+    let late = Conn::greet(pgmemo.address(), &login)?;
+    let code = late.greeting().last().map(Message::sqlstate);
+    ensure!(code.as_deref() == Some("57P03"), "{code:?}");
+    let mut control = database.connect()?;
+    let (pid, _) = busy.cancel_key()?;
+    let event = format!("SELECT wait_event FROM pg_stat_activity WHERE pid = {pid}");
+    eventually("the statement runs", SOON, || {
+        (control.value(&event).ok()? == "PgSleep").then_some(())
+    })?;
+    busy.cancel()?;
+    let error = busy.read_until(b'Z')?.error();
+    ensure!(error.is_some_and(|it| it.contains("57014")), "it goes on");
+    let status = pgmemo.server()?.wait(SOON)?;
+    ensure!(status.success(), "{status}");
     Ok(())
 }
 

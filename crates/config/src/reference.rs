@@ -146,9 +146,18 @@ a Unix-domain socket is its directory: `postgres:///?host=/var/run/postgresql`.
 |---|---|---|
 | `sslmode` | `disable`, `prefer`, `require`, `verify-ca` or `verify-full`, as in libpq; sockets have no TLS | `prefer` |
 | `sslrootcert` | file with the certificates to trust, or `system` for those of the platform, which implies `verify-full` | the platform's |
-| `connect_timeout` | seconds from 1 to 600 | `10` |
+| `sslcert`, `sslkey` | files with a certificate that proves to the server who pgmemo is, on clients' connections too, and its key without a passphrase, as PEM | none |
+| `sslsni` | `0`: the server does not hear which host is meant | `1` |
+| `channel_binding` | `disable`, `prefer` or `require`, for pgmemo's own connections | `prefer` |
+| `options` | switches for pgmemo's own connections | |
+| `connect_timeout` | seconds from 1 to 600; `0` for 600 | `10` |
 | `host`, `port`, `user`, `password`, `dbname` | as in the rest of the URL, and stronger | |
-| `application_name` | accepted and not used | |
+
+What shapes clients alone may stay in a URL that is copied, and is left aside: `application_name`,
+`target_session_attrs`, `keepalives` and its like, settings of sessions, and what drivers and ORMs
+add (`schema`, `connection_limit`, `pgbouncer`, `conn_max_age`, `pool_max_conns`, `+asyncpg` behind the
+scheme, …). The start names what was left aside. What bears on how the server is reached and is not
+done is refused, with the reason.
 
 ## The URL of `store`
 

@@ -131,6 +131,8 @@ pub struct Limits {
     pub login_timeout: Duration,
     /// How long SIGTERM waits for transactions to end. Default 30 s.
     pub drain_timeout: Duration,
+    /// How long a client may answer nothing at all before it counts as gone; default the system's.
+    pub client_gone_after: Option<Duration>,
     /// Threads that serve clients; default one per core.
     pub threads: Option<usize>,
     /// Accept clients from other hosts to whom the server asked no challenge. Default false.

@@ -1,5 +1,9 @@
 //! The PostgreSQL server behind us, as a `postgres://` URL says it.
 
+mod parameters;
+#[cfg(test)]
+mod tests;
+
 use std::{fmt, path::PathBuf, time::Duration};
 
 use crate::{
@@ -27,8 +31,39 @@ pub struct Upstream {
     pub tls: TlsMode,
     /// `sslrootcert`; without it, the roots that the platform trusts.
     pub root_certificate: Option<PathBuf>,
+    /// `sslcert` and `sslkey`: how we prove to the server who we are.
+    pub client_certificate: Option<ClientCertificate>,
+    /// `sslsni`: the server hears which host is meant. Default yes.
+    pub names_host: bool,
+    /// `channel_binding`, of our own connections.
+    pub channel_binding: ChannelBinding,
+    /// `options` of our own connections.
+    pub options: Option<String>,
     /// How long a connection to the server may take. Default 10 s.
     pub connect_timeout: Duration,
+    /// Parameters that were left aside, since they are for clients alone.
+    pub ignored: Vec<String>,
+}
+
+/// A certificate towards the server.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct ClientCertificate {
+    /// PEM file with the certificate and those between it and its root.
+    pub certificate: PathBuf,
+    /// PEM file with its key.
+    pub key: PathBuf,
+}
+
+/// libpq's `channel_binding`.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum ChannelBinding {
+    /// Never.
+    Disable,
+    /// If the server offers it.
+    #[default]
+    Prefer,
+    /// Always.
+    Require,
 }
 
 /// libpq's `sslmode`.
@@ -68,12 +103,10 @@ impl Upstream {
             let remedy = format!("{EXAMPLE}; {ENCODING}");
             Refusal::new("is not a URL", remedy)
         })?;
-        if !["postgres", "postgresql"].contains(&parts.scheme) {
-            return Err(Refusal::new("does not start with postgres://", EXAMPLE));
-        }
+        scheme(parts.scheme)?;
         let mut draft = Draft::of(&parts)?;
         for &(name, value) in &parts.parameters {
-            draft.parameter(name, &decoded(value)?)?;
+            draft.parameter(&decoded(name)?, &decoded(value)?)?;
         }
         draft.finish()
     }
@@ -94,17 +127,6 @@ impl fmt::Display for Upstream {
 const EXAMPLE: &str = "write a URL such as \"postgres://user:password@host:5432/database\"";
 const ENCODING: &str = "write `%25` for a percent sign, `%40` for `@`, `%2F` for `/`, `%3A` for `:` \
     and `%3F` for `?` in a password";
-const PARAMETERS: [&str; 9] = [
-    "host",
-    "port",
-    "user",
-    "password",
-    "dbname",
-    "sslmode",
-    "sslrootcert",
-    "connect_timeout",
-    "application_name",
-];
 const CONNECT_TIMEOUT_MAX: Duration = Duration::from_secs(600);
 
 /// What has been read so far.
@@ -116,7 +138,13 @@ struct Draft {
     database: Option<String>,
     tls: Option<TlsMode>,
     root: Option<String>,
+    certificate: Option<String>,
+    key: Option<String>,
+    names_host: bool,
+    channel_binding: ChannelBinding,
+    options: Option<String>,
     connect_timeout: Duration,
+    ignored: Vec<String>,
 }
 
 impl Draft {
@@ -137,7 +165,13 @@ impl Draft {
             database: optional(Some(parts.path))?,
             tls: None,
             root: None,
+            certificate: None,
+            key: None,
+            names_host: true,
+            channel_binding: ChannelBinding::default(),
+            options: None,
             connect_timeout: Duration::from_secs(10),
+            ignored: Vec::new(),
         })
     }
 
@@ -148,21 +182,45 @@ impl Draft {
             "user" => self.user = Some(value.to_owned()),
             "password" => self.password = Some(value.to_owned()),
             "dbname" => self.database = Some(value.to_owned()),
-            "sslmode" => self.tls = Some(tls_mode(value)?),
-            "sslrootcert" => self.root = Some(value.to_owned()),
+            "sslmode" | "ssl-mode" => self.tls = Some(tls_mode(value)?),
+            // Of libraries that know no modes.
+            "ssl" | "ssl_require" => {
+                if self.tls.is_none() && ["true", "1", "require", "on"].contains(&value) {
+                    self.tls = Some(TlsMode::Require);
+                }
+            }
+            "sslrootcert" | "ssl-root-cert" | "ssl-ca" => self.root = Some(value.to_owned()),
+            "sslcert" | "ssl-cert" => self.certificate = Some(value.to_owned()),
+            "sslkey" | "ssl-key" => self.key = Some(value.to_owned()),
+            "sslsni" => self.names_host = value != "0",
+            "channel_binding" => self.channel_binding = channel_binding(value)?,
+            "options" => self.options = Some(value.to_owned()),
             "connect_timeout" => self.connect_timeout = connect_timeout(value)?,
-            // Ours is always `pgmemo`; each client keeps its own.
-            "application_name" => {}
-            unknown => {
-                let remedy = nearest(unknown, PARAMETERS).map_or_else(
-                    || format!("remove it; known are {}", PARAMETERS.join(", ")),
-                    |known| format!("did you mean `{known}`?"),
-                );
-                let what = format!("has the unknown parameter `{}`", unknown.escape_debug());
-                return Err(Refusal::new(what, remedy));
+            other => {
+                parameters::judge(other, value)?;
+                self.ignored.push(other.to_owned());
             }
         }
         Ok(())
+    }
+
+    fn client_certificate(&self) -> Result<Option<ClientCertificate>, Refusal> {
+        match (&self.certificate, &self.key) {
+            (None, None) => Ok(None),
+            (Some(certificate), Some(key)) => Ok(Some(ClientCertificate {
+                certificate: certificate.into(),
+                key: key.into(),
+            })),
+            (Some(_), None) => Err(Refusal::new(
+                "has sslcert without sslkey",
+                "name the file of its key with sslkey; if it is the server's certificate, as in \
+                 URLs for Prisma, call it sslrootcert",
+            )),
+            (None, Some(_)) => Err(Refusal::new(
+                "has sslkey without sslcert",
+                "name the file of the certificate with sslcert, or remove both",
+            )),
+        }
     }
 
     fn finish(self) -> Result<Upstream, Refusal> {
@@ -183,6 +241,7 @@ impl Draft {
                 "write sslmode=verify-full, or leave sslmode out",
             ));
         }
+        let client_certificate = self.client_certificate()?;
         let default = if platform {
             TlsMode::VerifyFull
         } else {
@@ -196,8 +255,42 @@ impl Draft {
             database: self.database,
             tls: self.tls.unwrap_or(default),
             root_certificate: self.root.filter(|_| !platform).map(PathBuf::from),
+            client_certificate,
+            names_host: self.names_host,
+            channel_binding: self.channel_binding,
+            options: self.options,
             connect_timeout: self.connect_timeout,
+            ignored: self.ignored,
         })
+    }
+}
+
+/// Libraries add the name of a driver, or of an extension that theirs needs.
+fn scheme(text: &str) -> Result<(), Refusal> {
+    let scheme = text.strip_prefix("jdbc:").unwrap_or(text);
+    if scheme == "prisma" || scheme == "prisma+postgres" {
+        return Err(Refusal::new(
+            "is the address of a service of Prisma's, not of a PostgreSQL server",
+            "write the URL that Prisma calls direct, which starts with postgres://",
+        ));
+    }
+    let (base, _) = scheme.split_once('+').unwrap_or((scheme, ""));
+    if ["postgres", "postgresql", "postgis"].contains(&base) {
+        Ok(())
+    } else {
+        Err(Refusal::new("does not start with postgres://", EXAMPLE))
+    }
+}
+
+fn channel_binding(text: &str) -> Result<ChannelBinding, Refusal> {
+    match text {
+        "disable" => Ok(ChannelBinding::Disable),
+        "prefer" => Ok(ChannelBinding::Prefer),
+        "require" => Ok(ChannelBinding::Require),
+        _ => Err(Refusal::new(
+            format!("has the unknown channel_binding `{}`", text.escape_debug()),
+            "write disable, prefer or require",
+        )),
     }
 }
 
@@ -223,6 +316,10 @@ fn port(text: &str) -> Result<u16, Refusal> {
 }
 
 fn tls_mode(text: &str) -> Result<TlsMode, Refusal> {
+    // As node-postgres calls what libpq's `require` does.
+    if text == "no-verify" {
+        return Ok(TlsMode::Require);
+    }
     let known = TlsMode::ALL.into_iter().find(|(name, _)| *name == text);
     known.map(|(_, mode)| mode).ok_or_else(|| {
         let names = TlsMode::ALL.map(|(name, _)| name);
@@ -238,8 +335,12 @@ fn tls_mode(text: &str) -> Result<TlsMode, Refusal> {
     })
 }
 
-/// libpq counts in seconds, so a plain number does here, too.
+/// libpq counts in seconds, so a plain number does here, too; and none means for ever, as long as
+/// anything here waits.
 fn connect_timeout(text: &str) -> Result<Duration, Refusal> {
+    if text == "0" {
+        return Ok(CONNECT_TIMEOUT_MAX);
+    }
     let plain = text.parse().map(Duration::from_secs);
     plain
         .or_else(|_| units::duration(text))
@@ -251,108 +352,4 @@ fn connect_timeout(text: &str) -> Result<Duration, Refusal> {
                 "write seconds from 1 to 600, such as connect_timeout=10",
             )
         })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn parsed(url: &str) -> Upstream {
-        Upstream::parse(url).unwrap()
-    }
-
-    #[test]
-    fn reads_every_part() {
-        let all = parsed(
-            "postgresql://a%40b:p%3Aw@db.example:6000/sh%6Fp?sslmode=verify-ca\
-             &sslrootcert=/etc/ca.pem&connect_timeout=3&application_name=x",
-        );
-        assert_eq!(
-            all,
-            Upstream {
-                host: "db.example".to_owned(),
-                port: 6000,
-                user: Some("a@b".to_owned()),
-                password: Some(Secret::new("p:w".to_owned())),
-                database: Some("shop".to_owned()),
-                tls: TlsMode::VerifyCa,
-                root_certificate: Some(PathBuf::from("/etc/ca.pem")),
-                connect_timeout: Duration::from_secs(3),
-            }
-        );
-        assert!(!format!("{all:?}").contains("p:w"));
-        assert_eq!(all.to_string(), "postgres://db.example:6000/shop");
-    }
-
-    #[test]
-    fn fills_in_defaults() {
-        let least = parsed("postgres://db");
-        assert_eq!((least.port, least.tls), (5432, TlsMode::Prefer));
-        assert_eq!((least.user, least.database), (None, None));
-        assert_eq!(least.connect_timeout, Duration::from_secs(10));
-        assert_eq!(
-            parsed("postgres://db?sslrootcert=system").tls,
-            TlsMode::VerifyFull
-        );
-    }
-
-    #[test]
-    fn reads_sockets_and_ipv6() {
-        let check = |url, host: &str| assert_eq!(parsed(url).host, host, "{url}");
-        check(
-            "postgres://%2Fvar%2Frun%2Fpostgresql/db",
-            "/var/run/postgresql",
-        );
-        check(
-            "postgres:///db?host=/var/run/postgresql",
-            "/var/run/postgresql",
-        );
-        check("postgres://[2001:db8::1]:5433", "2001:db8::1");
-        assert!(parsed("postgres:///db?host=/run/postgresql").is_local_socket());
-        assert_eq!(
-            parsed("postgres://[::1]:5433").to_string(),
-            "postgres://[::1]:5433"
-        );
-    }
-
-    #[test]
-    fn refuses_what_would_be_misread() {
-        let check = |url, what: &str| assert_eq!(Upstream::parse(url).unwrap_err().what, what);
-        check("db:5432", "is not a URL");
-        check("mysql://db", "does not start with postgres://");
-        check("postgres:///db", "names no host");
-        check("postgres://a,b/db", "names several hosts");
-        check(
-            "postgres://db:0",
-            "has a port that is not a number from 1 to 65535",
-        );
-        check(
-            "postgres://db:65536",
-            "has a port that is not a number from 1 to 65535",
-        );
-        check(
-            "postgres://user:secret",
-            "has a port that is not a number from 1 to 65535",
-        );
-        check(
-            "postgres://db?sslmode=verify",
-            "has the unknown sslmode `verify`",
-        );
-        check(
-            "postgres://db?sslmdoe=require",
-            "has the unknown parameter `sslmdoe`",
-        );
-        check(
-            "postgres://db?connect_timeout=0",
-            "has the connect_timeout `0`",
-        );
-        check(
-            "postgres://db?sslrootcert=system&sslmode=require",
-            "has sslrootcert=system with a weaker sslmode",
-        );
-        check(
-            "postgres://u:100%@db",
-            "has a `%` that is not followed by two hexadecimal digits of UTF-8 text",
-        );
-    }
 }

@@ -2,10 +2,12 @@
 
 use std::{
     collections::HashMap,
+    net::SocketAddr,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
+use bytes::Bytes;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
@@ -14,7 +16,18 @@ use tokio_util::sync::CancellationToken;
 /// The key of a cancel request is not compared: all that a request does here is to send a statement
 /// to the server, which judges the request as ever.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Cancels(Arc<Mutex<HashMap<i32, Entry>>>);
+pub(crate) struct Cancels {
+    waiting: Arc<Mutex<HashMap<i32, Entry>>>,
+    /// The servers of all clients, by process and key.
+    servers: Arc<Mutex<HashMap<Bytes, SocketAddr>>>,
+}
+
+/// Where a client's server is. Dropped, it is forgotten.
+#[derive(Debug)]
+pub(crate) struct Noted {
+    cancels: Cancels,
+    who: Bytes,
+}
 
 #[derive(Clone, Debug, Default)]
 struct Entry {
@@ -51,6 +64,24 @@ impl Cancels {
         }
     }
 
+    /// Notes where the server of a client is, whose process and key are these.
+    pub(crate) fn note(&self, who: Bytes, server: SocketAddr) -> Noted {
+        self.servers().insert(who.clone(), server);
+        Noted {
+            cancels: self.clone(),
+            who,
+        }
+    }
+
+    /// The server that a CancelRequest is meant for.
+    pub(crate) fn server(&self, packet: &[u8]) -> Option<SocketAddr> {
+        self.servers().get(packet.get(8..)?).copied()
+    }
+
+    fn servers(&self) -> MutexGuard<'_, HashMap<Bytes, SocketAddr>> {
+        self.servers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Frees the client that a CancelRequest means, and waits until its statement has left for the
     /// server, for which the request is meant in truth. `None` if it does not wait. Cancel safe.
     pub(crate) async fn free(&self, packet: &[u8]) -> Option<Freed> {
@@ -62,7 +93,7 @@ impl Cancels {
     }
 
     fn entries(&self) -> MutexGuard<'_, HashMap<i32, Entry>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -73,6 +104,19 @@ impl Freed {
     pub(crate) async fn is_running(&self, attempt: u32) -> bool {
         let patience = AGAIN_AFTER.saturating_mul(1 << attempt.min(8));
         attempt < ATTEMPTS_MAX && timeout(patience, self.0.heard.cancelled()).await.is_err()
+    }
+}
+
+impl Freed {
+    /// Whether the server has not begun to answer yet.
+    pub(crate) fn is_unanswered(&self) -> bool {
+        !self.0.heard.is_cancelled()
+    }
+}
+
+impl Drop for Noted {
+    fn drop(&mut self) {
+        self.cancels.servers().remove(&self.who);
     }
 }
 
@@ -135,5 +179,18 @@ mod tests {
         );
         packet.truncate(9);
         assert!(cancels.free(&packet).await.is_none());
+    }
+
+    #[test]
+    fn a_request_finds_the_server_of_its_session() {
+        let cancels = Cancels::default();
+        let server = SocketAddr::from(([127, 0, 0, 1], 5432));
+        let noted = cancels.note(Bytes::from_static(b"\0\0\0\x07key"), server);
+        let packet = b"\0\0\0\x0f\x04\xd2\x16\x2e\0\0\0\x07key";
+        assert_eq!(cancels.server(packet), Some(server));
+        assert_eq!(cancels.server(&packet[..14]), None);
+        assert_eq!(cancels.server(b"short"), None);
+        drop(noted);
+        assert_eq!(cancels.server(packet), None);
     }
 }

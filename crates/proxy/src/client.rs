@@ -18,6 +18,7 @@ use tokio::{io::AsyncWriteExt, net::TcpStream, runtime::Handle, time::timeout};
 use tokio_rustls::{client, server};
 
 use crate::{
+    cancels::Noted,
     counted::Counted,
     flight::{Allowed, Flight, Then},
     leave::Leave,
@@ -52,13 +53,14 @@ pub(crate) struct Client {
     pub(crate) flight: Flight,
     /// It is counted, and its server connection is.
     pub(crate) _counted: [Counted; 2],
+    /// Cancel requests find its server.
+    pub(crate) _noted: Option<Noted>,
 }
 
 /// When the statement at hand arrived, for the latency histograms.
 #[derive(Debug, Default)]
 pub(crate) struct Timing {
     arrived: Option<Instant>,
-    hit: bool,
     missed: Option<Instant>,
     /// Since when the server has not said a word, as far as hits have looked.
     silent: Option<Instant>,
@@ -227,10 +229,7 @@ impl Client {
         let found = self.place.look_up(question).await;
         delay(Point::Answering).await;
         let answer = match found {
-            Found::Hit(entry) => {
-                self.timing.hit = true;
-                Answer::Hit(entry)
-            }
+            Found::Hit(entry) => Answer::Hit(entry),
             Found::Miss(stamp) => self.missed(stamp).await?,
             Found::InFlight => Answer::Nothing(Reason::BeingWritten),
             Found::Outdated => {
@@ -253,10 +252,7 @@ impl Client {
         let flight = &mut self.flight;
         match flight.missed(&self.place, question, &stamp, allowed).await {
             Then::Wait => None,
-            Then::Serve(entry) => {
-                self.timing.hit = true;
-                Some(Answer::Hit(entry))
-            }
+            Then::Serve(entry) => Some(Answer::Hit(entry)),
             Then::Ask(lead) => {
                 self.timing.missed = self.timing.missed.or(self.timing.arrived);
                 if let Some(lead) = lead {
@@ -335,7 +331,7 @@ impl Client {
         if self.flight.poll(cx).is_ready() {
             return Poll::Ready(Ok(Event::Progress));
         }
-        if std::mem::take(&mut self.timing.hit)
+        if std::mem::take(&mut self.session.served)
             && let Some(arrived) = self.timing.arrived
         {
             self.place

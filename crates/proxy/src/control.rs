@@ -18,7 +18,7 @@ use config::Secret;
 use tokio::{task::JoinSet, time::timeout};
 use tokio_postgres::{
     Client, Connection, NoTls, SimpleQueryMessage, SimpleQueryRow,
-    config::SslMode,
+    config::{ChannelBinding, SslMode},
     error::SqlState,
     tls::{MakeTlsConnect, TlsStream},
 };
@@ -113,6 +113,8 @@ impl ControlError {
 pub(crate) struct Credentials {
     user: String,
     password: Option<Secret>,
+    channel_binding: ChannelBinding,
+    options: Option<String>,
 }
 
 impl Credentials {
@@ -130,6 +132,12 @@ impl Credentials {
         Ok(Self {
             user,
             password: config.password.clone(),
+            channel_binding: match config.channel_binding {
+                config::ChannelBinding::Disable => ChannelBinding::Disable,
+                config::ChannelBinding::Prefer => ChannelBinding::Prefer,
+                config::ChannelBinding::Require => ChannelBinding::Require,
+            },
+            options: config.options.clone(),
         })
     }
 
@@ -143,7 +151,11 @@ impl Credentials {
         config
             .user(&self.user)
             .dbname(database)
-            .application_name(APPLICATION_NAME);
+            .application_name(APPLICATION_NAME)
+            .channel_binding(self.channel_binding);
+        if let Some(options) = &self.options {
+            config.options(options);
+        }
         if let Some(password) = &self.password {
             config.password(password.reveal());
         }
@@ -322,6 +334,9 @@ fn sources<'a>(
 ) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
     std::iter::successors(Some(error), |&error| error.source())
 }
+
+/// The database that is there on every server, and that a URL means which names none.
+pub(crate) const MAINTENANCE: &str = "postgres";
 
 /// What administrators see in `pg_stat_activity`.
 const APPLICATION_NAME: &str = "pgmemo control";

@@ -274,12 +274,21 @@ pub enum State {
     Starting,
     /// Yes.
     Ready,
+    /// Not before the catalog can be read, which is being tried; the server is there. Says why.
+    Unread(Arc<str>),
     /// Not before somebody has changed something; says what. Clients are served without the cache.
     Refused(Arc<str>),
     /// Not before the control connection is back, which is being tried.
     Disconnected,
     /// Not before somebody comes: nobody is there, and what is known is not kept true.
     Vacant,
+}
+
+impl State {
+    /// Whether to wait for what is known would be to wait for others.
+    const fn is_hopeless(&self) -> bool {
+        matches!(self, Self::Refused(_) | Self::Unread(_))
+    }
 }
 
 /// How far a watcher has come.
@@ -378,9 +387,8 @@ impl Database {
     pub async fn wait_fresh(&self, deadline: Instant) -> bool {
         let ticket = self.ask();
         let mut progress = self.progress.subscribe();
-        let done = progress.wait_for(|progress| {
-            progress.served >= ticket || matches!(progress.state, State::Refused(_))
-        });
+        let done =
+            progress.wait_for(|progress| progress.served >= ticket || progress.state.is_hopeless());
         match timeout_at(deadline, done).await {
             Ok(Ok(progress)) => progress.served >= ticket,
             Ok(Err(_)) | Err(_) => false,
@@ -396,8 +404,7 @@ impl Database {
         let asked = self.asked.load(Ordering::Acquire);
         let mut progress = self.progress.subscribe();
         let done = progress.wait_for(|progress| {
-            let refused = matches!(progress.state, State::Refused(_));
-            progress.served >= asked || is_known() || refused
+            progress.served >= asked || is_known() || progress.state.is_hopeless()
         });
         let done = timeout_at(deadline, done).await.is_ok();
         is_known() || (done && self.wait_fresh(deadline).await)

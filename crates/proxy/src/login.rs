@@ -78,6 +78,14 @@ pub struct Login {
     pub leftover_server: BytesMut,
 }
 
+impl Login {
+    /// What a CancelRequest says of the server's process: its number and its key.
+    pub(crate) fn backend(&self) -> Option<Bytes> {
+        let (process, key) = (self.process?, self.cancel_key.as_ref()?);
+        Some([&process.to_be_bytes(), &key[..]].concat().into())
+    }
+}
+
 /// There will be no session. Both connections are to be closed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]

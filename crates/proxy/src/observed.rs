@@ -31,24 +31,70 @@ impl Observed for Front {
                 "an invalidation is owed; statements go to PostgreSQL",
             ),
         };
-        let upstream = upstream(self.services.databases.states().into_iter());
+        let states = self.services.databases.states();
+        let upstream = upstream(states.into_iter(), self.upstream.is_reached());
         Readiness {
             parts: vec![listener, upstream, store],
         }
     }
 }
 
-/// The server is there if a database can be watched, or could be if we were let in.
-fn upstream(states: impl Iterator<Item = (Box<str>, State)>) -> Part {
-    let mut part = Part::unready("upstream", "not connected yet");
-    for (_, state) in states {
-        match state {
+/// The server is there if it answered when it was last tried; how well clients are served follows from
+/// what is known of the databases. Where one is just being read for the first time, it is soon.
+fn upstream(states: impl Iterator<Item = (Box<str>, State)>, reached: bool) -> Part {
+    let without =
+        |reason: &str| Part::degraded("upstream", format!("served without cache: {reason}"));
+    let states: Vec<_> = states.map(|(_, state)| state).collect();
+    // Of these, each has a connection.
+    let stands = |state: &State| matches!(state, State::Ready | State::Unread(_));
+    if !reached && !states.iter().any(stands) {
+        return Part::unready("upstream", "not connected");
+    }
+    let mut part = None;
+    for state in states {
+        let other = match state {
             State::Ready | State::Vacant => return Part::ready("upstream"),
-            State::Refused(reason) => {
-                part = Part::degraded("upstream", format!("served without cache: {reason}"));
-            }
-            State::Starting | State::Disconnected => {}
+            State::Refused(reason) | State::Unread(reason) => without(&reason),
+            State::Disconnected => without("the catalog cannot be read"),
+            State::Starting => Part::unready("upstream", "the catalog is being read"),
+        };
+        if part
+            .as_ref()
+            .is_none_or(|part: &Part| part.state == admin::State::Unready)
+        {
+            part = Some(other);
         }
     }
-    part
+    part.unwrap_or_else(|| without("the upstream URL names no user"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_that_is_not_there_is_no_help_whatever_was_known() {
+        let check = |states: &[State], reached, expected| {
+            let named = states.iter().map(|state| ("d".into(), state.clone()));
+            assert_eq!(
+                upstream(named, reached).state,
+                expected,
+                "{states:?} {reached}"
+            );
+        };
+        use admin::State::{Degraded, Ready, Unready};
+        let unread = State::Unread("no epoch".into());
+        let refused = State::Refused("no right".into());
+        check(&[], false, Unready);
+        check(&[], true, Degraded);
+        check(&[State::Ready], false, Ready);
+        check(&[State::Starting], true, Unready);
+        check(&[State::Vacant], true, Ready);
+        check(&[State::Vacant], false, Unready);
+        check(&[State::Vacant, State::Disconnected], false, Unready);
+        check(&[State::Disconnected], true, Degraded);
+        check(&[State::Starting, unread.clone()], true, Degraded);
+        check(&[unread, State::Ready], true, Ready);
+        check(&[refused, State::Starting], true, Degraded);
+    }
 }

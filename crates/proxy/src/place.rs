@@ -498,3 +498,6 @@ impl Drop for Blind {
         self.ledger.end_blind();
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,7 @@
 //! Accepting clients, and bringing each from its first byte to its session.
 
 use std::{
+    convert::Infallible,
     io,
     net::SocketAddr,
     sync::{Arc, Mutex, PoisonError},
@@ -12,6 +13,7 @@ use bytes::BytesMut;
 use cache::DigestBuilder;
 use config::Config;
 use session::{Session, Shared, Telemetry};
+use socket2::{SockRef, TcpKeepalive};
 use store::{Flights, Store};
 use tokio::{
     io::AsyncWriteExt,
@@ -24,8 +26,9 @@ use tracing::Instrument;
 use crate::{
     acceptor::{Acceptor, AcceptorError, begins_with_tls},
     client::{Client, Timing},
+    control::MAINTENANCE,
     counted::Counted,
-    database::Databases,
+    database::{Databases, State},
     flight::Flight,
     greeting::{Encryption, GreetError, Greeting, Replication, StartupPacket, greet},
     leave::Leave,
@@ -45,6 +48,9 @@ const BACKLOG: u32 = 1024;
 /// How long a login waits for the first catalog snapshot of its database, rather than begin
 /// without a cache.
 const FIRST_SNAPSHOT_MAX: Duration = Duration::from_secs(2);
+
+/// How often the server is looked for while no connection to it stands.
+const PROBE_EVERY: Duration = Duration::from_secs(5);
 
 /// How long a refusal may take to be delivered.
 const REFUSAL_MAX: Duration = Duration::from_secs(2);
@@ -118,13 +124,9 @@ impl Server {
         let sessions = Arc::new(Shared::new(limits, Arc::new(Telemetry::default())));
         let databases = Databases::new(&config, Arc::clone(&upstream), store.clone());
         // The database of the URL is known by name, and most likely the one that clients want.
-        let named = config
-            .upstream
-            .database
-            .as_deref()
-            .or(config.upstream.user.as_deref());
-        if let Some(name) = named {
-            databases.stand_in(name);
+        let named = config.upstream.database.as_deref().unwrap_or(MAINTENANCE);
+        if config.upstream.user.is_some() {
+            databases.stand_in(named);
         }
         let flights = Arc::new(Flights::new(config.cache.flight_wait_max));
         let kept = (store.clone(), Arc::clone(&flights));
@@ -184,25 +186,26 @@ impl Server {
             .take();
         let Some(listener) = listener else { return };
         let clients = TaskTracker::new();
-        loop {
-            let accepted = tokio::select! {
-                () = stop.cancelled() => break,
-                accepted = listener.accept() => accepted,
-            };
-            match accepted {
-                Ok((stream, peer)) => self.welcome(stream, peer, &clients),
-                Err(error) => {
-                    // Out of file descriptors, mostly: wait for some to be given back.
-                    tracing::warn!(%error, "cannot accept a connection");
-                    tokio::time::sleep(Duration::from_millis(50)).await;
-                }
-            }
+        let front = Arc::clone(&self.shared);
+        self.shared
+            .services
+            .tasks
+            .spawn(async move { front.look_after_upstream().await });
+        tokio::select! {
+            () = stop.cancelled() => {}
+            never = self.accept(&listener, &clients) => match never {},
         }
         self.shared.leave.give();
-        drop(listener);
         clients.close();
         let patience = self.shared.config.load().limits.drain_timeout;
-        if timeout(patience, clients.wait()).await.is_err() {
+        // Those who come now are told so, and may cancel what others are still at.
+        let late = TaskTracker::new();
+        let drained = tokio::select! {
+            drained = timeout(patience, clients.wait()) => drained,
+            never = self.accept(&listener, &late) => match never {},
+        };
+        drop(listener);
+        if drained.is_err() {
             tracing::warn!(
                 clients = clients.len(),
                 "clients were still at work when the drain timeout ended"
@@ -213,6 +216,20 @@ impl Server {
         let _ = timeout(REFUSAL_MAX, self.shared.services.tasks.wait()).await;
         self.shared.services.databases.shutdown().await;
         self.shared.services.store.shutdown().await;
+    }
+
+    /// Accepts clients. Cancel safe.
+    async fn accept(&self, listener: &TcpListener, clients: &TaskTracker) -> Infallible {
+        loop {
+            match listener.accept().await {
+                Ok((stream, peer)) => self.welcome(stream, peer, clients),
+                Err(error) => {
+                    // Out of file descriptors, mostly: wait for some to be given back.
+                    tracing::warn!(%error, "cannot accept a connection");
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                }
+            }
+        }
     }
 
     fn welcome(&self, stream: TcpStream, peer: SocketAddr, clients: &TaskTracker) {
@@ -235,10 +252,27 @@ impl Server {
 }
 
 impl Front {
+    /// Looks now and then whether the server is there, as long as no connection of ours tells.
+    async fn look_after_upstream(&self) {
+        loop {
+            let states = self.services.databases.states();
+            let tells = |state| matches!(state, State::Starting | State::Ready | State::Unread(_));
+            if !states.into_iter().any(|(_, state)| tells(state))
+                && !self.upstream.was_tried_within(PROBE_EVERY)
+                && self.upstream.connect().await.is_ok()
+            {
+                self.upstream.note(true);
+            }
+            if timeout(PROBE_EVERY, self.leave.wait()).await.is_ok() {
+                return;
+            }
+        }
+    }
+
     async fn serve(&self, stream: TcpStream, peer: SocketAddr) {
         let config = self.config.load_full();
-        if let Err(error) = stream.set_nodelay(true) {
-            tracing::debug!(%error, "cannot disable Nagle's algorithm");
+        if let Err(error) = tuned(&stream, config.limits.client_gone_after) {
+            tracing::debug!(%error, "cannot set up a client's socket");
         }
         let deadline = Instant::now() + config.limits.login_timeout;
         // Each phase is an allocation of its own: what a login takes is given back when the session
@@ -288,19 +322,21 @@ impl Front {
 
     async fn cancel(&self, packet: &[u8], stream: ClientStream) {
         let freed = self.services.cancels.free(packet).await;
-        self.deliver(packet).await;
-        drop(stream);
+        self.deliver(packet, || true).await;
         let mut attempt = 0;
         while let Some(freed) = &freed
             && freed.is_running(attempt).await
         {
-            self.deliver(packet).await;
+            self.deliver(packet, || freed.is_unanswered()).await;
             attempt += 1;
         }
+        // Whoever waits for the end of its request must not meet with it at its next statement.
+        drop(stream);
     }
 
-    async fn deliver(&self, cancel: &[u8]) {
-        if let Err(error) = self.upstream.cancel(cancel).await {
+    async fn deliver(&self, cancel: &[u8], due: impl Fn() -> bool) {
+        let server = self.services.cancels.server(cancel);
+        if let Err(error) = self.upstream.cancel(cancel, server, due).await {
             tracing::debug!(%error, "cancel request was not delivered");
         }
     }
@@ -316,6 +352,11 @@ impl Front {
         let config = self.config.load_full();
         let telemetry = &self.services.sessions.telemetry;
         let client_counted = Counted::new(telemetry, |it| &it.clients);
+        if self.leave.is_given() {
+            let text = "the database system is shutting down";
+            refuse(&mut client, "57P03", text, None).await;
+            return None;
+        }
         let full = telemetry.clients.value() > i64::from(config.limits.clients_max);
         if full {
             let hint = Some("raise limits.clients_max");
@@ -344,7 +385,7 @@ impl Front {
         };
         let counted = [client_counted, Counted::new(telemetry, |it| &it.servers)];
         let rules = LoginRules {
-            trust: trust(peer, &server, config.limits.allow_trust_relay),
+            trust: self.trust(peer, &server, &config),
             sasl: sasl(&client, &server, acceptor.as_deref()),
             timeout: config.limits.login_timeout,
         };
@@ -358,16 +399,37 @@ impl Front {
                 }
             }
             Ok(login) => {
+                self.upstream.note(true);
                 let state = state(&packet, &login, generation);
                 let session = self.session(client, server, &packet, (login, state), counted);
                 return Some(session.await);
             }
             Err(error @ (LoginError::Refused { .. } | LoginError::ClientGone)) => {
+                if matches!(&error, LoginError::Refused { sqlstate } if **sqlstate == *b"57P03") {
+                    self.upstream.note(false);
+                }
                 tracing::debug!(%error, "login failed");
             }
             Err(error) => tracing::info!(%error, "login failed"),
         }
         None
+    }
+
+    /// What it is worth if the server asks a client for nothing. It judges by what it sees of us: on
+    /// TCP our address, which clients of our own host share with us; on a Unix-domain socket the
+    /// user we run as, or in TLS our certificate, which they do not.
+    fn trust(&self, peer: SocketAddr, server: &ServerStream, config: &Config) -> Trust {
+        if config.limits.allow_trust_relay {
+            return Trust::Passes;
+        }
+        match server {
+            Stream::Unix(_) => Trust::ByUser,
+            Stream::Tls(_) if self.upstream.vouches() => Trust::ByUser,
+            Stream::Tcp(_) | Stream::Tls(_) if peer.ip().to_canonical().is_loopback() => {
+                Trust::Passes
+            }
+            Stream::Tcp(_) | Stream::Tls(_) => Trust::ByAddress,
+        }
     }
 
     async fn session(
@@ -385,6 +447,11 @@ impl Front {
             packet.replication == Replication::Logical,
         );
         place.wait(FIRST_SNAPSHOT_MAX).await;
+        let cancels = &self.services.cancels;
+        let noted = server
+            .address()
+            .zip(login.backend())
+            .map(|(server, who)| cancels.note(who, server));
         let session = Session::new(Arc::clone(&self.services.sessions), &state);
         Box::new(Client {
             place,
@@ -395,6 +462,7 @@ impl Front {
             timing: Timing::default(),
             flight: Flight::default(),
             _counted: counted,
+            _noted: noted,
         })
     }
 }
@@ -406,18 +474,6 @@ fn sasl(client: &ClientStream, server: &ServerStream, acceptor: Option<&Acceptor
         (false, true) => Sasl::Unbound,
         (true, true) if acceptor.is_some_and(|it| it.shows_same_as(server)) => Sasl::Relay,
         (true, true) => Sasl::Vouch,
-    }
-}
-
-/// What it is worth that the server has asked a client for nothing. It judges by what it sees of us:
-/// on TCP our address, which clients of our own host share with us, and on a Unix-domain socket
-/// the user we run as, which they do not.
-fn trust(peer: SocketAddr, server: &ServerStream, allowed: bool) -> Trust {
-    match server {
-        _ if allowed => Trust::Passes,
-        Stream::Unix(_) => Trust::ByUser,
-        Stream::Tcp(_) | Stream::Tls(_) if peer.ip().to_canonical().is_loopback() => Trust::Passes,
-        Stream::Tcp(_) | Stream::Tls(_) => Trust::ByAddress,
     }
 }
 
@@ -455,6 +511,26 @@ async fn pipe(mut client: ClientStream, mut server: ServerStream, login: Login) 
 
 async fn refuse(client: &mut ClientStream, code: &str, text: &str, hint: Option<&str>) {
     tell(client, &refusal::fatal(code, text, hint)).await;
+}
+
+/// Sets what every socket to a client has: no waiting for more to send, and a question now and then
+/// whether the client is still there, as PostgreSQL's sockets have.
+fn tuned(socket: &TcpStream, gone_after: Option<Duration>) -> io::Result<()> {
+    socket.set_nodelay(true)?;
+    let socket = SockRef::from(socket);
+    let Some(gone_after) = gone_after else {
+        return socket.set_keepalive(true);
+    };
+    let every = (gone_after / 10).max(Duration::from_secs(1));
+    let alive = TcpKeepalive::new()
+        .with_time((gone_after / 2).max(Duration::from_secs(1)))
+        .with_interval(every)
+        .with_retries(5);
+    socket.set_tcp_keepalive(&alive)?;
+    // The same where something is on its way to it.
+    #[cfg(target_os = "linux")]
+    socket.set_tcp_user_timeout(Some(gone_after))?;
+    Ok(())
 }
 
 /// Says a last word; whoever does not listen has left already.

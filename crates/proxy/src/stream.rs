@@ -2,6 +2,7 @@
 
 use std::{
     io::{self, IoSlice},
+    net::SocketAddr,
     pin::Pin,
     task::{Context, Poll},
 };
@@ -48,6 +49,15 @@ impl<T> Stream<T> {
 }
 
 impl ServerStream {
+    /// Where the server is, if that is an address.
+    pub(crate) fn address(&self) -> Option<SocketAddr> {
+        match self {
+            Self::Tcp(stream) => stream.peer_addr().ok(),
+            Self::Tls(stream) => stream.get_ref().0.peer_addr().ok(),
+            Self::Unix(_) => None,
+        }
+    }
+
     /// The certificate that the server showed.
     pub(crate) fn certificate(&self) -> Option<&CertificateDer<'static>> {
         match self {

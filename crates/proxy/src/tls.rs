@@ -15,17 +15,19 @@ use std::{
     sync::Arc,
 };
 
-use config::TlsMode;
+use config::{ClientCertificate, TlsMode};
 use rustls::{
-    CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme,
+    CertificateError, ClientConfig, DigitallySignedStruct, InconsistentKeys, RootCertStore,
+    SignatureScheme,
     client::{
         VerifierBuilderError, WebPkiServerVerifier,
         danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
         verify_server_name,
     },
     crypto::{CryptoProvider, aws_lc_rs},
-    pki_types::{CertificateDer, ServerName, UnixTime, pem, pem::PemObject},
+    pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime, pem, pem::PemObject},
     server::ParsedCertificate,
+    sign::{CertifiedKey, SingleCertAndKey},
 };
 use tokio::net::TcpStream;
 use tokio_rustls::{TlsConnector, client::TlsStream};
@@ -37,6 +39,16 @@ pub enum TlsError {
     /// The file of `sslrootcert` cannot be read or is not PEM.
     #[error("cannot read root certificates from `{}`: {source}", path.display())]
     RootCertificate {
+        /// The file.
+        path: PathBuf,
+        /// What went wrong.
+        source: pem::Error,
+    },
+    /// The file of `sslcert` or `sslkey` cannot be read or is not PEM.
+    #[error("cannot read {what} from `{}`: {source}", path.display())]
+    ClientCertificate {
+        /// Certificates, or a key.
+        what: &'static str,
         /// The file.
         path: PathBuf,
         /// What went wrong.
@@ -67,13 +79,11 @@ impl Tls {
     /// Prepares TLS for a host; `None` when the mode is `disable`.
     ///
     /// Reads certificate files, so it belongs to start and reload.
-    pub(crate) fn new(
-        mode: TlsMode,
-        root: Option<&Path>,
-        host: &str,
-    ) -> Result<Option<Self>, TlsError> {
+    pub(crate) fn new(upstream: &config::Upstream) -> Result<Option<Self>, TlsError> {
+        let (root, host) = (upstream.root_certificate.as_deref(), &upstream.host);
         let provider = Arc::new(aws_lc_rs::default_provider());
-        let check = match (mode, root) {
+        let own = Arc::clone(&provider);
+        let check = match (upstream.tls, root) {
             (TlsMode::Disable, _) => return Ok(None),
             (TlsMode::Prefer, _) | (TlsMode::Require, None) => Check::Nothing,
             (TlsMode::Require, Some(_)) | (TlsMode::VerifyCa, _) => {
@@ -81,13 +91,16 @@ impl Tls {
             }
             (TlsMode::VerifyFull, _) => Check::ChainAndName(Trusted::load(root, &provider)?),
         };
-        let name =
-            ServerName::try_from(host.to_owned()).map_err(|_| TlsError::Name(host.to_owned()))?;
-        let mut config = ClientConfig::builder_with_provider(Arc::clone(&provider))
+        let name = ServerName::try_from(host.clone()).map_err(|_| TlsError::Name(host.clone()))?;
+        let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
             .with_safe_default_protocol_versions()?
             .dangerous()
-            .with_custom_certificate_verifier(Arc::new(Verifier { check, provider }))
-            .with_no_client_auth();
+            .with_custom_certificate_verifier(Arc::new(Verifier { check, provider }));
+        let mut config = match &upstream.client_certificate {
+            None => builder.with_no_client_auth(),
+            Some(ours) => builder.with_client_cert_resolver(read_pair(ours, &own)?),
+        };
+        config.enable_sni = upstream.names_host;
         config.alpn_protocols = vec![ALPN.to_vec()];
         Ok(Some(Self {
             config: Arc::new(config),
@@ -121,6 +134,33 @@ impl fmt::Debug for Tls {
             .field("name", &self.name)
             .finish_non_exhaustive()
     }
+}
+
+/// Reads the certificate that proves to the server who we are, and its key. The server judges it: the
+/// form that PostgreSQL's manual tells one to make is too old for others to read.
+fn read_pair(
+    ours: &ClientCertificate,
+    provider: &CryptoProvider,
+) -> Result<Arc<SingleCertAndKey>, TlsError> {
+    let unreadable = |what, path: &Path| {
+        let path = path.to_owned();
+        move |source| TlsError::ClientCertificate { what, path, source }
+    };
+    let chain = CertificateDer::pem_file_iter(&ours.certificate)
+        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
+        .and_then(|chain| match chain.is_empty() {
+            true => Err(pem::Error::NoItemsFound),
+            false => Ok(chain),
+        })
+        .map_err(unreadable("certificates", &ours.certificate))?;
+    let key = PrivateKeyDer::from_pem_file(&ours.key).map_err(unreadable("a key", &ours.key))?;
+    let pair = CertifiedKey::new(chain, provider.key_provider.load_private_key(key)?);
+    if let Err(error @ rustls::Error::InconsistentKeys(InconsistentKeys::KeyMismatch)) =
+        pair.keys_match()
+    {
+        return Err(error.into());
+    }
+    Ok(Arc::new(pair.into()))
 }
 
 /// What is asked of a server certificate.

@@ -6,7 +6,13 @@
 //!
 //! What is said on a connection is the affair of [`crate::login`] and [`crate::control`].
 
-use std::{io, path::PathBuf, time::Duration};
+use std::{
+    io,
+    net::SocketAddr,
+    path::PathBuf,
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 use config::TlsMode;
 use socket2::{SockRef, TcpKeepalive};
@@ -82,7 +88,13 @@ pub struct Upstream {
     /// `None`: plain text, by configuration or because the socket is a Unix-domain one.
     tls: Option<Tls>,
     tls_mode: TlsMode,
+    /// What the server sees of us is a certificate of our own, whoever logs in through us.
+    vouches: bool,
     connect_timeout: Duration,
+    /// Whether the server was there when it was last tried, and when that was.
+    reached: Mutex<Option<(Instant, bool)>>,
+    /// Which address of several led to it last.
+    address: Mutex<Option<SocketAddr>>,
 }
 
 /// What a socket is connected to.
@@ -104,7 +116,7 @@ impl Upstream {
             let socket = PathBuf::from(&config.host).join(format!(".s.PGSQL.{}", config.port));
             (Target::Unix(socket), None)
         } else {
-            let tls = Tls::new(config.tls, config.root_certificate.as_deref(), &config.host)?;
+            let tls = Tls::new(config)?;
             (
                 Target::Tcp {
                     host: config.host.clone(),
@@ -117,7 +129,10 @@ impl Upstream {
             target,
             tls,
             tls_mode: config.tls,
+            vouches: config.client_certificate.is_some(),
             connect_timeout: config.connect_timeout,
+            reached: Mutex::default(),
+            address: Mutex::default(),
         })
     }
 
@@ -129,21 +144,50 @@ impl Upstream {
     ///
     /// When no address accepts, TLS is not agreed on, or the time is over.
     pub async fn connect(&self) -> Result<ServerStream, UpstreamError> {
-        timeout(self.connect_timeout, self.establish())
+        let stream = timeout(self.connect_timeout, self.establish(None))
             .await
-            .map_err(|_| UpstreamError::Timeout(self.connect_timeout))?
+            .unwrap_or(Err(UpstreamError::Timeout(self.connect_timeout)));
+        if stream.is_err() {
+            self.note(false);
+        }
+        stream
     }
 
-    /// Sends a CancelRequest as the client sent it, and waits until the server has closed.
+    /// The server was there just now, or was not.
+    pub(crate) fn note(&self, reached: bool) {
+        *locked(&self.reached) = Some((Instant::now(), reached));
+    }
+
+    /// Whether it was there when it was last tried.
+    pub(crate) fn is_reached(&self) -> bool {
+        locked(&self.reached).is_some_and(|(_, reached)| reached)
+    }
+
+    /// Whether it was tried within this time.
+    pub(crate) fn was_tried_within(&self, age: Duration) -> bool {
+        locked(&self.reached).is_some_and(|(when, _)| when.elapsed() < age)
+    }
+
+    /// Sends a CancelRequest as the client sent it, and waits until the server has closed: the one
+    /// at this address, if the session's is known. Nothing is sent if by then it is not `due` any
+    /// more.
     ///
     /// The server closes once the signal is sent; there is no other answer.
     ///
     /// # Errors
     ///
     /// When the server cannot be reached or does not close in time.
-    pub async fn cancel(&self, packet: &[u8]) -> Result<(), UpstreamError> {
+    pub async fn cancel(
+        &self,
+        packet: &[u8],
+        address: Option<SocketAddr>,
+        due: impl Fn() -> bool,
+    ) -> Result<(), UpstreamError> {
         let deliver = async {
-            let mut stream = self.establish().await?;
+            let mut stream = self.establish(address).await?;
+            if !due() {
+                return Ok(());
+            }
             stream
                 .write_all(packet)
                 .await
@@ -164,6 +208,11 @@ impl Upstream {
         self.tls.as_ref()
     }
 
+    /// Whether the server is shown a certificate of ours, on all connections.
+    pub(crate) const fn vouches(&self) -> bool {
+        self.vouches
+    }
+
     /// Whether a connection without TLS is better than none.
     pub(crate) fn is_plain_allowed(&self) -> bool {
         self.tls_mode == TlsMode::Prefer
@@ -174,17 +223,17 @@ impl Upstream {
         self.connect_timeout
     }
 
-    async fn establish(&self) -> Result<ServerStream, UpstreamError> {
+    async fn establish(&self, address: Option<SocketAddr>) -> Result<ServerStream, UpstreamError> {
         let Some(tls) = &self.tls else {
-            return self.dial().await;
+            return self.dial_at(address).await;
         };
-        match secure(self.dial().await?, tls, self.tls_mode).await {
+        match secure(self.dial_at(address).await?, tls, self.tls_mode).await {
             // `prefer` means plain text rather than nothing, also where TLS is offered and fails.
             Err(error @ (UpstreamError::Handshake(_) | UpstreamError::TlsRefused))
                 if self.is_plain_allowed() =>
             {
                 debug!(%error, "going on without TLS");
-                self.dial().await
+                self.dial_at(address).await
             }
             outcome => outcome,
         }
@@ -192,6 +241,10 @@ impl Upstream {
 
     /// Opens a socket and says nothing on it yet.
     pub(crate) async fn dial(&self) -> Result<ServerStream, UpstreamError> {
+        self.dial_at(None).await
+    }
+
+    async fn dial_at(&self, address: Option<SocketAddr>) -> Result<ServerStream, UpstreamError> {
         match &self.target {
             Target::Unix(path) => UnixStream::connect(path)
                 .await
@@ -200,14 +253,25 @@ impl Upstream {
                     target: path.display().to_string(),
                     source,
                 }),
-            Target::Tcp { host, port } => self.dial_tcp(host, *port).await.map(ServerStream::Tcp),
+            Target::Tcp { host, port } => {
+                let socket = match address {
+                    Some(address) => self.dial_tcp(host, &[address]).await?,
+                    None => {
+                        let addresses = self.addresses(host, *port).await?;
+                        let socket = self.dial_tcp(host, &addresses).await?;
+                        *locked(&self.address) = socket.peer_addr().ok();
+                        socket
+                    }
+                };
+                Ok(ServerStream::Tcp(socket))
+            }
         }
     }
 
-    /// Tries the addresses of a host in the resolver's order; none may eat the time of the others.
-    async fn dial_tcp(&self, host: &str, port: u16) -> Result<TcpStream, UpstreamError> {
-        let end = Instant::now() + self.connect_timeout;
-        let addresses: Vec<_> = lookup_host((host, port))
+    /// The addresses of a host in the resolver's order, but first the one that led to the server last:
+    /// behind each may be another, and what one has said of its catalog does not hold for others.
+    async fn addresses(&self, host: &str, port: u16) -> Result<Vec<SocketAddr>, UpstreamError> {
+        let mut addresses: Vec<_> = lookup_host((host, port))
             .await
             .map_err(|source| UpstreamError::Resolve {
                 host: host.to_owned(),
@@ -215,9 +279,23 @@ impl Upstream {
             })?
             .take(ADDRESSES_MAX)
             .collect();
+        if let Some(last) = *locked(&self.address) {
+            // False comes first.
+            addresses.sort_by_key(|address| *address != last);
+        }
+        Ok(addresses)
+    }
+
+    /// Tries addresses in this order; none may eat the time of the others.
+    async fn dial_tcp(
+        &self,
+        host: &str,
+        addresses: &[SocketAddr],
+    ) -> Result<TcpStream, UpstreamError> {
+        let end = Instant::now() + self.connect_timeout;
         let count = u32::try_from(addresses.len()).unwrap_or(u32::MAX);
         let mut outcome = Err(UpstreamError::NoAddress(host.to_owned()));
-        for (left, address) in (1..=count).rev().zip(&addresses) {
+        for (left, address) in (1..=count).rev().zip(addresses) {
             let now = Instant::now();
             let share = end.saturating_duration_since(now) / left;
             let attempt = timeout_at(now + share, TcpStream::connect(address))
@@ -236,6 +314,10 @@ impl Upstream {
         }
         outcome
     }
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Asks for TLS and shakes hands if the server agrees.

@@ -12,13 +12,14 @@ use std::{
     time::Duration,
 };
 
-use config::TlsMode;
+use config::{ClientCertificate, TlsMode};
 use pgmemo_proxy::{
+    Server,
     greeting::{Encryption, Greeting, greet},
     login::{LoginError, LoginRules, Sasl, Trust, relay_login, unreachable},
     upstream::{Upstream, UpstreamError},
 };
-use support::{PASSWORD, Postgres, bin};
+use support::{PASSWORD, Postgres, bin, watched};
 use tokio::{
     io::{AsyncWriteExt, copy_bidirectional},
     net::{TcpListener, TcpStream},
@@ -26,6 +27,7 @@ use tokio::{
     time::{Instant, timeout},
 };
 use tokio_postgres::{Client, NoTls, error::SqlState};
+use tokio_util::sync::CancellationToken;
 
 /// The least of a proxy: greets, logs in, and then moves bytes.
 struct Relay {
@@ -83,7 +85,9 @@ async fn serve(
     .await;
     let (startup, ahead) = match greeting {
         Ok(Greeting::Startup(startup, ahead)) => (startup, ahead),
-        Ok(Greeting::Cancel(packet)) => return upstream.cancel(&packet).await.unwrap(),
+        Ok(Greeting::Cancel(packet)) => {
+            return upstream.cancel(&packet, None, || true).await.unwrap();
+        }
         Ok(Greeting::Encrypt | Greeting::Gone) | Err(_) => return,
     };
     let mut server = match upstream.connect().await {
@@ -189,6 +193,68 @@ async fn a_login_without_a_challenge_is_refused_unless_allowed() {
         Err(LoginError::Unchallenged { by_user: false })
     ));
     assert!(relay.connect("scram", PASSWORD).await.is_ok());
+}
+
+/// The user that a server sees behind a Unix-domain socket is ours, whoever is in front of us.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_socket_is_no_proof_of_who_a_client_is() {
+    let server = Postgres::shared();
+    for allowed in [false, true] {
+        let mut config = watched::config(&server, Duration::from_secs(60));
+        config.upstream.host = server.socket_directory();
+        config.limits.clients_max = 10;
+        config.limits.login_timeout = Duration::from_secs(20);
+        config.limits.allow_trust_relay = allowed;
+        let limits = store::Limits {
+            bytes_max: 1 << 20,
+            entry_bytes_max: 1 << 16,
+            jitter_percent: 0,
+        };
+        let proxy = Server::bind(Arc::new(config), store::Store::memory(limits)).unwrap();
+        let proxy = Arc::new(proxy);
+        let (stop, running) = (CancellationToken::new(), Arc::clone(&proxy));
+        let told = stop.clone();
+        let run = tokio::spawn(async move { running.run(told).await });
+        let mut login = tokio_postgres::Config::new();
+        login
+            .host("127.0.0.1")
+            .port(proxy.local_addr().port())
+            .user("trusted")
+            .dbname("postgres");
+        match login.connect(NoTls).await {
+            Ok(_) => assert!(allowed),
+            Err(error) => {
+                let answer = error.as_db_error().unwrap();
+                assert!(
+                    !allowed && answer.message().contains("Unix-domain"),
+                    "{answer}"
+                );
+            }
+        }
+        stop.cancel();
+        run.await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_certificate_of_ours_lets_us_in() {
+    let server = Postgres::shared();
+    let mut config = server.upstream(TlsMode::Require);
+    let relay = Relay::start(&config, Trust::Passes).await;
+    assert!(relay.connect("certified", "").await.is_err());
+    config.client_certificate = Some(ClientCertificate {
+        certificate: server.file("certified.crt"),
+        key: server.file("certified.key"),
+    });
+    let relay = Relay::start(&config, Trust::Passes).await;
+    let client = relay.connect("certified", "").await.unwrap();
+    client.simple_query("SELECT 1").await.unwrap();
+    config.client_certificate = Some(ClientCertificate {
+        certificate: server.file("certified.key"),
+        key: server.file("certified.key"),
+    });
+    let error = Upstream::new(&config).unwrap_err().to_string();
+    assert!(error.contains("certified.key"), "{error}");
 }
 
 #[tokio::test]

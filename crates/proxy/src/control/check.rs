@@ -4,7 +4,7 @@ use catalog::Snapshot;
 use config::{Config, Place, Problem};
 use tokio::task::spawn_blocking;
 
-use super::{Control, ControlError, Credentials};
+use super::{Control, ControlError, Credentials, MAINTENANCE};
 use crate::{acceptor::Acceptor, upstream::Upstream};
 
 /// Connects as pgmemo would, reads the catalog of the URL's database, and compares it with the
@@ -42,11 +42,8 @@ async fn rules(config: &Config) -> Vec<Problem> {
 async fn read(config: &Config) -> Result<Snapshot, ControlError> {
     let credentials = Credentials::of(&config.upstream)?;
     let upstream = Upstream::new(&config.upstream)?;
-    let database = config
-        .upstream
-        .database
-        .as_ref()
-        .unwrap_or(&credentials.user);
+    let database = config.upstream.database.as_deref();
+    let database = database.unwrap_or(MAINTENANCE);
     let control = Control::connect(&upstream, &credentials, database).await?;
     control
         .identity()

@@ -133,6 +133,7 @@ impl Watcher {
         let vacated = database.presence.vacated();
         tokio::pin!(vacated);
         let mut control = Control::connect(&common.upstream, credentials, &database.name).await?;
+        common.upstream.note(true);
         self.resume(&control).await?;
         loop {
             tokio::select! {
@@ -197,6 +198,9 @@ impl Watcher {
             }
             Err(error) if error.is_passing() => {
                 debug!(%error, "catalog not read");
+                if self.database.state() != State::Ready {
+                    self.set_state(State::Unread(error.to_string().into()));
+                }
                 self.owes_reading = true;
                 self.due = Instant::now() + self.longer_pause();
                 Ok(())
@@ -405,6 +409,8 @@ impl Watcher {
             | ControlError::NoEpoch
             | ControlError::Restless => State::Disconnected,
         };
+        let lost = matches!(error, ControlError::Upstream(_) | ControlError::Lost(_));
+        self.common.upstream.note(!lost);
         let refused = matches!(state, State::Refused(_));
         if self.set_state(state) {
             warn!(%error, "the catalog cannot be read; statements go by without the cache");

@@ -17,6 +17,11 @@ fn settings(port: u16, tls: TlsMode) -> Settings {
         database: None,
         tls,
         root_certificate: None,
+        client_certificate: None,
+        names_host: true,
+        channel_binding: config::ChannelBinding::Prefer,
+        options: None,
+        ignored: Vec::new(),
         connect_timeout: Duration::from_secs(5),
     }
 }
@@ -108,4 +113,50 @@ fn a_directory_is_the_place_of_a_unix_socket() {
         panic!("{upstream:?}")
     };
     assert_eq!(path, &PathBuf::from("/run/postgresql/.s.PGSQL.5433"));
+}
+
+/// Behind a name may be several servers; the one that has accepted is kept to, and a cancel request
+/// goes where its session is.
+#[tokio::test]
+async fn connections_keep_to_one_address() {
+    let listen = async |address: &str, port: u16| TcpListener::bind((address, port)).await;
+    let first = listen("127.0.0.1", 0).await.unwrap();
+    let port = first.local_addr().unwrap().port();
+    let second = listen("127.0.0.2", port).await.unwrap();
+    let upstream = Upstream::new(&settings(port, TlsMode::Disable)).unwrap();
+    let there = second.local_addr().unwrap();
+    *locked(&upstream.address) = Some(there);
+    let own = upstream.addresses("localhost", port).await.unwrap();
+    assert!(
+        !own.contains(&there),
+        "it is not among those of the name any more"
+    );
+    upstream.connect().await.unwrap();
+    assert_ne!(*locked(&upstream.address), Some(there));
+    let kept = *locked(&upstream.address);
+
+    let served = async {
+        let (mut socket, _) = second.accept().await.unwrap();
+        let mut packet = Vec::new();
+        socket.read_buf(&mut packet).await.unwrap();
+        packet
+    };
+    let cancel = upstream.cancel(b"cancel", Some(there), || true);
+    let (sent, packet) = tokio::join!(cancel, served);
+    sent.unwrap();
+    assert_eq!(packet, b"cancel");
+    assert_eq!(
+        *locked(&upstream.address),
+        kept,
+        "it says nothing of the others"
+    );
+
+    let served = async {
+        let (mut socket, _) = second.accept().await.unwrap();
+        socket.read_buf(&mut Vec::new()).await.unwrap()
+    };
+    let late = upstream.cancel(b"cancel", Some(there), || false);
+    let (sent, read) = tokio::join!(late, served);
+    sent.unwrap();
+    assert_eq!(read, 0, "what is not due any more is not sent");
 }

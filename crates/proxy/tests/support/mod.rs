@@ -148,6 +148,11 @@ impl Postgres {
             database: Some("postgres".to_owned()),
             tls,
             root_certificate: None,
+            client_certificate: None,
+            names_host: true,
+            channel_binding: config::ChannelBinding::Prefer,
+            options: None,
+            ignored: Vec::new(),
             connect_timeout: Duration::from_secs(20),
         }
     }
@@ -163,6 +168,13 @@ impl Postgres {
             ));
         }
         fs::write(self.dir.join("san"), "subjectAltName=DNS:localhost").unwrap();
+        shell(&format!(
+            "openssl req {key} -keyout {dir}/certified.key -out {dir}/certified.csr \
+             -subj /CN=certified && \
+             openssl x509 -req -in {dir}/certified.csr -CA {dir}/root.crt -CAkey {dir}/root.key \
+             -set_serial 8 -days 2 -out {dir}/certified.crt && \
+             cp {dir}/root.crt {dir}/data/"
+        ));
         shell(&format!(
             "openssl req {key} -keyout {dir}/server.key -out {dir}/server.csr -subj /CN=server && \
              openssl x509 -req -in {dir}/server.csr -CA {dir}/root.crt -CAkey {dir}/root.key \
@@ -231,6 +243,8 @@ fn free_port() -> u16 {
 }
 
 const HBA: &str = "\
+hostssl all certified 127.0.0.1/32 cert
+hostssl all certified ::1/128 cert
 local all all trust
 host all trusted all trust
 host all clear all password
@@ -243,12 +257,14 @@ host replication all all scram-sha-256
 const CONF: &str = "\
 listen_addresses = '127.0.0.1'
 ssl = on
+ssl_ca_file = 'root.crt'
 fsync = off
 autovacuum = off
 shared_buffers = 16MB
 ";
 
-const ROLES: [&str; 6] = [
+const ROLES: [&str; 7] = [
+    "CREATE ROLE certified LOGIN",
     "CREATE ROLE trusted LOGIN",
     "CREATE ROLE scram LOGIN PASSWORD 'open sesame'",
     "CREATE ROLE plain LOGIN PASSWORD 'open sesame'",
