@@ -2,7 +2,9 @@
 
 use config::{Config, Problem, Problems};
 
-use crate::{cli::Invocation, failure::Failure, residence, serve::runtime, summary::caching};
+use crate::{
+    cli::Invocation, descriptors, failure::Failure, residence, serve::runtime, summary::caching,
+};
 
 /// Checks the settings, then what they name: the server, its tables, the store.
 pub(crate) fn check(invocation: &Invocation) -> Result<(), Failure> {
@@ -10,6 +12,9 @@ pub(crate) fn check(invocation: &Invocation) -> Result<(), Failure> {
         eprintln!("{problem}");
     }
     let config = invocation.sources.load().map_err(Failure::Settings)?;
+    if let Some(short) = descriptors::raise(&config) {
+        eprintln!("{short}");
+    }
     let problems = runtime(&config)?.block_on(ask(&config));
     if !problems.is_empty() {
         return Err(Failure::Settings(Problems(problems)));

@@ -70,11 +70,11 @@ impl Failure {
         }]))
     }
 
-    /// 2 if whoever started it can put it right, 1 otherwise.
+    /// 2 if another start would fail as well, 1 otherwise: an address may be there in a moment.
     pub(crate) fn status(&self) -> ExitCode {
         match self {
-            Self::Settings(_) | Self::Bind { .. } => ExitCode::from(2),
-            Self::Cut | Self::Other(_) => ExitCode::FAILURE,
+            Self::Settings(_) => ExitCode::from(2),
+            Self::Bind { .. } | Self::Cut | Self::Other(_) => ExitCode::FAILURE,
         }
     }
 }

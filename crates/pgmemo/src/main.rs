@@ -2,6 +2,7 @@
 
 mod check;
 mod cli;
+mod descriptors;
 mod failure;
 mod logging;
 mod residence;

@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     cli::Invocation,
+    descriptors,
     failure::Failure,
     logging, residence,
     signals::{Request, Signals},
@@ -63,6 +64,7 @@ async fn run(sources: &Sources, config: Arc<Config>) -> Result<(), Failure> {
     let admin_stop = CancellationToken::new();
     let admin = admin(&config, &server, admin_stop.clone()).await?;
     tracing::info!("{}", summary(&config, server.local_addr()));
+    advise(&config);
     let outcome = serve_until_stopped(sources, config, server, &mut signals).await;
     // Last, so that `/readyz` and the metrics can be read while the server drains.
     admin_stop.cancel();
@@ -70,6 +72,24 @@ async fn run(sources: &Sources, config: Arc<Config>) -> Result<(), Failure> {
         admin.await.context("the admin port failed")?;
     }
     outcome
+}
+
+/// Says what is set and may not be meant.
+fn advise(config: &Config) {
+    if let Some(short) = descriptors::raise(config) {
+        tracing::warn!("{short}");
+    }
+    if config.upstream.user.is_none() {
+        tracing::warn!(
+            "nothing is cached: the upstream URL names no user whom pgmemo could read the catalog as"
+        );
+    }
+    if !config.upstream.ignored.is_empty() {
+        tracing::info!(
+            parameters = config.upstream.ignored.join(", "),
+            "parameters of the upstream URL that are for clients are left aside"
+        );
+    }
 }
 
 /// Why the proxy does not start.

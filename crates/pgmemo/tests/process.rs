@@ -140,7 +140,8 @@ fn an_address_in_use_is_named_with_a_remedy() {
     let check = |key: &str, other: &str, purpose: &str| {
         let [flag, url] = UPSTREAM;
         let (output, _, err) = finished(&["serve", flag, url, key, &address, other, "127.0.0.1:0"]);
-        assert_eq!(output.status.code(), Some(2), "{err}");
+        // Whoever had it may be gone when it is tried again.
+        assert_eq!(output.status.code(), Some(1), "{err}");
         assert!(
             err.contains(&format!("cannot listen on {address} for {purpose}")),
             "{err}"
