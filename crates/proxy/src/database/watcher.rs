@@ -198,11 +198,13 @@ impl Watcher {
             }
             Err(error) if error.is_passing() => {
                 debug!(%error, "catalog not read");
-                if self.database.state() != State::Ready {
+                let pause = self.longer_pause();
+                // What fails for a moment, as a store that is just being reached, is waited for.
+                if pause >= PAUSE_MAX && self.database.state() != State::Ready {
                     self.set_state(State::Unread(error.to_string().into()));
                 }
                 self.owes_reading = true;
-                self.due = Instant::now() + self.longer_pause();
+                self.due = Instant::now() + pause;
                 Ok(())
             }
             Err(error) => Err(error),
