@@ -373,7 +373,7 @@ impl Registry {
 
     /// The server does not parse this statement any more.
     pub(crate) fn note_refused(&mut self, name: &[u8]) {
-        if let Some(statement) = self.statements.get_mut(name) {
+        if let Some(statement) = self.statement_mut(name) {
             statement.refused = true;
         }
     }
