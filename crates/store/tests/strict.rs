@@ -216,7 +216,7 @@ async fn all_ways_that_a_url_can_name_lead_to_the_server() {
     let mut refused = settings(&server);
     refused.url = format!("redis://shop:wrong@127.0.0.1:{}", server.port());
     let store = Store::redis(refused, limits()).unwrap();
-    eventually(async || store.status().count(Trouble::Refused) > 1).await;
+    eventually(async || store.status().count(Trouble::Disconnected) > 1).await;
     assert_eq!(store.status().state, State::Down);
 }
 
@@ -310,4 +310,25 @@ async fn a_write_takes_two_round_trips() {
     let mark = write(&store, 1).await;
     let now = mark.bump_and_see(&store, DATABASE).await;
     assert!(matches!(now, Ok(Some(now)) if now != epoch), "{now:?}");
+}
+
+/// A password is changed: connections that were let in before go on, one that is lost stays lost.
+#[tokio::test]
+async fn a_line_that_is_not_let_in_again_leaves_the_others_alone() {
+    let server = Server::start(&[]);
+    let store = ready(&server).await;
+    let reader = Reader::new(&store, 1);
+    reader.warm("old").await;
+    let one = server.cli(&["CLIENT", "LIST"]);
+    let one = one.lines().find(|line| line.contains("name=pgmemo-"));
+    let id = one.unwrap().split(['=', ' ']).nth(1).unwrap().to_owned();
+    server.cli(&["CONFIG", "SET", "requirepass", "secret"]);
+    server.cli(&["-a", "secret", "CLIENT", "KILL", "ID", &id]);
+    let before = store.status().count(Trouble::Disconnected);
+    eventually(async || store.status().count(Trouble::Disconnected) > before + 2).await;
+    for _ in 0..100 {
+        assert!(matches!(reader.look_up().await, Found::Hit(_)));
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert_eq!(store.status().count(Trouble::Refused), 0);
 }

@@ -127,7 +127,11 @@ impl Line {
             return Ok(());
         }
         let dialled = self.dialer.dial(&self.messages).await;
-        let wire = dialled.map_err(|fault| classify(&fault))?;
+        // Who is not let in has lost this line. The others may have been let in before.
+        let wire = dialled.map_err(|fault| match classify(&fault) {
+            Trouble::Refused => Trouble::Disconnected,
+            trouble => trouble,
+        })?;
         self.wire.store(Some(wire));
         Ok(())
     }

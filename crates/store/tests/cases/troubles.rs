@@ -158,7 +158,7 @@ async fn a_store_without_a_server_is_down_and_comes_up_later() {
 async fn a_server_that_wants_a_password_is_down_until_it_does_not() {
     let server = Server::start(&["--requirepass", "secret"]);
     let store = store(&server);
-    eventually(async || store.status().count(Trouble::Refused) > 3).await;
+    eventually(async || store.status().count(Trouble::Disconnected) > 3).await;
     assert_eq!(store.status().state, State::Down);
     server.cli(&["-a", "secret", "CONFIG", "SET", "requirepass", ""]);
     Reader::new(&store, 1).warm("new").await;
