@@ -26,6 +26,7 @@ pub fn dialogue(random: &mut Random) -> Dialogue {
         lonely: speakers == 1 && !prepares,
         schema: !prepares && random.chance(35),
         prepares,
+        temporary: random.chance(35),
         random,
     };
     let bursts = 2 + writer.random.below(BURSTS_MAX - 1);
@@ -47,6 +48,8 @@ struct Writer<'a> {
     schema: bool,
     /// Transactions are committed in two phases.
     prepares: bool,
+    /// Temporary objects come and go.
+    temporary: bool,
     random: &'a mut Random,
 }
 
@@ -107,6 +110,7 @@ impl Writer<'_> {
             30..=37 if self.prepares => pool::TWO_PHASES,
             0..=37 => pool::READS,
             38..=52 => pool::WRITES,
+            53..=60 if self.temporary => pool::TEMPORARY,
             53..=69 => pool::CONTROL,
             70..=75 => pool::SETTINGS,
             76..=81 => pool::NAMES,

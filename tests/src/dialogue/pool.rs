@@ -13,6 +13,10 @@ CREATE TABLE other.r (id int PRIMARY KEY, v text);
 INSERT INTO other.r VALUES (1, 'elsewhere');
 CREATE FUNCTION says(text) RETURNS text LANGUAGE plpgsql AS
     $$ BEGIN RAISE NOTICE 'said %', $1; RETURN $1; END $$;
+CREATE FUNCTION put(text) RETURNS text LANGUAGE plpgsql AS
+    $$ BEGIN UPDATE x SET v = v || '+' WHERE id = 1; RETURN $1; END $$;
+CREATE FUNCTION puts() RETURNS trigger LANGUAGE plpgsql AS
+    $$ BEGIN UPDATE x SET v = v || '-' WHERE id = 1; RETURN NEW; END $$;
 GRANT SELECT ON r TO alice;
 ";
 
@@ -20,16 +24,18 @@ GRANT SELECT ON r TO alice;
 pub(super) const ROWS: &str = "
 DELETE FROM w; INSERT INTO w VALUES (1, 'one'), (2, 'two'), (3, NULL);
 DELETE FROM d; INSERT INTO d VALUES (1, 'x'), (2, 'y');
+DELETE FROM x; INSERT INTO x VALUES (1, 'far'), (2, NULL), (3, 'away');
 SELECT setval('q', 1, false);
 ";
 
 /// Brings the tables back.
 pub(super) const CHANGING: &str = "
 DROP TABLE IF EXISTS n, other.n; DROP VIEW IF EXISTS wv, dv, other.dv;
-DROP TABLE IF EXISTS w, d, renamed, other.d, other.renamed;
+DROP TABLE IF EXISTS w, d, x, renamed, other.d, other.renamed;
 DROP SEQUENCE IF EXISTS q;
 CREATE TABLE w (id int PRIMARY KEY, v text); INSERT INTO w VALUES (1, 'one'), (2, 'two'), (3, NULL);
 CREATE TABLE d (a int, b text); INSERT INTO d VALUES (1, 'x'), (2, 'y');
+CREATE TABLE x (id int PRIMARY KEY, v text); INSERT INTO x VALUES (1, 'far'), (2, NULL), (3, 'away');
 CREATE VIEW wv AS SELECT id, v FROM w WHERE id < 10;
 CREATE SEQUENCE q;
 ";
@@ -45,6 +51,7 @@ WHERE relnamespace IN ('public'::regnamespace, 'other'::regnamespace) AND attnum
 pub(super) const CONTENT: &str = "
 SELECT (SELECT string_agg(w::text, ',' ORDER BY w::text) FROM w) AS w,
     (SELECT string_agg(d::text, ',' ORDER BY d::text) FROM d) AS d,
+    (SELECT string_agg(x::text, ',' ORDER BY x::text) FROM x) AS x,
     (SELECT last_value::text || is_called FROM q) AS q";
 
 /// What a parameter is.
@@ -78,6 +85,8 @@ pub(super) const READS: &[Text] = &[
     ("SELECT count(*), max(v) FROM w", &[]),
     ("SELECT * FROM wv ORDER BY id", &[]),
     ("TABLE s", &[]),
+    ("SELECT id, v FROM x ORDER BY id", &[]),
+    ("SELECT v FROM x WHERE id = $1", &[Int]),
     ("SELECT 1 / (id - 2) FROM r WHERE id < 4 ORDER BY id", &[]),
     ("SELECT id / $1 FROM r ORDER BY id", &[Int]),
 ];
@@ -131,6 +140,46 @@ pub(super) const WRITES: &[Text] = &[
         &[],
     ),
     ("UPDATE wv SET v = 'view' WHERE id = 2", &[]),
+];
+
+/// Temporary objects that hide permanent ones, and reach others.
+pub(super) const TEMPORARY: &[Text] = &[
+    ("CREATE TEMP VIEW w AS SELECT id, v FROM x", &[]),
+    ("CREATE TEMP VIEW w AS SELECT id, v FROM x", &[]),
+    (
+        "CREATE TEMP VIEW wv AS SELECT id, v FROM x WHERE id < 3",
+        &[],
+    ),
+    (
+        "CREATE TEMP VIEW rv AS SELECT id, put(v) AS v FROM r WHERE id < 3",
+        &[],
+    ),
+    ("CREATE TEMP TABLE w (id int PRIMARY KEY, v text)", &[]),
+    (
+        "CREATE TEMP TABLE r (id int, v text, n numeric, at timestamptz)",
+        &[],
+    ),
+    (
+        "CREATE TEMP TABLE x (id int PRIMARY KEY, v text) ON COMMIT DROP",
+        &[],
+    ),
+    ("CREATE TEMP TABLE mine AS SELECT id FROM r", &[]),
+    ("CREATE TEMP TABLE child () INHERITS (w)", &[]),
+    ("INSERT INTO child VALUES (1, 'child')", &[]),
+    (
+        "CREATE TRIGGER puts BEFORE INSERT OR UPDATE ON pg_temp.w FOR EACH ROW EXECUTE FUNCTION puts()",
+        &[],
+    ),
+    (
+        "CREATE TRIGGER puts BEFORE UPDATE ON pg_temp.child FOR EACH ROW EXECUTE FUNCTION puts()",
+        &[],
+    ),
+    ("DROP VIEW w", &[]),
+    ("DROP VIEW IF EXISTS pg_temp.rv, pg_temp.wv", &[]),
+    ("DROP TABLE pg_temp.w", &[]),
+    ("DROP TABLE pg_temp.r", &[]),
+    ("DROP TABLE child", &[]),
+    ("DISCARD TEMP", &[]),
 ];
 
 pub(super) const CONTROL: &[Text] = &[

@@ -325,12 +325,18 @@ impl Cast {
             match message.tag {
                 b'A' => number_pid(&mut message.body, &self.pids),
                 b'T' => number_ids(&mut message.body, ids),
-                b'E' => match &*message.sqlstate() {
-                    "25P02" | "0A000" => hide(&mut message.body, b"LR"),
-                    // It names the place of a row in its table.
-                    "55P03" => hide(&mut message.body, b"W"),
-                    _ => {}
-                },
+                b'E' => {
+                    match &*message.sqlstate() {
+                        "25P02" | "0A000" => hide(&mut message.body, b"LR"),
+                        // It names the place of a row in its table.
+                        "55P03" => hide(&mut message.body, b"W"),
+                        _ => {}
+                    }
+                    if message.body.windows(9).any(|part| part == b"\0spg_temp") {
+                        // Which temporary schema it is differs from session to session.
+                        hide(&mut message.body, b"s");
+                    }
+                }
                 _ => {}
             }
         }
