@@ -127,10 +127,14 @@ impl Line {
             return Ok(());
         }
         let dialled = self.dialer.dial(&self.messages).await;
-        // Who is not let in has lost this line. The others may have been let in before.
-        let wire = dialled.map_err(|fault| match classify(&fault) {
-            Trouble::Refused => Trouble::Disconnected,
-            trouble => trouble,
+        let wire = dialled.map_err(|fault| {
+            let trouble = classify(&fault);
+            // Who is not let in has lost this line. The others may have been let in before.
+            if trouble == Trouble::Refused {
+                Trouble::Disconnected
+            } else {
+                trouble
+            }
         })?;
         self.wire.store(Some(wire));
         Ok(())
