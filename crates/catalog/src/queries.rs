@@ -110,11 +110,13 @@ pub const BEGIN: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; \
     SET LOCAL lock_timeout = '2s'; SET LOCAL statement_timeout = '30s'";
 
 /// One row that says which cluster, database and incarnation this is; see [`crate::Identity`].
+///
+/// A server that has crashed begins its statistics anew, whether or not its postmaster lives on.
 pub const IDENTITY: &str = "\
 SELECT s.system_identifier, d.oid, current_setting('server_version_num'),
     (extract(epoch FROM pg_postmaster_start_time()) * 1000000)::bigint,
-    c.timeline_id, pg_is_in_recovery()
-FROM pg_control_system() s, pg_control_checkpoint() c, pg_database d
+    c.timeline_id, pg_is_in_recovery(), (extract(epoch FROM a.stats_reset) * 1000000)::bigint
+FROM pg_control_system() s, pg_control_checkpoint() c, pg_stat_get_archiver() a, pg_database d
 WHERE d.datname = current_database()";
 
 /// The same row for servers that forbid reading the control file (SQLSTATE 42501): system
@@ -122,8 +124,8 @@ WHERE d.datname = current_database()";
 pub const IDENTITY_FALLBACK: &str = "\
 SELECT NULL, d.oid, current_setting('server_version_num'),
     (extract(epoch FROM pg_postmaster_start_time()) * 1000000)::bigint,
-    NULL, pg_is_in_recovery()
-FROM pg_database d
+    NULL, pg_is_in_recovery(), (extract(epoch FROM a.stats_reset) * 1000000)::bigint
+FROM pg_stat_get_archiver() a, pg_database d
 WHERE d.datname = current_database()";
 
 /// All statements, in an order in which none depends on another.

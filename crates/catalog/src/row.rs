@@ -35,6 +35,9 @@ pub struct Identity {
     pub timeline: Option<u32>,
     /// Whether the server is a standby.
     pub in_recovery: bool,
+    /// Since when the server has counted what it archives, in microseconds since 1970: since it
+    /// crashed last, unless somebody has begun anew since. `None` if it does not say.
+    pub counted_since_us: Option<i64>,
 }
 
 impl Identity {
@@ -54,6 +57,7 @@ impl Identity {
             started_us: row.number()?,
             timeline: row.optional()?,
             in_recovery: row.flag()?,
+            counted_since_us: row.optional()?,
         })
     }
 

@@ -136,6 +136,33 @@ async fn a_restarted_server_is_another_one() {
     assert_eq!(watched.knowledge().database, before.database);
 }
 
+/// What it had not yet written is lost, though its postmaster lives on.
+#[tokio::test]
+async fn a_server_that_has_crashed_is_another_one() {
+    let server = Postgres::start();
+    let watched = Watched::ready(&config(&server, NEVER), "postgres").await;
+    let before = watched.knowledge();
+    server.crash();
+    watched
+        .await_knowledge(|now| now.is_some_and(|now| now.epoch != before.epoch))
+        .await;
+    assert_eq!(watched.knowledge().database, before.database);
+}
+
+#[tokio::test]
+async fn a_lost_connection_alone_changes_nothing() {
+    let server = Postgres::start();
+    let watched = Watched::ready(&config(&server, NEVER), "postgres").await;
+    let before = watched.knowledge();
+    server.sql(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
+         WHERE application_name = 'pgmemo control'",
+    );
+    watched.await_knowledge(|now| now.is_none()).await;
+    watched.await_knowledge(|now| now.is_some()).await;
+    assert_eq!(watched.knowledge().epoch, before.epoch);
+}
+
 #[tokio::test]
 async fn without_a_connection_nothing_is_known() {
     let server = Postgres::shared();

@@ -2,7 +2,11 @@
 
 use std::time::Duration;
 
-use pgmemo_tests::{Pgmemo, Postgres, Store, Version, net::eventually};
+use pgmemo_tests::{
+    Pgmemo, Postgres, Redis, Store, Version,
+    net::{SOON, eventually},
+    wire::Conn,
+};
 
 use super::{FIXTURE, check_instances};
 
@@ -138,4 +142,63 @@ fn unlogged_tables_that_a_crash_empties_are_not_remembered() {
     let mut client = pgmemo.connect("postgres").unwrap();
     assert_eq!(client.value("SELECT count(*) FROM n").unwrap(), "0");
     assert_eq!(client.value("SELECT count(*) FROM kept").unwrap(), "1");
+}
+
+/// The server comes back by itself, without what nobody has waited for, and its postmaster is the same.
+#[test]
+fn what_a_crash_has_lost_is_not_remembered() {
+    lose_in_a_crash(Store::Memory);
+    lose_in_a_crash(Store::Redis(&Redis::start().unwrap()));
+}
+
+#[allow(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
+fn lose_in_a_crash(store: Store<'_>) {
+    let postgres = Postgres::start(Version::System).unwrap();
+    let mut server = postgres.connect("postgres").unwrap();
+    for statement in [
+        "CREATE TABLE n (v text)",
+        "INSERT INTO n VALUES ('kept')",
+        "ALTER SYSTEM SET synchronous_commit = off",
+        "SELECT pg_reload_conf()",
+    ] {
+        server.run(statement).unwrap();
+    }
+    let signal = |which: &str| {
+        format!(
+            "COPY (SELECT pid FROM pg_stat_activity WHERE backend_type = 'walwriter') \
+             TO PROGRAM 'xargs kill -{which}'"
+        )
+    };
+    // Who writes the log does not.
+    server.run(&signal("STOP")).unwrap();
+    let start = || Pgmemo::start(&postgres, store, &[]).unwrap();
+    let instances = [start(), start()];
+    let read = "SELECT v FROM n";
+    let hit = |instance: &Pgmemo, reader: &mut Conn, expected: &str| {
+        let hits = eventually("a hit", SOON, || {
+            let before = instance.hits().ok()?;
+            assert_eq!(reader.value(read).ok()?, expected);
+            (instance.hits().ok()? > before || !instance.is_real()).then_some(())
+        });
+        hits.unwrap();
+    };
+    let mut writer = instances[0].connect("postgres").unwrap();
+    writer.run("UPDATE n SET v = 'lost'").unwrap();
+    for instance in &instances {
+        let mut reader = instance.connect("postgres").unwrap();
+        hit(instance, &mut reader, "lost");
+    }
+    // It may be gone before it has answered.
+    _ = server.run(&signal("KILL"));
+    let mut server = eventually("the server is back", SOON * 3, || {
+        postgres.connect("postgres").ok()
+    });
+    let kept = server.as_mut().unwrap().value(read).unwrap();
+    assert_eq!(kept, "kept");
+    for instance in &instances {
+        let reader = eventually("so is pgmemo", SOON * 3, || {
+            instance.connect("postgres").ok()
+        });
+        hit(instance, &mut reader.unwrap(), &kept);
+    }
 }

@@ -179,7 +179,7 @@ fn rejects_rows_of_another_shape_and_says_where() {
 
 #[test]
 fn an_identity_may_lack_what_the_role_must_not_see() {
-    let full = columns("7711185903919068996|16391|150018|1795400381087720|1|f");
+    let full = columns("7711185903919068996|16391|150018|1795400381087720|1|f|1795400381087000");
     let full = Identity::from_row(full).unwrap();
     let system = SystemId(7_711_185_903_919_068_996);
     assert_eq!(
@@ -189,12 +189,12 @@ fn an_identity_may_lack_what_the_role_must_not_see() {
             oid: 16_391
         })
     );
-    let partial = Identity::from_row(columns("|16391|150018|1795400381087720||t")).unwrap();
+    let partial = Identity::from_row(columns("|16391|150018|1795400381087720||t|")).unwrap();
     assert_eq!(
         (partial.system, partial.timeline, partial.in_recovery),
         (None, None, true)
     );
-    let signed = Identity::from_row(columns("-1|1|150000|0|1|f")).unwrap();
+    let signed = Identity::from_row(columns("-1|1|150000|0|1|f|0")).unwrap();
     assert_eq!(signed.system, Some(SystemId(u64::MAX)));
     assert!(Identity::from_row(columns("1|2")).is_err());
 }

@@ -102,6 +102,22 @@ impl Postgres {
         ));
     }
 
+    /// Kills one of its processes: it ends all others, as its memory may be damaged, and recovers.
+    pub(crate) fn crash(&self) {
+        let address = format!(
+            "host=127.0.0.1 port={} user=postgres dbname=postgres",
+            self.port
+        );
+        let kill = "COPY (SELECT pid FROM pg_stat_activity WHERE backend_type = 'walwriter') \
+            TO PROGRAM 'xargs kill -9'";
+        // It may be gone before it has answered.
+        Command::new(bin().join("psql"))
+            .args(["-X", "-q", "-c", kill, &address])
+            .env("PGPASSWORD", PASSWORD)
+            .output()
+            .unwrap();
+    }
+
     fn stop(&self) {
         let data = self.dir.join("data");
         self.run(&format!(
