@@ -91,11 +91,11 @@ AND NOT (pg_catalog.lower(s.name) OPERATOR(pg_catalog.=) ANY (ARRAY['application
 pg_catalog.current_setting('search_path'), \
 (SELECT pg_catalog.string_agg(pg_catalog.concat(n, pg_catalog.chr(30), pg_catalog.octet_length(pg_catalog.current_setting(n, true)), \
 pg_catalog.chr(30), pg_catalog.current_setting(n, true)), pg_catalog.chr(31) ORDER BY n) \
-FROM pg_catalog.unnest(ARRAY['hnsw.ef_search', 'hnsw.iterative_scan', 'hnsw.max_scan_tuples', \
+FROM pg_catalog.unnest(ARRAY['h3.extend_antimeridian', 'h3.strict', 'hnsw.ef_search', 'hnsw.iterative_scan', 'hnsw.max_scan_tuples', \
 'hnsw.scan_mem_multiplier', 'ivfflat.iterative_scan', 'ivfflat.max_probes', 'ivfflat.probes', \
 'pg_bigm.enable_recheck', 'pg_bigm.gin_key_limit', 'pg_bigm.similarity_limit', \
 'pg_trgm.similarity_threshold', 'pg_trgm.strict_word_similarity_threshold', \
-'pg_trgm.word_similarity_threshold', 'postgis.backend', 'postgis.enable_outdb_rasters', \
+'pg_trgm.word_similarity_threshold', 'pgcrypto.builtin_crypto_enabled', 'postgis.backend', 'postgis.enable_outdb_rasters', \
 'postgis.gdal_datapath', 'postgis.gdal_enabled_drivers', 'postgis.gdal_vsi_options']) n \
 WHERE pg_catalog.current_setting(n, true) OPERATOR(pg_catalog.<>) '' AND NOT EXISTS \
 (SELECT FROM pg_catalog.pg_settings s WHERE pg_catalog.lower(s.name) OPERATOR(pg_catalog.=) n)), \
@@ -318,7 +318,9 @@ fn names_temporary(path: &[u8]) -> bool {
 const KEY_FORMAT: u64 = 4;
 
 /// The first words of the settings that [`PROBE`] asks for by name.
-const ASKED: [&str; 5] = ["hnsw", "ivfflat", "pg_bigm", "pg_trgm", "postgis"];
+const ASKED: [&str; 7] = [
+    "h3", "hnsw", "ivfflat", "pg_bigm", "pg_trgm", "pgcrypto", "postgis",
+];
 
 fn path(schemas: &[u8], knowledge: &Knowledge) -> Option<SearchPath> {
     let snapshot = knowledge.schema.snapshot();

@@ -45,6 +45,7 @@ mod walk;
 
 pub use analysis::{Analysis, analyze};
 pub use assign::Assignment;
+pub use classes::is_believed;
 pub use clock::names_clock;
 pub use form::{Form, Literal, Literals, form};
 pub use pin::{Arguments, Pinned, Rows, declares};

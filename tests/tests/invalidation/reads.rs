@@ -134,6 +134,16 @@ fn what_depends_on_more_than_tables_is_asked_every_time() {
             ",
         ),
         (
+            "B06 an extension that is told by a function how to read text",
+            "
+            d: CREATE EXTENSION isn; CREATE TABLE books (id int, code isbn13); INSERT INTO books VALUES (1, '978-0-393-04002-8!')
+            s1: SELECT isn_weak(true)
+            s1 cold: SELECT count(*) FROM books WHERE code = '978-0-393-04002-8'
+            s2 fails: SELECT count(*) FROM books WHERE code = '978-0-393-04002-8'
+            s1 hot: SELECT * FROM t WHERE v = 'a'
+            ",
+        ),
+        (
             "B11 reads that lock",
             "
             s1 cold: SELECT * FROM t WHERE id = 1 FOR UPDATE

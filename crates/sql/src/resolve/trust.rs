@@ -17,7 +17,8 @@ pub(crate) struct Trust {
     pub(super) bodies: Bodies,
     /// Casts that run a function which is not trusted: from this type to that.
     pub(super) casts: Box<[[TypeId; 2]]>,
-    /// Types whose values run such a function: the check of a domain, an operator class.
+    /// Types whose values run such a function: the check of a domain, an operator class; and those
+    /// that read text in a way that hangs on the session.
     pub(super) types: Box<[TypeId]>,
     /// The path of text that the server prints with every name qualified.
     pub(crate) printed: SearchPath,
@@ -36,11 +37,16 @@ impl Trust {
         let casts = casts.filter(|cast| !cast.binary && !run(cast.function));
         let types = snapshot.implicit_functions().iter();
         let types = types.filter(|implicit| implicit.kind.oid() != 0 && !run(implicit.function));
+        let hidden = snapshot.all_functions().filter(|function| {
+            let extension = function.extension.as_deref();
+            extension.is_some_and(classes::has_hidden_state) && !function.returns.is_builtin()
+        });
+        let hidden = hidden.map(|function| function.returns);
         let mut trust = Self {
             listed: HashMap::default(),
             bodies: Bodies::new(snapshot),
             casts: casts.map(|cast| [cast.source, cast.target]).collect(),
-            types: types.map(|implicit| implicit.kind).collect(),
+            types: types.map(|implicit| implicit.kind).chain(hidden).collect(),
             printed: SearchPath(
                 snapshot
                     .schema_by_name("pg_catalog")
@@ -113,6 +119,7 @@ pub(super) fn is_trusted(snapshot: &Snapshot, function: &Function) -> bool {
     }
     classes::is_known_extension(extension)
         && !classes::reads_records(&function.name)
+        && !function.takes.iter().copied().any(classes::names_objects)
         && function.volatility == Volatility::Immutable
         && function.support.iter().all(|&id| {
             snapshot
@@ -126,7 +133,10 @@ pub(super) fn is_trusted(snapshot: &Snapshot, function: &Function) -> bool {
 fn is_trusted_code(snapshot: &Snapshot, function: &Function) -> bool {
     let compiled = matches!(function.language, Language::C | Language::Internal)
         && function.volatility == Volatility::Immutable
-        && function.extension.is_some()
+        && function
+            .extension
+            .as_deref()
+            .is_some_and(|it| !classes::has_hidden_state(it))
         && !classes::reads_records(&function.name);
     compiled || is_trusted(snapshot, function)
 }
