@@ -180,7 +180,7 @@ impl Shell {
                 }
             }
             Need::Mark(ticket, writes) => {
-                assert!(ticket > self.ticket && writes.any());
+                assert!(ticket > self.ticket && !writes.is_nothing());
                 self.ticket = ticket;
                 Answer::Done
             }

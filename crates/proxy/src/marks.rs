@@ -11,6 +11,8 @@ use crate::place::{Blind, Told};
 pub(crate) enum Held {
     /// Relations are being written.
     Relations(Mark, Told),
+    /// Nothing is being written, as far as definitions say.
+    Code(Told),
     /// Anything may be written, definitions included.
     Everything(Mark),
     /// Something is being written in a database whose identity is not known yet.
@@ -44,6 +46,8 @@ impl Marks {
                     everything |= Box::pin(told.end(mark)).await;
                     told.renew();
                 }
+                Held::Code(told) if committed => everything |= Box::pin(told.verify()).await,
+                Held::Code(_) => {}
                 Held::Everything(mark) if committed => mark.bump().await,
                 Held::Relations(mark, _) | Held::Everything(mark) => mark.clear().await,
                 Held::Blind(blind) => blind.end().await,

@@ -12,7 +12,7 @@ use cache::{Scope, Stamp, Version};
 use catalog::DatabaseId;
 use session::{Question, Recipe, Session, Telemetry};
 use sql::Writes;
-use store::{Age, Claimed, Flights, Found, Mark, Point, Role, Store, delay};
+use store::{Age, Claimed, Flights, Found, Mark, Point, Role, Store, Trouble, delay};
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
@@ -277,6 +277,7 @@ impl Place {
         let telemetry = self.telemetry();
         match writes {
             Writes::Nothing => None,
+            Writes::Code => Some(Held::Code(self.told(database, identity, planned))),
             Writes::Relations(_) | Writes::Rows(_) => {
                 let scopes = session::written(writes, identity);
                 for scope in &scopes {
@@ -290,11 +291,8 @@ impl Place {
                 let mark = self.services.store.mark(&scopes).await;
                 self.services.flights.outdate(&scopes);
                 let told = Told {
-                    services: Arc::clone(&self.services),
-                    identity,
-                    database: database.clone(),
-                    planned,
                     hottest,
+                    ..self.told(database, identity, planned)
                 };
                 Some(Held::Relations(mark, told))
             }
@@ -334,12 +332,27 @@ impl Place {
         Some(Held::Blind(blind))
     }
 
+    fn told(
+        &self,
+        database: &Visit,
+        identity: DatabaseId,
+        planned: Option<(Version, u64)>,
+    ) -> Told {
+        Told {
+            services: Arc::clone(&self.services),
+            identity,
+            database: database.clone(),
+            planned,
+            hottest: Vec::new(),
+        }
+    }
+
     /// Marks everything in the database that bore the name last: most likely it still does.
     async fn mark_remembered(&self, writes: &Writes, ledger: &Ledger) -> Option<Mark> {
         let identity = ledger.remembered()?;
         let scopes = match writes {
             Writes::Nothing => return None,
-            Writes::Relations(_) | Writes::Rows(_) | Writes::Everything => {
+            Writes::Code | Writes::Relations(_) | Writes::Rows(_) | Writes::Everything => {
                 vec![Scope::Epoch(identity)]
             }
             Writes::Cluster => self.cluster(identity),
@@ -417,17 +430,27 @@ impl Told {
     /// Ends the mark of a write that was committed. Gives up everything recorded of the database if
     /// its definitions have changed since the write was planned: a trigger that nobody knew of may
     /// have fired. Returns whether it did.
-    ///
-    /// Another epoch does not yet mean other definitions; the catalog tells. While the epoch is
-    /// being written nothing is served, and it ends as another: also if whoever writes it turns out
-    /// to have changed nothing, for which it would become again what it was.
     pub(crate) async fn end(&self, mark: Mark) -> bool {
         let store = &self.services.store;
         let current = mark.bump_and_see(store, self.identity).await;
         delay(Point::Verified).await;
+        self.compare(current).await
+    }
+
+    /// The same for what needed no mark: a function may have been replaced by one that writes.
+    pub(crate) async fn verify(&self) -> bool {
+        self.compare(self.services.store.epoch(self.identity).await)
+            .await
+    }
+
+    /// Another epoch does not yet mean other definitions; the catalog tells. While the epoch is
+    /// being written nothing is served, and it ends as another: also if whoever writes it turns out
+    /// to have changed nothing, for which it would become again what it was.
+    async fn compare(&self, current: Result<Option<Version>, Trouble>) -> bool {
         let (current, (epoch, generation)) = match (current, self.planned) {
             (Ok(None), _) => {
-                store.outdate(&[Scope::Epoch(self.identity)]).await;
+                let scope = Scope::Epoch(self.identity);
+                self.services.store.outdate(&[scope]).await;
                 return false;
             }
             (Ok(Some(current)), Some(planned)) => (current, planned),

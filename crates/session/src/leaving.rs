@@ -43,7 +43,7 @@ impl Session {
                 scopes.add(&boundary.writes);
             }
         }
-        if !scopes.any() {
+        if scopes.is_nothing() {
             return None;
         }
         let ticket = self.next_ticket;
@@ -65,8 +65,8 @@ impl Session {
     ) {
         let effects = &plan.effects;
         let segment = &mut self.segment;
-        if plan.writes.any() {
-            let first = !segment.writes.any() && segment.judged == Judged::No;
+        if !plan.writes.is_nothing() {
+            let first = segment.writes.is_nothing() && segment.judged == Judged::No;
             segment.judged = if effects.tag_judges && first {
                 Judged::Pending
             } else {

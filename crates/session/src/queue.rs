@@ -210,7 +210,7 @@ pub(crate) struct Skipped {
 impl Boundary {
     /// What it writes may have more effects than were known.
     pub(crate) fn distrust(&mut self) {
-        if self.writes.any() {
+        if !self.writes.is_nothing() {
             self.writes.add(&Writes::Everything);
         }
     }

@@ -44,7 +44,7 @@ pub fn written(writes: &Writes, database: DatabaseId) -> Vec<Scope> {
         relations.iter().flat_map(scopes).collect()
     };
     match writes {
-        Writes::Nothing => Vec::new(),
+        Writes::Nothing | Writes::Code => Vec::new(),
         Writes::Relations(relations) => whole(relations),
         Writes::Rows(changes) => {
             let mut scopes = whole(&changes.relations);

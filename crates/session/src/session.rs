@@ -17,7 +17,7 @@ use crate::{
     need::{Answer, Login, Question},
     prepared::{Place, Prepared},
     queue::{Awaited, Boundary, Expect, Queue, Route, Slot},
-    recorder::Recorder,
+    recorder::{Recorder, Recording},
     registry::{Registry, Undo},
     transaction::{Block, Transaction},
 };
@@ -51,6 +51,8 @@ pub struct Session {
     pub(crate) answer: Option<Answer>,
     pub(crate) question: Option<Question>,
     pub(crate) granted: bool,
+    /// Of a read that was looked up in vain and waits for its mark.
+    pub(crate) missed: Option<Box<Recording>>,
     /// It was decided, and counted, that the message at hand is not looked up.
     pub(crate) refused: bool,
     pub(crate) next_ticket: u64,
@@ -105,6 +107,7 @@ impl Session {
             answer: None,
             question: None,
             granted: false,
+            missed: None,
             refused: false,
             next_ticket: 1,
             under_way: 0,
@@ -324,7 +327,9 @@ impl Session {
     /// A statement that is bound already, in a context that may have passed: its names mean what
     /// they meant, but what hangs on them may be new.
     pub(crate) fn bound(&self, prepared: Arc<Prepared>) -> Arc<Prepared> {
-        if prepared.plan.read.is_ok() || prepared.context == self.context() {
+        let plan = &prepared.plan;
+        let only_reads = plan.read.is_ok() && plan.writes.is_nothing();
+        if only_reads || prepared.context == self.context() {
             prepared
         } else {
             Arc::new(prepared.outdated())

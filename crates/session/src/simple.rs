@@ -48,7 +48,11 @@ impl Session {
         {
             return step;
         }
-        match self.look_up(&prepared, Protocol::Simple, &Arguments::default(), &[]) {
+        let lookup = match self.missed.take() {
+            Some(recording) if self.granted => Lookup::Forward(Some(recording)),
+            Some(_) | None => self.look_up(&prepared, Protocol::Simple, &Arguments::default(), &[]),
+        };
+        match lookup {
             Lookup::Ask(need) => Step::Ask(need),
             Lookup::Wait => Step::Wait,
             Lookup::Hit(entry) => {
@@ -71,6 +75,7 @@ impl Session {
                 let narrow = prepared.plan.pinned.writes(&arguments);
                 let writes = narrow.as_ref().unwrap_or(&prepared.plan.writes);
                 if let Some(step) = self.mark_for(&prepared.plan, writes) {
+                    self.missed = recording;
                     return step;
                 }
                 let execution = Execution {

@@ -100,7 +100,7 @@ impl Transaction {
 
     /// What it has written so far may have had more effects than were known.
     pub(crate) fn distrust(&mut self) {
-        if self.writes.any() {
+        if !self.writes.is_nothing() {
             self.writes.add(&Writes::Everything);
         }
     }

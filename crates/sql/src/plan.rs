@@ -42,6 +42,8 @@ impl Plan {
 pub enum Writes {
     /// No row and no definition.
     Nothing,
+    /// The same, unless the functions that it runs have been replaced meanwhile.
+    Code,
     /// At most these relations' rows; sorted, no relation twice.
     Relations(Box<[RelationId]>),
     /// At most these rows. No plan says so: which they are is known when values are bound.
@@ -53,9 +55,14 @@ pub enum Writes {
 }
 
 impl Writes {
-    /// Whether anything may change.
+    /// Whether anything may change, as far as is known.
     pub const fn any(&self) -> bool {
-        !matches!(self, Self::Nothing)
+        !matches!(self, Self::Nothing | Self::Code)
+    }
+
+    /// Whether nothing changes, whatever others do.
+    pub const fn is_nothing(&self) -> bool {
+        matches!(self, Self::Nothing)
     }
 
     /// Whether anything in the database may change.
@@ -67,11 +74,14 @@ impl Writes {
     pub fn add(&mut self, other: &Self) {
         match (&mut *self, other) {
             (Self::Cluster, _) | (_, Self::Nothing) => {}
+            (Self::Nothing, Self::Code) => *self = Self::Code,
+            (_, Self::Code) => {}
             (_, Self::Cluster) => *self = Self::Cluster,
             (Self::Everything, _) => {}
             (_, Self::Everything) => *self = Self::Everything,
-            (Self::Nothing, Self::Relations(_)) => *self = other.clone(),
-            (Self::Nothing, Self::Rows(_)) => *self = other.clone(),
+            (Self::Nothing | Self::Code, Self::Relations(_) | Self::Rows(_)) => {
+                *self = other.clone();
+            }
             (Self::Relations(mine), Self::Relations(theirs)) => *mine = union(mine, theirs),
             (mine @ (Self::Relations(_) | Self::Rows(_)), theirs) => {
                 let mut changes = Changes::of(mine);
@@ -102,7 +112,9 @@ impl Changes {
                 relations: relations.clone(),
                 ..Self::default()
             },
-            Writes::Nothing | Writes::Everything | Writes::Cluster => Self::default(),
+            Writes::Nothing | Writes::Code | Writes::Everything | Writes::Cluster => {
+                Self::default()
+            }
         }
     }
 

@@ -28,6 +28,8 @@ pub struct Schema {
     views: Views,
     /// The names of extensions.
     extensions: HashSet<Box<str>>,
+    /// Users have made functions.
+    has_code: bool,
     /// See [`meaning::roles`].
     roles: u64,
 }
@@ -42,6 +44,7 @@ impl Schema {
             roles: meaning::roles(&snapshot),
             trust,
             extensions: extensions(&snapshot),
+            has_code: has_code(&snapshot),
             snapshot,
         }
     }
@@ -106,6 +109,7 @@ impl Schema {
                 });
                 // Whatever such a read runs is known to write nothing.
                 let writes = match &read {
+                    Ok(_) if self.runs_code(lexical, path, temporary) => Writes::Code,
                     Ok(_) => Writes::Nothing,
                     Err(_) => self.lexical(lexical, path, temporary, &mut effects),
                 };
@@ -247,6 +251,17 @@ impl Schema {
             .collect()
     }
 
+    /// Whether words may run functions that their owners may replace.
+    fn runs_code(
+        &self,
+        lexical: &Lexical,
+        path: Option<&SearchPath>,
+        temporary: &Temporary,
+    ) -> bool {
+        let outcomes = self.outcomes.within(temporary);
+        self.has_code && !self.runs(lexical, path, outcomes).writes.is_nothing()
+    }
+
     /// What words may run, apart from their targets.
     fn runs(&self, lexical: &Lexical, path: Option<&SearchPath>, outcomes: Within<'_>) -> Outcome {
         let mut run = outcomes.of_any();
@@ -339,6 +354,12 @@ impl Schema {
             .map(|relation| relation.id)
             .collect()
     }
+}
+
+/// Whether there are functions that belong to no extension.
+fn has_code(snapshot: &Snapshot) -> bool {
+    let mut all = snapshot.all_functions();
+    all.any(|it| !it.id.is_builtin() && it.extension.is_none())
 }
 
 /// The names of the extensions that anything belongs to.

@@ -228,14 +228,18 @@ impl Shell {
             }
             match mark.writes {
                 // It was told from definitions that are not those of now.
-                Writes::Relations(_) | Writes::Rows(_) if mark.planned != Some(epoch) => self.redefine(),
+                Writes::Code | Writes::Relations(_) | Writes::Rows(_)
+                    if mark.planned != Some(epoch) =>
+                {
+                    self.redefine();
+                }
                 Writes::Relations(_) | Writes::Rows(_) => {
                     for scope in session::written(&mark.writes, DATABASE) {
                         self.bump(scope);
                     }
                 }
                 Writes::Everything | Writes::Cluster => self.redefine(),
-                Writes::Nothing => {}
+                Writes::Nothing | Writes::Code => {}
             }
         }
     }
@@ -260,7 +264,7 @@ impl Shell {
 impl Mark {
     fn covers(&self, scopes: &[Scope]) -> bool {
         match &self.writes {
-            Writes::Nothing => false,
+            Writes::Nothing | Writes::Code => false,
             Writes::Relations(_) | Writes::Rows(_) => session::written(&self.writes, DATABASE)
                 .iter()
                 .any(|scope| scopes.contains(scope)),

@@ -70,6 +70,32 @@ fn instances_that_share_a_store_share_what_they_know() {
             ",
         ),
         (
+            "C12 a function replaced at one, called at the other",
+            "
+            d: CREATE FUNCTION f() RETURNS int LANGUAGE plpgsql AS $$ BEGIN RETURN 1; END $$
+            p2: SELECT f()
+            s1 hot: SELECT * FROM log ORDER BY n
+            s1: CREATE OR REPLACE FUNCTION f() RETURNS int LANGUAGE plpgsql AS $$ BEGIN INSERT INTO log VALUES (1, 'replaced'); RETURN 1; END $$
+            s1 hot: SELECT * FROM log ORDER BY n
+            p2: SELECT f()
+            s1: SELECT * FROM log ORDER BY n
+            ",
+        ),
+        (
+            "C12 a cursor over a function that is replaced at the other",
+            "
+            d: CREATE FUNCTION f(int) RETURNS int LANGUAGE plpgsql AS $$ BEGIN RETURN 1; END $$
+            p2: BEGIN
+            p2: DECLARE c CURSOR FOR SELECT f(id) FROM t
+            s1: CREATE OR REPLACE FUNCTION f(int) RETURNS int LANGUAGE plpgsql AS $$ BEGIN INSERT INTO log VALUES (1, 'replaced'); RETURN 1; END $$
+            s1 hot: SELECT * FROM log ORDER BY n
+            p2: SELECT count(*) > 0 FROM pg_class
+            p2: FETCH c
+            p2: COMMIT
+            s1: SELECT * FROM log ORDER BY n
+            ",
+        ),
+        (
             "S01 a privilege revoked at one",
             "
             d: REVOKE ALL ON t FROM PUBLIC; GRANT SELECT ON t TO {alice}

@@ -54,6 +54,40 @@ fn a_trigger_made_between_bind_and_execute_is_counted() -> Result<()> {
     })
 }
 
+/// What only reads when it is bound may write when it goes on: the server looks at the function when
+/// it calls it for the first time.
+#[test]
+fn a_function_replaced_while_a_portal_of_a_read_is_open_is_counted() -> Result<()> {
+    with_sessions(|pgmemo, reader, writer| {
+        reader.run(
+            "CREATE FUNCTION f(int) RETURNS text STABLE LANGUAGE sql AS \
+             'SELECT w FROM u WHERE id = $1'",
+        )?;
+        let read = "SELECT count(*) FROM log";
+        warm(pgmemo, reader, read)?;
+        writer.run("BEGIN")?;
+        let first = Frontend::new()
+            .parse("", "SELECT CASE WHEN id > 1 THEN f(id) END FROM t", &[])
+            .bind("p", "", &[])
+            .execute("p", 1)
+            .sync();
+        writer.send(first.bytes())?;
+        writer.read_until(b'Z')?;
+        reader.run(
+            "CREATE OR REPLACE FUNCTION f(int) RETURNS text VOLATILE LANGUAGE sql AS \
+             $$ INSERT INTO log VALUES ($1, 'replaced'); SELECT 'x' $$",
+        )?;
+        assert_eq!(warm(pgmemo, reader, read)?, "0");
+        // It locks a table, so that the server hears of the new function.
+        writer.run("SELECT count(*) FROM pg_class")?;
+        writer.send(Frontend::new().execute("p", 0).sync().bytes())?;
+        writer.read_until(b'Z')?;
+        writer.run("COMMIT")?;
+        assert_eq!(reader.value(read)?, "1");
+        Ok(())
+    })
+}
+
 #[test]
 fn a_suspended_execute_is_not_cleared_by_the_tag_of_the_next() -> Result<()> {
     with_sessions(|pgmemo, reader, writer| {

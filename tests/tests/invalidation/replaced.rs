@@ -71,3 +71,94 @@ fn what_is_replaced_answers_no_more() {
         ),
     ]);
 }
+
+// A server hears of new definitions when it locks a table, as any query does, not for a FETCH.
+#[test]
+fn what_runs_under_new_definitions_is_counted() {
+    check(&[
+        (
+            "C12 a cursor over a function that is replaced",
+            "
+            d: CREATE FUNCTION f(int) RETURNS int LANGUAGE plpgsql AS $$ BEGIN RETURN 1; END $$
+            s2: BEGIN
+            s2: DECLARE c CURSOR FOR SELECT f(id) FROM t
+            s2: FETCH c
+            s3: CREATE OR REPLACE FUNCTION f(int) RETURNS int LANGUAGE plpgsql AS $$ BEGIN INSERT INTO log VALUES (1, 'replaced'); RETURN 1; END $$
+            s1 hot: SELECT * FROM log ORDER BY n
+            s2: SELECT count(*) > 0 FROM pg_class
+            s2: FETCH c
+            s2: SELECT * FROM log ORDER BY n
+            s2: COMMIT
+            s1: SELECT * FROM log ORDER BY n
+            ",
+        ),
+        (
+            "C12 a cursor that is kept, over a function that is replaced",
+            "
+            d: CREATE FUNCTION f(int) RETURNS int LANGUAGE plpgsql AS $$ BEGIN RETURN 1; END $$
+            s2: BEGIN
+            s2: DECLARE c CURSOR WITH HOLD FOR SELECT f(id) FROM t
+            s3: CREATE OR REPLACE FUNCTION f(int) RETURNS int LANGUAGE plpgsql AS $$ BEGIN INSERT INTO log VALUES (1, 'replaced'); RETURN 1; END $$
+            s1 hot: SELECT * FROM log ORDER BY n
+            s2: SELECT count(*) > 0 FROM pg_class
+            s2: COMMIT
+            s1: SELECT * FROM log ORDER BY n
+            ",
+        ),
+        (
+            "C12 a cursor that a function has opened, over one that is replaced",
+            "
+            d: CREATE FUNCTION f(int) RETURNS int LANGUAGE plpgsql AS $$ BEGIN RETURN 1; END $$
+            d: CREATE FUNCTION opened() RETURNS refcursor LANGUAGE plpgsql AS $$ DECLARE c CURSOR FOR SELECT f(id) FROM t; BEGIN c := 'c'; OPEN c; RETURN c; END $$
+            s2: BEGIN
+            s2: SELECT opened()
+            s3: CREATE OR REPLACE FUNCTION f(int) RETURNS int LANGUAGE plpgsql AS $$ BEGIN INSERT INTO log VALUES (1, 'replaced'); RETURN 1; END $$
+            s1 hot: SELECT * FROM log ORDER BY n
+            s2: SELECT count(*) > 0 FROM pg_class
+            s2: FETCH c
+            s2: COMMIT
+            s1: SELECT * FROM log ORDER BY n
+            ",
+        ),
+        (
+            "C12 a cursor over a view whose function is replaced",
+            "
+            d: CREATE FUNCTION f(int) RETURNS int LANGUAGE plpgsql AS $$ BEGIN RETURN 1; END $$; CREATE VIEW vw AS SELECT f(id) FROM t
+            s2: BEGIN
+            s2: DECLARE c CURSOR FOR SELECT * FROM vw
+            s3: CREATE OR REPLACE FUNCTION f(int) RETURNS int LANGUAGE plpgsql AS $$ BEGIN INSERT INTO log VALUES (1, 'replaced'); RETURN 1; END $$
+            s1 hot: SELECT * FROM log ORDER BY n
+            s2: SELECT count(*) > 0 FROM pg_class
+            s2: MOVE c
+            s2: COMMIT
+            s1: SELECT * FROM log ORDER BY n
+            ",
+        ),
+        (
+            "C12 a cursor over an operator whose function is replaced",
+            "
+            d: CREATE FUNCTION g(int, int) RETURNS int LANGUAGE plpgsql AS $$ BEGIN RETURN 1; END $$; CREATE OPERATOR @@@ (LEFTARG = int, RIGHTARG = int, FUNCTION = g)
+            s2: BEGIN
+            s2: DECLARE c CURSOR FOR SELECT id @@@ 1 FROM t
+            s3: CREATE OR REPLACE FUNCTION g(int, int) RETURNS int LANGUAGE plpgsql AS $$ BEGIN INSERT INTO log VALUES (2, 'replaced'); RETURN 1; END $$
+            s1 hot: SELECT * FROM log ORDER BY n
+            s2: LOCK TABLE u IN ACCESS SHARE MODE
+            s2: FETCH c
+            s2: COMMIT
+            s1: SELECT * FROM log ORDER BY n
+            ",
+        ),
+        (
+            "C12 a cursor over tables alone is no write",
+            "
+            s1 hot: SELECT * FROM log ORDER BY n
+            s2: BEGIN
+            s2: DECLARE c CURSOR FOR SELECT lower(v) FROM t ORDER BY id
+            s2: FETCH c
+            s2 still: SELECT * FROM log ORDER BY n
+            s2: COMMIT
+            s1 still: SELECT * FROM log ORDER BY n
+            ",
+        ),
+    ]);
+}

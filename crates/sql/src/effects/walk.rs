@@ -77,7 +77,7 @@ impl Within<'_> {
         let uses = snapshot.uses(id).map(|uses| Node::Call(uses.function));
         let outcome = self.walk(actions.chain(uses).chain([Node::Read(id)]));
         let apart = match &outcome.writes {
-            Writes::Nothing => true,
+            Writes::Nothing | Writes::Code => true,
             Writes::Relations(others) => !others.contains(&id),
             Writes::Rows(_) | Writes::Everything | Writes::Cluster => false,
         };
@@ -93,6 +93,7 @@ impl Within<'_> {
             open: start.into_iter().chain(implicit).collect(),
             seen: HashSet::default(),
             touched: HashSet::default(),
+            code: false,
             sets: false,
             foreign: false,
         };
@@ -109,10 +110,10 @@ impl Within<'_> {
         }
         let mut touched: Vec<_> = walk.touched.into_iter().collect();
         touched.sort_unstable();
-        let writes = if touched.is_empty() {
-            Writes::Nothing
-        } else {
-            Writes::Relations(touched.into())
+        let writes = match (touched.is_empty(), walk.code) {
+            (true, false) => Writes::Nothing,
+            (true, true) => Writes::Code,
+            (false, _) => Writes::Relations(touched.into()),
         };
         Outcome {
             writes,
@@ -129,6 +130,8 @@ struct Walk<'a> {
     open: Vec<Node>,
     seen: HashSet<Node>,
     touched: HashSet<RelationId>,
+    /// A function runs that its owner may replace.
+    code: bool,
     sets: bool,
     foreign: bool,
 }
@@ -240,6 +243,8 @@ impl Walk<'_> {
         }
         self.open
             .extend(function.support.iter().copied().map(Node::Call));
+        // Those of extensions stay what they are until all of the extension is replaced.
+        self.code |= function.extension.is_none();
         if function.kind == FunctionKind::Aggregate {
             return Ok(());
         }

@@ -173,7 +173,7 @@ impl Schema {
         }
         run.add(&self.runs(lexical, Some(path), outcomes));
         match run.writes {
-            Writes::Nothing => Some([].into()),
+            Writes::Nothing | Writes::Code => Some([].into()),
             Writes::Relations(others) if !others.contains(&target.id) => Some(others),
             Writes::Relations(_) | Writes::Rows(_) | Writes::Everything | Writes::Cluster => None,
         }

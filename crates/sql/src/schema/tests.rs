@@ -86,7 +86,7 @@ impl Database {
     /// The names of the relations written; `["*"]` for everything.
     fn writes(&self, text: &str) -> Vec<String> {
         match self.plan(text).writes {
-            Writes::Nothing => Vec::new(),
+            Writes::Nothing | Writes::Code => Vec::new(),
             Writes::Relations(ids) => {
                 let mut names: Vec<_> = ids.iter().map(|id| self.name(id)).collect();
                 names.sort();

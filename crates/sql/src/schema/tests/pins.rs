@@ -136,7 +136,7 @@ impl Database {
             names.collect::<Vec<_>>()
         };
         let mut all = match narrow.as_ref().unwrap_or(&plan.writes) {
-            Writes::Nothing => Vec::new(),
+            Writes::Nothing | Writes::Code => Vec::new(),
             Writes::Everything | Writes::Cluster => vec!["everything".into()],
             Writes::Relations(relations) => whole(relations),
             Writes::Rows(changes) => {
