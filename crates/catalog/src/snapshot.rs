@@ -247,6 +247,11 @@ impl Snapshot {
         self.functions.named(name)
     }
 
+    /// All types that are listed, builtin ones included.
+    pub fn all_types(&self) -> impl Iterator<Item = &Type> {
+        self.types.iter()
+    }
+
     /// A type.
     pub fn type_by_id(&self, id: TypeId) -> Option<&Type> {
         self.types.get(id)

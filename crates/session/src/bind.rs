@@ -182,6 +182,11 @@ impl Session {
             Some(Reason::LargeParameters)
         } else if prepared.plan.builtin_parameters && declares_foreign(types) {
             Some(Reason::UnknownOperator)
+        } else if declares_any(types, &ZONED)
+            || prepared.plan.timeless_parameters
+                && (declares_any(types, &TIMES) || declares_foreign(types))
+        {
+            Some(Reason::ClockParameter)
         } else {
             bind.values()
                 .any(sql::names_clock)
@@ -280,6 +285,18 @@ fn declares_foreign(types: &[u8]) -> bool {
         .iter()
         .any(|&oid| !catalog::TypeId::from_oid(u32::from_be_bytes(oid)).is_builtin())
 }
+
+fn declares_any(types: &[u8], wanted: &[u32]) -> bool {
+    let (types, _) = types.as_chunks::<4>();
+    let wanted = |&oid: &[u8; 4]| wanted.contains(&u32::from_be_bytes(oid));
+    types.iter().any(wanted)
+}
+
+/// `time` and its array.
+const TIMES: [u32; 2] = [1_083, 1_183];
+
+/// `timetz` and its array: text without a zone is read as one by today's offset.
+const ZONED: [u32; 2] = [1_266, 1_270];
 
 /// The values of a Bind, for a statement with these declared types.
 pub(crate) fn values<'a>(bind: &Bind<'a>, types: &'a [u8]) -> Arguments<'a> {

@@ -235,6 +235,7 @@ impl Prepared {
                 meaning: 0,
                 settings: Box::default(),
                 builtin_parameters: false,
+                timeless_parameters: false,
                 writes: Writes::Everything,
                 effects: Effects {
                     settings: SettingsEffect::Unknown,

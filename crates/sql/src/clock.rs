@@ -22,6 +22,34 @@ pub fn names_clock(value: &[u8]) -> bool {
         .any(|word| WORDS.iter().any(|clock| word.eq_ignore_ascii_case(clock)))
 }
 
+/// Whether a path for JSON may make times of day, of which some have a zone and others none.
+pub(crate) fn path_names_clock(path: &[u8]) -> bool {
+    // An escape may spell a letter. Methods have parentheses, perhaps behind a comment.
+    if memchr::memchr(b'\\', path).is_some() {
+        return true;
+    }
+    if memchr::memchr(b'(', path).is_none() {
+        return false;
+    }
+    let is_word = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'_';
+    let mut rest = path;
+    while let Some(start) = rest.iter().position(is_word) {
+        rest = rest.get(start..).unwrap_or_default();
+        let length = rest.iter().position(|byte| !is_word(byte));
+        let (word, behind) = rest.split_at(length.unwrap_or(rest.len()));
+        let called = matches!(behind.trim_ascii_start(), [b'(' | b'/', ..]);
+        let method = |name: &&[u8]| word.eq_ignore_ascii_case(name);
+        if called && TIMES.iter().any(method) {
+            return true;
+        }
+        rest = behind;
+    }
+    false
+}
+
+/// Methods of a path that make times of day.
+const TIMES: [&[u8]; 3] = [b"datetime", b"time", b"time_tz"];
+
 /// `MAXDATELEN` of the server.
 const DATE_BYTES_MAX: usize = 128;
 
@@ -56,6 +84,28 @@ mod tests {
             &format!("{}{}", binary("abc").repeat(30), binary("now")),
             true,
         );
+    }
+
+    #[test]
+    fn paths_that_make_times_of_day_are_found() {
+        for path in [
+            "$.at.datetime()",
+            "$ ? (@.at.TIME_TZ() < $x)",
+            "$.time ( )",
+            "$.time/**/()",
+            r"$.d\u0061tetime()",
+        ] {
+            assert!(path_names_clock(path.as_bytes()), "{path}");
+        }
+        for path in [
+            "$.time",
+            "$.a ? (@.time == 1)",
+            "$.at.timestamp()",
+            "$.at.date()",
+            "",
+        ] {
+            assert!(!path_names_clock(path.as_bytes()), "{path}");
+        }
     }
 
     #[test]

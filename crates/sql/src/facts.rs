@@ -158,13 +158,25 @@ pub(crate) struct Read {
     pub(crate) rows: Vec<(Shape, bool)>,
     /// Columns occur whose names cannot be told from the text: `(row).*`.
     pub(crate) unnamed_columns: bool,
+    /// What is taken to a zone by `AT TIME ZONE` or `timezone`.
+    pub(crate) zoned: Vec<Shape>,
+    /// It names the type `time`.
+    pub(crate) names_time: bool,
 }
 
 /// What could come of an expression, where only text matters.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) enum Shape {
-    /// Something other than text.
+    /// Something other than text, times of day and intervals.
     Plain,
+    /// Something other than text.
+    Value,
+    /// A time of day.
+    Time,
+    /// No text and no time of day; perhaps an interval.
+    Span,
+    /// The sum or difference of two.
+    Sum(Box<[Shape; 2]>),
     /// A literal or parameter, or text that is nothing else: its value is looked at elsewhere.
     Given,
     /// Any text, perhaps.
@@ -184,7 +196,9 @@ impl Shape {
         let below = |shapes: &[Self]| shapes.iter().map(Self::bytes).sum::<usize>();
         size_of::<Self>()
             + match self {
-                Self::Plain | Self::Given | Self::Text => 0,
+                Self::Plain | Self::Value | Self::Time | Self::Span => 0,
+                Self::Given | Self::Text => 0,
+                Self::Sum(both) => below(&**both),
                 Self::Column(name) => name.len(),
                 Self::Typed(name) => name.bytes(),
                 Self::Call(name, arguments) => name.bytes() + below(arguments),
@@ -231,8 +245,10 @@ impl Read {
             .sum();
         let rows: usize = self.rows.iter().map(|(shape, _)| shape.bytes()).sum();
         let types: usize = self.types.iter().map(Name::bytes).sum();
+        let zoned: usize = self.zoned.iter().map(Shape::bytes).sum();
         size_of::<Self>()
             + casts
+            + zoned
             + outputs
             + rows
             + types

@@ -9,6 +9,7 @@
 //! backslashes or words for the clock, in queries and changes of rows. What stays in the text belongs
 //! to the form.
 
+use crate::clock::path_names_clock;
 use crate::names_clock;
 use crate::scan::{Kind, Lexeme, lexemes};
 use crate::tokens::is_any;
@@ -163,7 +164,7 @@ fn is_simple(string: &[u8]) -> bool {
         .and_then(|rest| rest.strip_suffix(b"'"));
     inner.is_some_and(|inner| {
         let plain = |byte: &u8| byte.is_ascii() && !matches!(byte, b'\'' | b'\\');
-        inner.iter().all(plain) && !names_clock(inner)
+        inner.iter().all(plain) && !names_clock(inner) && !path_names_clock(inner)
     })
 }
 

@@ -14,6 +14,8 @@ pub(crate) struct Needs {
     pub(crate) settings: Box<[Box<str>]>,
     /// It is known only as long as no parameter is declared to be of a type of the user's.
     pub(crate) builtin_parameters: bool,
+    /// The same for times of day.
+    pub(crate) timeless_parameters: bool,
 }
 
 /// The same while it is being collected.
@@ -22,6 +24,7 @@ pub(crate) struct Found {
     pub(crate) relations: HashSet<RelationId>,
     pub(crate) settings: BTreeSet<Box<str>>,
     pub(crate) builtin_parameters: bool,
+    pub(crate) timeless_parameters: bool,
 }
 
 impl Found {
@@ -37,6 +40,7 @@ impl Found {
             relations: relations.into(),
             settings: self.settings.into_iter().collect(),
             builtin_parameters: self.builtin_parameters,
+            timeless_parameters: self.timeless_parameters,
         }
     }
 }

@@ -21,6 +21,8 @@ pub struct Plan {
     /// It is looked up only if no parameter is declared to be of a type made after `initdb`: a
     /// function of the user's could be meant then.
     pub builtin_parameters: bool,
+    /// The same for a time of day: its zone could be asked for.
+    pub timeless_parameters: bool,
     /// What it may change, closed over foreign keys, triggers, rules, views, partitions.
     pub writes: Writes,
     /// Which rows of these relations it keeps to.

@@ -3,6 +3,7 @@
 mod inline;
 mod operators;
 mod text;
+mod time;
 mod trust;
 
 use catalog::{
@@ -17,7 +18,7 @@ use self::trust::is_trusted;
 use crate::facts::{Call, Lexical, Name, Read};
 use crate::needs::{Found, Needs};
 use crate::views::Views;
-use crate::walk::CURRENT_SETTING;
+use crate::walk::{CURRENT_SETTING, TIMEZONE};
 use crate::{Reason, classes};
 
 /// Who looks, and under which search path.
@@ -100,6 +101,8 @@ impl Viewer<'_> {
             named: &named,
         };
         texts.check()?;
+        texts.zones(found)?;
+        self.named_zones(read, found)?;
         self.settings(read, found)
     }
 
@@ -182,8 +185,8 @@ impl Viewer<'_> {
             return Err(Reason::Unlogged);
         }
         // Comparing these with text may ask for today's date, to know the zone's offset.
-        let zoned = |oid| matches!(oid, TIMETZ_OID | TIMETZ_ARRAY_OID);
-        if relation.columns.iter().any(|(_, kind)| zoned(kind.oid())) {
+        let zoned = |&(_, kind): &(_, _)| self.trust.zoned.has(self.snapshot, kind);
+        if relation.columns.iter().any(zoned) {
             return Err(Reason::Clock);
         }
         Ok(())
@@ -302,6 +305,9 @@ impl Viewer<'_> {
         if function.id.is_builtin() {
             return classes::refusal(function);
         }
+        if self.trust.zoned.is_in(self.snapshot, function) {
+            return Some(Reason::Clock);
+        }
         if let Some(reads) = self.trust.listed(function.id) {
             return reads.iter().find_map(|&id| {
                 let relation = self.snapshot.relation(id);
@@ -328,7 +334,8 @@ impl Viewer<'_> {
             .snapshot
             .types(self.path, None, column)
             .any(|known| known.reads_clock);
-        if is_date && !self.is_column(range, column, read, named) {
+        // `(v).timezone` is `v AT LOCAL`.
+        if (is_date || column == TIMEZONE) && !self.is_column(range, column, read, named) {
             return Err(Reason::Clock);
         }
         let mut functions = self
@@ -388,7 +395,3 @@ fn takes(function: &Function, arguments: Option<u16>) -> bool {
     let (least, most) = function.arguments;
     arguments.is_none_or(|count| (least..=most).contains(&count))
 }
-
-const TIMETZ_OID: u32 = 1_266;
-
-const TIMETZ_ARRAY_OID: u32 = 1_270;

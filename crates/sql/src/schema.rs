@@ -92,7 +92,7 @@ impl Schema {
         let path = context.map(|context| context.path);
         let mut effects = sentence.effects.clone();
         let mut settings = Box::default();
-        let mut builtin_parameters = false;
+        let (mut builtin_parameters, mut timeless_parameters) = (false, false);
         let (read, writes) = match (&sentence.read, &sentence.writes) {
             (read, Bound::Lexical(lexical)) => {
                 let needs = match (read, context) {
@@ -105,6 +105,7 @@ impl Schema {
                 let read = needs.map(|needs| {
                     settings = needs.settings;
                     builtin_parameters = needs.builtin_parameters;
+                    timeless_parameters = needs.timeless_parameters;
                     needs.relations
                 });
                 // Whatever such a read runs is known to write nothing.
@@ -144,6 +145,7 @@ impl Schema {
             meaning,
             settings,
             builtin_parameters,
+            timeless_parameters,
             writes,
             pinned: pinned.unwrap_or_default(),
             effects,
@@ -379,6 +381,7 @@ pub fn plan_without_catalog(analysis: &Analysis) -> Plan {
         meaning: 0,
         settings: Box::default(),
         builtin_parameters: false,
+        timeless_parameters: false,
         writes: match &sentence.writes {
             Bound::Nothing => Writes::Nothing,
             Bound::Lexical(_) | Bound::Everything => Writes::Everything,
@@ -409,6 +412,7 @@ fn combine(analysis: &Analysis, plan: impl Fn(&Sentence) -> Plan) -> Plan {
             meaning: 0,
             settings: Box::default(),
             builtin_parameters: false,
+            timeless_parameters: false,
             writes: Writes::Nothing,
             pinned: Pinned::default(),
             effects: Effects::default(),
@@ -420,6 +424,7 @@ fn combine(analysis: &Analysis, plan: impl Fn(&Sentence) -> Plan) -> Plan {
                 meaning: 0,
                 settings: Box::default(),
                 builtin_parameters: false,
+                timeless_parameters: false,
                 writes: Writes::Nothing,
                 pinned: Pinned::default(),
                 effects: Effects::default(),
@@ -430,6 +435,7 @@ fn combine(analysis: &Analysis, plan: impl Fn(&Sentence) -> Plan) -> Plan {
                     meaning,
                     settings: _,
                     builtin_parameters: _,
+                    timeless_parameters: _,
                     writes,
                     pinned: _,
                     effects,

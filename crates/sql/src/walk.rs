@@ -33,7 +33,7 @@ pub(crate) fn walk(statement: &Statement) -> Result<Read, Reason> {
     let ranges = &walk.read.ranges;
     let is_range = |name| ranges.iter().any(|(range, _)| range == name);
     walk.read.whole_rows |= walk.alone.iter().any(is_range);
-    if walk.read.casts.is_empty() {
+    if walk.read.casts.is_empty() && walk.read.zoned.is_empty() {
         // Nobody will ask where columns come from.
         walk.read.outputs = Vec::new();
         walk.read.rows = Vec::new();
@@ -43,6 +43,9 @@ pub(crate) fn walk(statement: &Statement) -> Result<Read, Reason> {
         None => Ok(walk.read),
     }
 }
+
+/// The function behind `AT TIME ZONE`.
+pub(crate) const TIMEZONE: &str = "timezone";
 
 /// What was found so far.
 #[derive(Default)]

@@ -95,6 +95,28 @@ fn what_depends_on_more_than_tables_is_asked_every_time() {
             ",
         ),
         (
+            "B04 a time of day in a zone, whose offset is that of today",
+            "
+            d: CREATE TABLE s (day date, begins time, at timestamptz, zone text); INSERT INTO s VALUES ('2024-01-01', '12:00', '2024-01-01 20:00+00', 'Europe/Helsinki')
+            d: CREATE DOMAIN zoned AS timetz; CREATE TYPE opening AS (at timetz); CREATE TABLE z (id int, by zoned); CREATE TABLE o (id int, p opening)
+            d: CREATE VIEW vs AS SELECT begins AT TIME ZONE zone AS b, at AT TIME ZONE zone AS a FROM s; CREATE VIEW va AS SELECT at AT TIME ZONE zone AS a FROM s
+            s1 cold: SELECT count(begins AT TIME ZONE zone) FROM s
+            s1 cold: SELECT count(timezone(zone, begins)) FROM s
+            s1 cold: SELECT count((begins + interval '1 hour') AT TIME ZONE zone) FROM s
+            s1 cold: SELECT count(max AT TIME ZONE 'UTC') FROM (SELECT max(begins) FROM s) x
+            s1 cold: SELECT count(b) FROM vs
+            s1 cold: SELECT count(by) FROM z WHERE by < '12:00'
+            s1 cold: SELECT count('12:00'::zoned) FROM s
+            s1 cold: SELECT count('(12:00)'::opening) FROM s
+            s1 cold: SELECT count(p) FROM o
+            s1 hot: SELECT (day + begins) AT TIME ZONE zone, at AT TIME ZONE zone AT TIME ZONE 'UTC' FROM s
+            s1 hot: SELECT max(at) AT TIME ZONE 'UTC', max(day + begins) AT TIME ZONE 'UTC' FROM s
+            s1 hot: SELECT a FROM va
+            s1 hot: SELECT date_trunc('day', at AT TIME ZONE zone) AT TIME ZONE zone, begins FROM s
+            s1 hot ext: SELECT at AT TIME ZONE $1 FROM s WHERE begins < $2 <- Asia/Tokyo, 13:00
+            ",
+        ),
+        (
             "B05 a volatile function of another schema",
             "
             d: CREATE SCHEMA x; CREATE SEQUENCE x.s; CREATE FUNCTION x.lower(text) RETURNS text VOLATILE LANGUAGE sql AS $$ SELECT $1 || nextval('x.s') $$

@@ -64,7 +64,7 @@ impl Texts<'_> {
     }
 
     /// Whether columns are in sight of whose names nothing is known.
-    fn has_unnamed_columns(&self) -> bool {
+    pub(super) fn has_unnamed_columns(&self) -> bool {
         self.read.unnamed_columns
             || self.read.rows.iter().any(|(rows, named)| {
                 let plain = self.verdict(rows, false, DEPTH_MAX) == Verdict::Plain;
@@ -86,7 +86,9 @@ impl Texts<'_> {
             return Verdict::Text;
         };
         match shape {
-            Shape::Plain => Verdict::Plain,
+            Shape::Plain | Shape::Value | Shape::Time | Shape::Span | Shape::Sum(_) => {
+                Verdict::Plain
+            }
             Shape::Given => Verdict::Given,
             Shape::Text => Verdict::Text,
             Shape::Column(_) if hidden => Verdict::Text,
@@ -167,12 +169,12 @@ impl Texts<'_> {
         })
     }
 
-    fn types(&self, name: &Name) -> impl Iterator<Item = &catalog::Type> {
+    pub(super) fn types(&self, name: &Name) -> impl Iterator<Item = &catalog::Type> {
         let snapshot = self.viewer.snapshot;
         snapshot.types(self.viewer.path, name.schema.as_deref(), &name.name)
     }
 
-    fn functions(&self, name: &Name) -> impl Iterator<Item = &Function> {
+    pub(super) fn functions(&self, name: &Name) -> impl Iterator<Item = &Function> {
         let snapshot = self.viewer.snapshot;
         snapshot.functions(self.viewer.path, name.schema.as_deref(), &name.name)
     }
@@ -210,7 +212,7 @@ pub(super) const fn is_polymorphic(kind: TypeId) -> bool {
 }
 
 /// Whether the type it returns is that of its arguments, rows included.
-fn is_made_of_arguments(function: &Function) -> bool {
+pub(super) fn is_made_of_arguments(function: &Function) -> bool {
     let record = TypeId::from_oid(RECORD_OID);
     is_polymorphic(function.returns)
         || (function.returns == record && function.takes.contains(&record))
@@ -219,4 +221,4 @@ fn is_made_of_arguments(function: &Function) -> bool {
 const RECORD_OID: u32 = 2_249;
 
 /// Columns made of columns made of … more often than this are not followed.
-const DEPTH_MAX: usize = 32;
+pub(super) const DEPTH_MAX: usize = 32;

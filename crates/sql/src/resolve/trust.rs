@@ -6,6 +6,7 @@ use catalog::{
 use foldhash::HashMap;
 
 use super::inline::Bodies;
+use super::time::Zoned;
 use crate::{FunctionRule, classes};
 
 /// What lies outside `pg_catalog` and may still be run by a read.
@@ -20,6 +21,8 @@ pub(crate) struct Trust {
     /// Types whose values run such a function: the check of a domain, an operator class; and those
     /// that read text in a way that hangs on the session.
     pub(super) types: Box<[TypeId]>,
+    /// Types of which values hold a time with a zone.
+    pub(super) zoned: Zoned,
     /// The path of text that the server prints with every name qualified.
     pub(crate) printed: SearchPath,
     /// The path that has all schemas.
@@ -45,6 +48,7 @@ impl Trust {
         let mut trust = Self {
             listed: HashMap::default(),
             bodies: Bodies::new(snapshot),
+            zoned: Zoned::of(snapshot),
             casts: casts.map(|cast| [cast.source, cast.target]).collect(),
             types: types.map(|implicit| implicit.kind).chain(hidden).collect(),
             printed: SearchPath(

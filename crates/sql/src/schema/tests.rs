@@ -8,6 +8,7 @@ mod operators;
 mod pins;
 mod reads;
 mod temporary;
+mod times;
 mod writes;
 
 use std::sync::Arc;

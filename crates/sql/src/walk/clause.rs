@@ -241,6 +241,7 @@ impl Walk {
                 | ArrayElemTypeDef::Qualified(_, _) => return self.unsupported(),
             };
         }
+        self.read.names_time |= matches!(data_type, DataType::Time(..));
         if let DataType::Time(_, TimezoneInfo::WithTimeZone | TimezoneInfo::Tz) = data_type {
             self.refuse(Reason::Clock);
         } else if let DataType::Custom(object, _) = data_type {
@@ -248,6 +249,7 @@ impl Walk {
                 self.read.unnamed_types = true;
                 return;
             };
+            self.read.names_time |= &*name.name == "time";
             let schema = name.schema.as_deref();
             let system = schema.is_none_or(|schema| schema == "pg_catalog");
             if !system || !is_builtin(&name.name) {

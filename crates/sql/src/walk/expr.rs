@@ -6,7 +6,7 @@ use sqlparser::ast::{
 };
 
 use super::shape::{shape, type_name};
-use super::{Walk, folded};
+use super::{TIMEZONE, Walk, folded};
 use crate::facts::{Name, Shape};
 
 /// Expressions that wait to be looked at.
@@ -111,7 +111,8 @@ impl Walk {
             }
             #[rustfmt::skip]
             Expr::AtTimeZone { timestamp, time_zone } => {
-                self.system_call("timezone", 2);
+                self.system_call(TIMEZONE, 2);
+                self.read.zoned.push(shape(timestamp));
                 open.extend([&**timestamp, &**time_zone]);
             }
             #[rustfmt::skip]

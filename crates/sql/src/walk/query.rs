@@ -1,15 +1,17 @@
 //! Queries and what they select from.
 
 use sqlparser::ast::{
-    Cte, Fetch, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Join, JoinConstraint,
-    JoinOperator, LimitClause, ObjectName, Offset, Query, Select, SetExpr, TableAlias,
-    TableAliasColumnDef, TableFactor, TableFunctionArgs, TableWithJoins, Values, With,
+    Cte, Expr, Fetch, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Join,
+    JoinConstraint, JoinOperator, LimitClause, ObjectName, Offset, Query, Select, SetExpr,
+    TableAlias, TableAliasColumnDef, TableFactor, TableFunctionArgs, TableWithJoins, Value, Values,
+    With,
 };
 
 use super::session::is_role;
 use super::shape::{self, shape, type_name, typed};
-use super::{Walk, folded, name};
+use super::{TIMEZONE, Walk, folded, name};
 use crate::Reason;
+use crate::clock::path_names_clock;
 use crate::facts::{Name, Shape, TypeName};
 
 impl Walk {
@@ -371,6 +373,9 @@ impl Walk {
                 if let [FunctionArg::Unnamed(FunctionArgExpr::Expr(only))] = arguments {
                     self.reads_as(TypeName::Named(name.clone()), shape(only));
                 }
+                if &*name.name == TIMEZONE {
+                    self.read.zoned.push(Shape::Value);
+                }
                 // Without an alias the function's name is that of its rows.
                 self.read.ranges.push((name.name.clone(), None));
                 self.read.labels.push(name.name.clone());
@@ -472,8 +477,16 @@ impl Walk {
             Some(name) if is_role(object, args) => self.label_of_role(&name),
             Some(name) if self.reads_setting(&name, args) => {}
             Some(name) => {
-                if let Some([only]) = shape::arguments(function).as_deref() {
+                let given = shape::arguments(function);
+                if let Some([only]) = given.as_deref() {
                     self.reads_as(TypeName::Named(name.clone()), only.clone());
+                }
+                if &*name.name == TIMEZONE {
+                    let last = given.and_then(|mut given| given.pop());
+                    self.read.zoned.push(last.unwrap_or(Shape::Value));
+                }
+                if &*name.name == JSON_EXISTS && !has_timeless_path(args) {
+                    self.refuse(Reason::Clock);
                 }
                 self.call(name, written.map(|count| count + within_group.len()));
             }
@@ -487,6 +500,21 @@ impl Walk {
         }
     }
 }
+
+/// Whether the path of JSON_EXISTS is written out and makes no times of day, which it would compare
+/// with others by today's offset.
+fn has_timeless_path(arguments: &FunctionArguments) -> bool {
+    let FunctionArguments::List(list) = arguments else {
+        return false;
+    };
+    let Some(FunctionArg::Unnamed(FunctionArgExpr::Expr(Expr::Value(path)))) = list.args.get(1)
+    else {
+        return false;
+    };
+    matches!(&path.value, Value::SingleQuotedString(path) if !path_names_clock(path.as_bytes()))
+}
+
+const JSON_EXISTS: &str = "json_exists";
 
 fn unnest() -> Name {
     Name {

@@ -20,7 +20,8 @@ use crate::facts::{Shape, TypeName};
 impl Walk {
     /// Notes that an expression is read as a type.
     pub(super) fn reads_as(&mut self, target: TypeName, operand: Shape) {
-        let harmless = matches!(operand, Shape::Plain | Shape::Given)
+        let harmless = matches!(operand, Shape::Given)
+            || is_never_text(&operand)
             || matches!(target, TypeName::Known { clock: false, .. });
         if !harmless {
             self.read.casts.push((target, operand));
@@ -47,8 +48,20 @@ impl Walk {
     }
 }
 
+const fn is_never_text(shape: &Shape) -> bool {
+    matches!(
+        shape,
+        Shape::Plain | Shape::Value | Shape::Time | Shape::Span | Shape::Sum(_)
+    )
+}
+
 /// What could come of an expression.
 pub(super) fn shape(expr: &Expr) -> Shape {
+    shape_within(expr, SUM_DEPTH_MAX)
+}
+
+/// The same, for what sums so many deep are made of.
+fn shape_within(expr: &Expr, depth: u8) -> Shape {
     let expr = unwrapped(expr);
     match expr {
         Expr::Value(ValueWithSpan { value, span: _ }) => value_shape(value),
@@ -65,7 +78,7 @@ pub(super) fn shape(expr: &Expr) -> Shape {
             value: _,
             uses_odbc_syntax: _,
         }) => typed(data_type),
-        Expr::BinaryOp { op, .. } if never_text(op) => Shape::Plain,
+        Expr::BinaryOp { left, op, right } => operation(left, op, right, depth),
         Expr::Function(function) => call(function),
         Expr::Array(Array { elem, named: _ }) => Shape::Any(elem.iter().map(shape).collect()),
         #[rustfmt::skip]
@@ -74,10 +87,9 @@ pub(super) fn shape(expr: &Expr) -> Shape {
             Shape::Any(results.chain(else_result.as_deref()).map(shape).collect())
         }
         Expr::Subquery(query) => first(query).map_or(Shape::Text, shape),
-        Expr::UnaryOp { .. }
-        | Expr::AtTimeZone { .. }
+        Expr::UnaryOp { .. } | Expr::Interval(_) => Shape::Span,
+        Expr::AtTimeZone { .. }
         | Expr::Extract { .. }
-        | Expr::Interval(_)
         | Expr::Ceil { .. }
         | Expr::Floor { .. }
         | Expr::Position { .. }
@@ -138,7 +150,7 @@ fn cast(expr: &Expr, data_type: &DataType) -> Shape {
 pub(super) fn typed(data_type: &DataType) -> Shape {
     match type_name(data_type) {
         TypeName::Known { text: true, .. } => Shape::Text,
-        TypeName::Known { text: false, .. } => Shape::Plain,
+        TypeName::Known { text: false, .. } => moment(data_type),
         TypeName::Named(name) => Shape::Typed(name),
     }
 }
@@ -150,26 +162,36 @@ fn value_shape(value: &Value) -> Shape {
     }
 }
 
-/// Operators that return no text, whatever they are given.
-fn never_text(operator: &BinaryOperator) -> bool {
+/// A builtin type that is no text, or an array of one.
+fn moment(data_type: &DataType) -> Shape {
+    let mut element = data_type;
+    while let DataType::Array(ArrayElemTypeDef::SquareBracket(inner, _)) = element {
+        element = inner;
+    }
+    match element {
+        DataType::Time(..) => Shape::Time,
+        DataType::Interval { .. } => Shape::Span,
+        _ => Shape::Plain,
+    }
+}
+
+/// What comes of an operator; those that are named return no text, whatever they are given.
+fn operation(left: &Expr, operator: &BinaryOperator, right: &Expr, depth: u8) -> Shape {
     use BinaryOperator as Op;
-    matches!(
-        operator,
-        Op::Plus
-            | Op::Minus
-            | Op::Multiply
-            | Op::Divide
-            | Op::Modulo
-            | Op::PGExp
-            | Op::Gt
-            | Op::Lt
-            | Op::GtEq
-            | Op::LtEq
-            | Op::Eq
-            | Op::NotEq
-            | Op::And
-            | Op::Or
-    )
+    match operator {
+        Op::Plus | Op::Minus => match depth.checked_sub(1) {
+            Some(depth) => Shape::Sum(Box::new([
+                shape_within(left, depth),
+                shape_within(right, depth),
+            ])),
+            None => Shape::Value,
+        },
+        Op::Multiply | Op::Divide | Op::Modulo | Op::PGExp => Shape::Span,
+        Op::Gt | Op::Lt | Op::GtEq | Op::LtEq | Op::Eq | Op::NotEq | Op::And | Op::Or => {
+            Shape::Plain
+        }
+        _ => Shape::Text,
+    }
 }
 
 fn call(function: &Function) -> Shape {
@@ -303,6 +325,9 @@ pub(super) fn type_name(data_type: &DataType) -> TypeName {
         _ => UNKNOWN,
     }
 }
+
+/// Sums of sums deeper than this are not looked into: chains are as deep as the text is long.
+const SUM_DEPTH_MAX: u8 = 4;
 
 /// A type of which nothing is known.
 const UNKNOWN: TypeName = TypeName::Known {

@@ -37,7 +37,11 @@ fn check(symbol: &'static str, operands: [&'static str; 2], text: &str, known: b
             plan.read.is_ok() && plan.builtin_parameters,
             "{text}: {plan:?}"
         ),
-        false => assert_eq!(plan.read, Err(Reason::UnknownOperator), "{text}"),
+        // What nothing is known of may hold a time with a zone, as there are tables that do.
+        false => assert!(
+            matches!(plan.read, Err(Reason::UnknownOperator | Reason::Clock)),
+            "{text}"
+        ),
     }
 }
 
