@@ -58,6 +58,8 @@ pub struct Builder {
     pub implicit: Vec<Implicit>,
     /// The extensions of access methods made after `initdb`; `None` for those without one.
     pub methods: Vec<Option<Box<str>>>,
+    /// A digest over the names of text search.
+    pub text_search: Box<str>,
     /// Names of event triggers that are enabled; any makes DDL write everything anyway.
     pub event_triggers: Vec<Box<str>>,
     /// Whether one of them fires at logins (since 17).

@@ -96,6 +96,8 @@ pub struct Relation {
     pub definition: Option<Box<str>>,
     /// The type of its rows.
     pub row: TypeId,
+    /// How many columns it has ever had.
+    pub numbered: u16,
     /// For a view: `security_invoker` is set.
     pub security_invoker: bool,
     /// Parents by inheritance or partitioning (`pg_inherits`), direct ones only.

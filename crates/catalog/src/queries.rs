@@ -21,7 +21,7 @@ pub enum Kind {
     /// Member, role whose privileges it inherits.
     Memberships,
     /// OID, schema, name, kind, owner, row security (`-`, `o` on, `f` forced), persistence,
-    /// security invoker, type of its rows, extension.
+    /// security invoker, type of its rows, columns it has ever had, extension.
     Relations,
     /// Relation, name, type.
     Columns,
@@ -60,6 +60,8 @@ pub enum Kind {
     Implicit,
     /// Extension.
     Methods,
+    /// A digest over what the names of configurations and dictionaries of text search stand for.
+    TextSearch,
     /// Name.
     EventTriggers,
     /// OID.
@@ -162,6 +164,7 @@ pub const QUERIES: &[Query] = &[
     Query::new(Kind::Uses, USES),
     Query::new(Kind::Implicit, IMPLICIT),
     Query::new(Kind::Methods, METHODS),
+    Query::new(Kind::TextSearch, TEXT_SEARCH),
     Query::new(Kind::EventTriggers, EVENT_TRIGGERS),
     Query::new(Kind::Databases, "SELECT oid FROM pg_database ORDER BY oid"),
 ];
@@ -193,7 +196,7 @@ SELECT c.oid, c.relnamespace, c.relname, c.relkind, c.relowner,
     c.relkind = 'v' AND EXISTS (
         SELECT FROM pg_options_to_table(c.reloptions) o
         WHERE o.option_name = 'security_invoker' AND o.option_value::bool),
-    c.reltype, e.extname
+    c.reltype, c.relnatts, e.extname
 FROM pg_class c
 LEFT JOIN pg_depend d ON d.classid = 'pg_class'::regclass AND d.objid = c.oid
     AND d.objsubid = 0 AND d.deptype = 'e'
@@ -420,6 +423,11 @@ LEFT JOIN pg_depend d ON d.classid = 'pg_am'::regclass AND d.objid = a.oid AND d
 LEFT JOIN pg_extension e ON e.oid = d.refobjid
 WHERE a.oid >= 16384
 ORDER BY a.oid";
+
+const TEXT_SEARCH: &str = "\
+SELECT sum(hashint8extended(hash_record_extended(n, 0), 0))
+FROM (SELECT oid, cfgname, cfgnamespace FROM pg_ts_config
+    UNION ALL SELECT oid, dictname, dictnamespace FROM pg_ts_dict) n";
 
 const EVENT_TRIGGERS: &str = "\
 SELECT evtname, evtevent = 'login'

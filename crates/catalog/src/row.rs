@@ -160,6 +160,7 @@ impl Builder {
                 kind: row.kind()?,
             }),
             Kind::Methods => self.methods.push(row.next().map(Into::into)),
+            Kind::TextSearch => self.text_search = row.boxed()?,
             Kind::EventTriggers => {
                 self.event_triggers.push(row.boxed()?);
                 self.login_triggers |= row.flag()?;
@@ -230,6 +231,7 @@ fn relation(row: &mut Row<'_, '_>) -> Result<Relation, RowError> {
         definition: None,
         security_invoker: row.flag()?,
         row: row.kind()?,
+        numbered: row.number()?,
         parents: [].into(),
         key: [].into(),
         extension: row.next().map(Into::into),

@@ -303,6 +303,11 @@ impl Snapshot {
         &self.parts.methods
     }
 
+    /// Another text, if names of text search stand for other objects.
+    pub fn text_search(&self) -> &str {
+        &self.parts.text_search
+    }
+
     /// The names of enabled event triggers.
     pub fn event_triggers(&self) -> &[Box<str>] {
         &self.parts.event_triggers

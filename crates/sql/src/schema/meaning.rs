@@ -3,12 +3,14 @@
 //!
 //! A server keeps a prepared statement as it has analysed it until something that it refers to
 //! changes. A table that comes to lie before another one in the search path, or a function that
-//! fits better, does not change what is there already. So a statement that was parsed under other
-//! definitions reads and writes what it did, and not what the same text would now.
+//! fits better, does not change what is there already; nor does a composite type whose attributes
+//! are renamed. So a statement that was parsed under other definitions reads and writes what it did,
+//! and not what the same text would now.
 
+use std::collections::BTreeSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-use catalog::{RelationId, RowSecurity, SearchPath, Snapshot};
+use catalog::{Relation, RelationId, RelationKind, RowSecurity, SearchPath, Snapshot, TypeId};
 
 use super::Schema;
 use crate::Reason;
@@ -25,9 +27,11 @@ impl Schema {
     ) -> u64 {
         let snapshot = &*self.snapshot;
         let mut digest = DefaultHasher::new();
+        let mut kinds = Vec::new();
         let mut relation = |schema: Option<&str>, name: &str| {
             let found = snapshot.resolve_relation(path, schema, name);
             found.map(|relation| relation.id).hash(&mut digest);
+            kinds.extend(found.into_iter().flat_map(kinds_of));
         };
         let targets = lexical.targets.iter().map(|target| &target.name);
         let named = read.into_iter().flat_map(|read| &read.relations);
@@ -37,9 +41,22 @@ impl Schema {
         for word in &lexical.words {
             relation(None, word);
         }
-        for function in self.functions(lexical, Some(path)) {
-            function.hash(&mut digest);
+        for id in self.functions(lexical, Some(path)) {
+            id.hash(&mut digest);
+            if let Some(function) = snapshot.function(id) {
+                kinds.extend(function.takes.iter().chain([&function.returns]));
+            }
         }
+        for Name { schema, name } in read.into_iter().flat_map(|read| &read.types) {
+            let named = snapshot.types(path, schema.as_deref(), name);
+            kinds.extend(named.map(|known| known.id));
+            let rows = snapshot.resolve_relation(path, schema.as_deref(), name);
+            kinds.extend(rows.map(|relation| relation.row));
+        }
+        if self.searches(lexical, &kinds, path) {
+            snapshot.text_search().hash(&mut digest);
+        }
+        rows(snapshot, kinds, &mut digest);
         if let Ok(relations) = reads
             && relations.iter().any(|&id| self.is_filtered(id))
         {
@@ -49,9 +66,61 @@ impl Schema {
         digest.finish()
     }
 
+    /// Whether a literal may be the name of a configuration or dictionary of text search, which is
+    /// looked up when a statement is analysed.
+    fn searches(&self, lexical: &Lexical, kinds: &[TypeId], path: &SearchPath) -> bool {
+        let names = |kind: &TypeId| SEARCH.contains(&kind.oid());
+        let called = lexical
+            .calls
+            .iter()
+            .flat_map(|Name { schema, name }| self.callable(Some(path), schema.as_deref(), name));
+        lexical.words.iter().any(|word| word.starts_with("reg"))
+            || kinds.iter().any(names)
+            || called.flat_map(|function| &function.takes).any(names)
+    }
+
     fn is_filtered(&self, id: RelationId) -> bool {
         let relation = self.snapshot.relation(id);
         relation.is_none_or(|relation| relation.row_security != RowSecurity::Off)
+    }
+}
+
+/// `regconfig` and `regdictionary`.
+const SEARCH: [u32; 2] = [3_734, 3_769];
+
+/// The types of values that a relation, or a composite type, brings with it.
+fn kinds_of(relation: &Relation) -> impl Iterator<Item = TypeId> {
+    let own = (relation.kind == RelationKind::CompositeType).then_some(relation.row);
+    let columns = relation.columns.iter().map(|&(_, kind)| kind);
+    columns.chain(own)
+}
+
+/// Adds what rows consist of that are values, or parts of values, of these types: a statement keeps
+/// to the places that their columns had when it was analysed.
+fn rows(snapshot: &Snapshot, mut open: Vec<TypeId>, digest: &mut DefaultHasher) {
+    let mut seen = BTreeSet::new();
+    let mut unknown = false;
+    while let Some(kind) = open.pop() {
+        if kind.is_builtin() || !seen.insert(kind) {
+            continue;
+        }
+        if let Some(all) = snapshot.made_of(kind) {
+            open.extend(all);
+        } else if let Some(row) = snapshot.relation_of_row(kind) {
+            open.extend(row.columns.iter().map(|&(_, kind)| kind));
+        } else {
+            // An array of rows, which the snapshot does not list.
+            unknown = true;
+        }
+    }
+    let mut add = |row: &Relation| (row.row, row.numbered, &row.columns).hash(digest);
+    if unknown {
+        snapshot.relations().for_each(&mut add);
+    } else {
+        let known = seen
+            .iter()
+            .filter_map(|&kind| snapshot.relation_of_row(kind));
+        known.for_each(&mut add);
     }
 }
 
