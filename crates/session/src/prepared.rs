@@ -11,6 +11,7 @@ use std::{
 
 use bytes::Bytes;
 use cache::{Digest, DigestBuilder, Refresh};
+use catalog::RelationId;
 use smallvec::SmallVec;
 use sql::{
     Arguments, Effects, Form, Literal, Literals, Pinned, Plan, Reason, Setting, SettingsEffect,
@@ -396,7 +397,10 @@ fn kept(plan: &Plan, knowledge: &Knowledge) -> Result<(Duration, Refresh), Reaso
     let relations = plan.read.as_ref().map_err(|reason| *reason)?;
     let snapshot = knowledge.schema.snapshot();
     let mut names = SmallVec::<[(&str, &str); 4]>::new();
-    for &id in relations {
+    // What is read behind functions of an extension has no say beside what is named.
+    let reference = |id: &RelationId| knowledge.schema.is_reference(*id);
+    let all = relations.iter().all(reference);
+    for &id in relations.iter().filter(|id| all || !reference(id)) {
         let relation = snapshot.relation(id).ok_or(Reason::UnknownRelation)?;
         let schema = snapshot
             .schema(relation.schema)

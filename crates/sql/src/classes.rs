@@ -50,7 +50,8 @@ pub(crate) fn is_syntax(name: &str) -> bool {
     SYNTAX.contains(&name)
 }
 
-/// Whether the immutable functions of an extension read no table and no setting.
+/// Whether the immutable functions of an extension read no setting, and no table but the one that
+/// [`read_behind`] names.
 pub(crate) fn is_known_extension(name: &str) -> bool {
     EXTENSIONS.contains(&name)
 }
@@ -66,8 +67,14 @@ pub(crate) fn reads_records(name: &str) -> bool {
     name == "populate_record"
 }
 
-/// Whether types of an extension read text as the session has been told by a function of it, which
-/// no setting shows.
+/// The table of an extension that its functions read though they are declared IMMUTABLE.
+pub(crate) fn read_behind(extension: &str) -> Option<&'static str> {
+    // Coordinates are transformed, and distances on the globe measured, by what it says of systems.
+    (extension == "postgis").then_some("spatial_ref_sys")
+}
+
+/// Whether the code of an extension reads text as the session has been told by a function of it,
+/// which no setting shows.
 pub(crate) fn has_hidden_state(extension: &str) -> bool {
     extension == "isn"
 }

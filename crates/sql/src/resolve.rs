@@ -2,6 +2,7 @@
 
 mod inline;
 mod operators;
+mod reference;
 mod text;
 mod time;
 mod trust;
@@ -92,6 +93,7 @@ impl Viewer<'_> {
         self.hidden_calls(read, lexical, found)?;
         let tables: Vec<&Relation> = named.iter().chain(&hidden).copied().collect();
         self.operators(read, lexical, &tables, found)?;
+        self.references(read, lexical, &tables, found)?;
         for (range, column) in &read.columns {
             self.column(range.as_deref(), column, read, &named)?;
         }

@@ -61,6 +61,11 @@ impl Schema {
         !self.extensions.contains(word) && self.snapshot.methods().iter().all(known)
     }
 
+    /// Whether a table is read behind functions of its extension, without being named.
+    pub fn is_reference(&self, relation: RelationId) -> bool {
+        self.trust.is_reference(relation)
+    }
+
     /// The snapshot it was derived from.
     pub fn snapshot(&self) -> &Snapshot {
         &self.snapshot

@@ -156,6 +156,27 @@ fn what_depends_on_more_than_tables_is_asked_every_time() {
             ",
         ),
         (
+            "B08 a table that an extension reads behind functions and casts that do not say so",
+            "
+            d: CREATE EXTENSION cube; CREATE TABLE spatial_ref_sys (srid int PRIMARY KEY, factor int); INSERT INTO spatial_ref_sys VALUES (1, 10)
+            d: CREATE FUNCTION st_scaled(cube, int) RETURNS int IMMUTABLE LANGUAGE plpgsql AS $$ BEGIN RETURN (SELECT factor FROM spatial_ref_sys WHERE srid = $2); END $$
+            d: CREATE FUNCTION st_json(cube) RETURNS json IMMUTABLE LANGUAGE plpgsql AS $$ BEGIN RETURN (SELECT json_agg(s) FROM spatial_ref_sys s); END $$; CREATE CAST (cube AS json) WITH FUNCTION st_json(cube)
+            d: ALTER EXTENSION cube ADD TABLE spatial_ref_sys; ALTER EXTENSION cube ADD FUNCTION st_scaled(cube, int); ALTER EXTENSION cube ADD FUNCTION st_json(cube); ALTER EXTENSION cube ADD CAST (cube AS json)
+            d: UPDATE pg_extension SET extname = 'postgis' WHERE extname = 'cube'
+            d: CREATE TABLE g (id int PRIMARY KEY, c cube); INSERT INTO g VALUES (1, '(1,2)'), (2, '(3,4)')
+            s1 hot: SELECT c FROM g WHERE id = 1
+            s2: UPDATE g SET c = '(5,6)' WHERE id = 2
+            s1 still: SELECT c FROM g WHERE id = 1
+            s1 hot: SELECT st_scaled(c, 1) FROM g ORDER BY id
+            s1 hot: SELECT to_json(c) FROM g ORDER BY id
+            s1 hot: SELECT * FROM t ORDER BY id
+            s2: UPDATE spatial_ref_sys SET factor = 20
+            s1 still: SELECT * FROM t ORDER BY id
+            s1: SELECT st_scaled(c, 1) FROM g ORDER BY id
+            s1: SELECT to_json(c) FROM g ORDER BY id
+            ",
+        ),
+        (
             "B06 an extension that is told by a function how to read text",
             "
             d: CREATE EXTENSION isn; CREATE TABLE books (id int, code isbn13); INSERT INTO books VALUES (1, '978-0-393-04002-8!')

@@ -73,7 +73,7 @@ impl Viewer<'_> {
 
 /// The types of which values may occur in a query, as far as names say; those that they are made of
 /// among them.
-struct Types<'a> {
+pub(super) struct Types<'a> {
     viewer: &'a Viewer<'a>,
     known: HashSet<TypeId>,
     /// There may be any others.
@@ -84,6 +84,26 @@ struct Types<'a> {
 
 impl<'a> Types<'a> {
     fn of(viewer: &'a Viewer<'a>, read: &Read, lexical: &Lexical, tables: &[&Relation]) -> Self {
+        let mut types = Self::named_in(viewer, read, lexical, tables);
+        for symbol in &read.symbols {
+            for operator in viewer.snapshot.operators(symbol) {
+                // What is not trusted is not run.
+                if is_trusted_operator(viewer.snapshot, operator) {
+                    types.function(operator.function);
+                }
+            }
+        }
+        types.convert();
+        types
+    }
+
+    /// Those that a query brings by its tables, its functions and the types that it names.
+    pub(super) fn named_in(
+        viewer: &'a Viewer<'a>,
+        read: &Read,
+        lexical: &Lexical,
+        tables: &[&Relation],
+    ) -> Self {
         let mut types = Self {
             viewer,
             known: HashSet::default(),
@@ -110,18 +130,9 @@ impl<'a> Types<'a> {
         for name in &lexical.attributes {
             types.returned(None, name, Some(1));
         }
-        for symbol in &read.symbols {
-            for operator in viewer.snapshot.operators(symbol) {
-                // What is not trusted is not run.
-                if is_trusted_operator(viewer.snapshot, operator) {
-                    types.function(operator.function);
-                }
-            }
-        }
         if read.whole_rows {
             types.known.extend(tables.iter().map(|table| table.row));
         }
-        types.convert();
         types
     }
 
@@ -199,6 +210,11 @@ impl<'a> Types<'a> {
     /// Whether values of exactly this type may occur, or of what is made of it.
     fn holds(&self, kind: TypeId) -> bool {
         self.any || self.known.contains(&kind)
+    }
+
+    /// The same for one of several types.
+    pub(super) fn hold_any(&self, kinds: &HashSet<TypeId>) -> bool {
+        self.any || !self.known.is_disjoint(kinds)
     }
 
     /// Whether values may occur that pass for this type; `None` for the type of a row.

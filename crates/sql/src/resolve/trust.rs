@@ -6,6 +6,7 @@ use catalog::{
 use foldhash::HashMap;
 
 use super::inline::Bodies;
+use super::reference::Reference;
 use super::time::Zoned;
 use crate::{FunctionRule, classes};
 
@@ -21,6 +22,8 @@ pub(crate) struct Trust {
     /// Types whose values run such a function: the check of a domain, an operator class; and those
     /// that read text in a way that hangs on the session.
     pub(super) types: Box<[TypeId]>,
+    /// Tables that are read behind functions which do not say so.
+    pub(super) references: Box<[Reference]>,
     /// Types of which values hold a time with a zone.
     pub(super) zoned: Zoned,
     /// The path of text that the server prints with every name qualified.
@@ -48,6 +51,7 @@ impl Trust {
         let mut trust = Self {
             listed: HashMap::default(),
             bodies: Bodies::new(snapshot),
+            references: Reference::all(snapshot),
             zoned: Zoned::of(snapshot),
             casts: casts.map(|cast| [cast.source, cast.target]).collect(),
             types: types.map(|implicit| implicit.kind).chain(hidden).collect(),
@@ -69,6 +73,12 @@ impl Trust {
     /// Whether the operator says that a function only reads.
     pub(crate) fn vouches_for(&self, function: FunctionId) -> bool {
         self.listed.contains_key(&function)
+    }
+
+    /// Whether a table is read behind functions of its extension.
+    pub(crate) fn is_reference(&self, relation: RelationId) -> bool {
+        let mut all = self.references.iter();
+        all.any(|reference| reference.relation() == relation)
     }
 
     /// Whether a function may read what its call does not show.
