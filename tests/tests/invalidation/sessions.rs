@@ -34,6 +34,19 @@ fn what_functions_set_is_part_of_the_session() {
 }
 
 #[test]
+fn what_no_setting_shows_is_not_shared() {
+    check(&[(
+        "K09 the weak mode of isn",
+        "
+        d: CREATE EXTENSION isn; CREATE TABLE books (isbn isbn13, title text); INSERT INTO books VALUES ('978-0-393-04002-9', 'one')
+        s1: SELECT isn_weak(true)
+        s1 warm: SELECT title FROM books WHERE isbn <> '978-0-393-04002-8'
+        s2 fails: SELECT title FROM books WHERE isbn <> '978-0-393-04002-8'
+        ",
+    )]);
+}
+
+#[test]
 fn code_at_logins_sets_what_logins_do_not_show() {
     check_on(
         Version::V18,

@@ -65,8 +65,8 @@ const ANYTHING: [&str; 25] = [
 ];
 
 /// Absent on purpose, because they run SQL: `dblink`, `tablefunc`, `xml2`, `refint`, `pg_cron`,
-/// `postgis_topology`, `temporal_tables`; and `hll`, whose functions set what no setting shows.
-const HARMLESS: [&str; 46] = [
+/// `postgis_topology`, `temporal_tables`; and `hll` and `isn`, whose functions set what no setting shows.
+const HARMLESS: [&str; 45] = [
     "amcheck",
     "autoinc",
     "bloom",
@@ -85,7 +85,6 @@ const HARMLESS: [&str; 46] = [
     "intagg",
     "intarray",
     "ip4r",
-    "isn",
     "lo",
     "ltree",
     "moddatetime",
