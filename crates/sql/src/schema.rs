@@ -5,7 +5,7 @@ mod pins;
 
 use std::sync::Arc;
 
-use catalog::{Function, FunctionId, Relation, RelationId, SearchPath, Snapshot};
+use catalog::{Function, FunctionId, Relation, RelationId, RowSecurity, SearchPath, Snapshot};
 
 use foldhash::HashSet;
 
@@ -356,7 +356,9 @@ impl Schema {
                     .filter(move |relation| qualified(word) || seen(relation))
             })
             .filter(|relation| {
-                relation.definition.is_some() || self.snapshot.uses(relation.id).next().is_some()
+                relation.definition.is_some()
+                    || self.snapshot.uses(relation.id).next().is_some()
+                    || relation.row_security != RowSecurity::Off
             })
             .map(|relation| relation.id)
             .collect()

@@ -252,6 +252,28 @@ fn code_reaches_as_far_as_its_names() {
             ",
         ),
         (
+            "C12 a policy that reads a view which calls what writes",
+            "
+            d: CREATE FUNCTION noted() RETURNS boolean LANGUAGE plpgsql SECURITY DEFINER AS $$ BEGIN INSERT INTO log VALUES (1, 'read'); RETURN true; END $$
+            d: CREATE VIEW audited AS SELECT noted() AS ok; GRANT SELECT ON audited TO PUBLIC
+            d: ALTER TABLE t ENABLE ROW LEVEL SECURITY; CREATE POLICY own ON t USING (EXISTS (SELECT FROM audited))
+            s1 hot: SELECT count(*) FROM log
+            s2@{alice}: SELECT * FROM t ORDER BY id
+            s1: SELECT count(*) FROM log
+            ",
+        ),
+        (
+            "C12 a loop whose head ends in END",
+            "
+            d: CREATE MATERIALIZED VIEW totals AS SELECT count(*) FROM t
+            d: CREATE FUNCTION nightly() RETURNS void LANGUAGE plpgsql AS $$ DECLARE r record; BEGIN FOR r IN SELECT id FROM t ORDER BY CASE WHEN id = 1 THEN 0 ELSE 1 END LOOP REFRESH MATERIALIZED VIEW totals; END LOOP; END $$
+            s1: INSERT INTO t VALUES (7, 'g')
+            s1 hot: SELECT * FROM totals
+            s2: SELECT nightly()
+            s1: SELECT * FROM totals
+            ",
+        ),
+        (
             "C12 views that call what writes, read under any name",
             "
             d: CREATE FUNCTION put() RETURNS int LANGUAGE sql AS $$ INSERT INTO public.log VALUES (1, 'view') RETURNING n $$

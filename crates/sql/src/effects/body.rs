@@ -166,7 +166,8 @@ impl<'a> Scanner<'a> {
                 }
                 "begin" if plpgsql => Some(Start::Sure),
                 "loop" if plpgsql && self.word_before(at, 2) != Some("end") => Some(Start::Sure),
-                "then" | "else" if plpgsql => Some(Start::Maybe),
+                // The END may be that of a CASE in the head of the loop.
+                "loop" | "then" | "else" if plpgsql => Some(Start::Maybe),
                 _ => None,
             },
             Token::Shift if plpgsql => Some(Start::Maybe),

@@ -222,6 +222,9 @@ impl Walk<'_> {
         let uses = snapshot.uses(id).filter(|uses| uses.moment == Moment::Read);
         self.open.extend(uses.map(|uses| Node::Call(uses.function)));
         self.open.extend(snapshot.depends(id).map(Node::Read));
+        let policies = snapshot.policies(id);
+        self.open
+            .extend(policies.flat_map(|policy| policy.depends.iter().copied().map(Node::Read)));
         match self.effects.definitions.get(&id) {
             Some(definition) => self.follow(definition.as_ref()),
             None if relation.kind == RelationKind::View => Err(Anything),
