@@ -81,15 +81,15 @@ impl Session {
         }
         match &effects.control {
             Some(Control::Begin(begin)) => {
-                segment.control = true;
-                segment.read_committed = begin.isolation.map_or_else(
-                    || {
-                        self.mirror
-                            .identity()
-                            .map(|identity| identity.read_committed)
-                    },
-                    |level| Some(level == Isolation::ReadCommitted),
+                let identity = self.mirror.identity();
+                let level = begin.isolation.map_or_else(
+                    || identity.is_some_and(|identity| identity.read_committed),
+                    |level| level == Isolation::ReadCommitted,
                 );
+                segment.control = true;
+                // Behind another BEGIN it only warns.
+                let before = segment.read_committed.unwrap_or(true);
+                segment.read_committed = Some(before && level);
             }
             Some(Control::Savepoint) => {}
             Some(Control::RollbackTo) => {
@@ -103,7 +103,11 @@ impl Session {
                 segment.control = true;
                 segment.chains = true;
             }
-            Some(_) => segment.control = true,
+            Some(_) => {
+                segment.control = true;
+                // SET TRANSACTION may be among them.
+                segment.read_committed = Some(false);
+            }
             None => segment.control |= effects.commits,
         }
         let stays = matches!(effects.control, None | Some(Control::Savepoint));

@@ -108,8 +108,10 @@ impl Transaction {
     /// The server's ReadyForQuery at the end of `boundary`.
     pub(crate) fn end(&mut self, status: Status, boundary: &Boundary) {
         let read_committed = match (self.read_committed(), boundary.read_committed) {
-            (_, Some(known)) => known,
+            // A block that is open keeps its level: another BEGIN only warns.
+            (Some(as_before), Some(told)) => as_before && told,
             (Some(as_before), None) => as_before && !boundary.control,
+            (None, Some(told)) => told,
             (None, None) => false,
         };
         self.commits |= boundary.commits;

@@ -11,6 +11,7 @@ mod hits;
 mod identity;
 mod indirect;
 mod instances;
+mod levels;
 mod portals;
 mod reads;
 mod relations;
