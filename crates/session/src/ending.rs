@@ -103,6 +103,12 @@ impl Session {
         }
     }
 
+    /// Whether statements are on their way that may change how the server reads texts.
+    pub(crate) fn awaits_doubtful_settings(&self) -> bool {
+        self.segment.settings.is_doubtful()
+            || self.queue.boundaries().any(|it| it.settings.is_doubtful())
+    }
+
     /// Whether statements are on their way that change settings.
     fn awaits_settings(&self) -> bool {
         let none = |change| change == SettingsChange::None;

@@ -294,7 +294,8 @@ impl Session {
 
     /// What is known of a text in this session's present context.
     pub(crate) fn prepared(&self, text: &[u8]) -> Arc<Prepared> {
-        if !self.readable && text.iter().any(|&byte| byte == b'\\' || byte >= 0x80) {
+        let readable = self.readable && !self.awaits_doubtful_settings();
+        if !readable && text.iter().any(|&byte| byte == b'\\' || byte >= 0x80) {
             return Arc::new(Prepared::opaque(text));
         }
         let context = self.context();

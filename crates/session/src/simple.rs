@@ -357,6 +357,13 @@ impl Session {
             _ if self.knowledge.is_none() => Err(Reason::NoCatalog),
             None => Err(Reason::SettingsUnknown),
             Some(identity) if identity.temporary.is_some() => Err(Reason::TemporaryObjects),
+            // It would be a transaction of its own at the session's level, or part of one that has
+            // begun with this segment.
+            Some(identity)
+                if !identity.read_committed && matches!(self.transaction.block, Block::Idle) =>
+            {
+                Err(Reason::Isolation)
+            }
             Some(_) => Ok(()),
         }
     }

@@ -1,5 +1,6 @@
 //! What may be done with an analysed statement in one database.
 
+mod hinges;
 mod meaning;
 mod pins;
 
@@ -114,11 +115,14 @@ impl Schema {
                     needs.relations
                 });
                 // Whatever such a read runs is known to write nothing.
-                let writes = match &read {
+                let mut writes = match &read {
                     Ok(_) if self.runs_code(lexical, path, temporary) => Writes::Code,
                     Ok(_) => Writes::Nothing,
                     Err(_) => self.lexical(lexical, path, temporary, &mut effects),
                 };
+                if read.is_err() && writes.is_nothing() && self.hinges(lexical, &read, path) {
+                    writes = Writes::Code;
+                }
                 (read, writes)
             }
             (read, Bound::Nothing) => (Err(refusal(read)), Writes::Nothing),
@@ -198,6 +202,9 @@ impl Schema {
         let mut run = self.by_temporary(lexical, temporary);
         if lexical.fires && !self.snapshot.event_triggers().is_empty() {
             run.add(&Outcome::EVERYTHING);
+        }
+        for call in &lexical.calls {
+            run.add(&self.by_hidden(call, path));
         }
         for target in &lexical.targets {
             let meant = self.meant(path, &target.name);

@@ -23,6 +23,7 @@ mod sessions;
 mod shared;
 mod temporary;
 mod transactions;
+mod unknown;
 mod writes;
 
 use pgmemo_tests::{

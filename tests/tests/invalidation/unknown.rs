@@ -1,0 +1,137 @@
+//! B, C: functions and views of which an instance does not know what they are by now.
+
+use super::{check, check_instances};
+
+#[test]
+fn what_another_instance_made_or_replaced_may_write() {
+    check_instances(&[
+        (
+            "C10 a function made elsewhere a moment ago",
+            "
+            p2 warm: SELECT * FROM u ORDER BY id
+            s1: CREATE FUNCTION put() RETURNS int LANGUAGE sql AS $$ UPDATE t SET v = 'put' WHERE id = 1 RETURNING id $$
+            s1 hot: SELECT * FROM t ORDER BY id
+            p2: SELECT put()
+            s1: SELECT * FROM t ORDER BY id
+            p2: SELECT * FROM t ORDER BY id
+            ",
+        ),
+        (
+            "C10 a function replaced elsewhere by one that writes",
+            "
+            d: CREATE FUNCTION put() RETURNS int LANGUAGE plpgsql AS $$ BEGIN RETURN 1; END $$
+            p2 warm: SELECT put()
+            s1: CREATE OR REPLACE FUNCTION put() RETURNS int LANGUAGE plpgsql AS $$ BEGIN UPDATE t SET v = 'put'; RETURN 2; END $$
+            s1 hot: SELECT * FROM t ORDER BY id
+            p2: SELECT put()
+            s1: SELECT * FROM t ORDER BY id
+            ",
+        ),
+        (
+            "C10 a view made elsewhere that runs a function which writes",
+            "
+            d: CREATE FUNCTION put() RETURNS int LANGUAGE sql AS $$ UPDATE t SET v = 'put' WHERE id = 1 RETURNING id $$
+            p2 warm: SELECT * FROM u ORDER BY id
+            s1: CREATE VIEW w AS SELECT put() AS n
+            s1 hot: SELECT * FROM t ORDER BY id
+            p2: SELECT * FROM w
+            s1: SELECT * FROM t ORDER BY id
+            ",
+        ),
+        (
+            "C10 a function replaced elsewhere, called in a block",
+            "
+            d: CREATE FUNCTION put() RETURNS int LANGUAGE plpgsql AS $$ BEGIN RETURN 1; END $$
+            p2 warm: SELECT put()
+            s1: CREATE OR REPLACE FUNCTION put() RETURNS int LANGUAGE plpgsql AS $$ BEGIN UPDATE t SET v = 'put'; RETURN 2; END $$
+            s1 hot: SELECT * FROM t ORDER BY id
+            p2: BEGIN
+            p2: SELECT put()
+            p2: SELECT * FROM t ORDER BY id
+            p2: COMMIT
+            s1: SELECT * FROM t ORDER BY id
+            ",
+        ),
+    ]);
+}
+
+#[test]
+fn what_was_made_a_moment_ago_may_write() {
+    check(&[
+        (
+            "C10 a function made a moment ago, in a block that is rolled back",
+            "
+            s2 warm: SELECT * FROM u ORDER BY id
+            s1: CREATE FUNCTION put() RETURNS int LANGUAGE sql AS $$ UPDATE t SET v = 'put' WHERE id = 1 RETURNING id $$
+            s1: BEGIN
+            s1: SELECT put()
+            s1 warm: SELECT * FROM t ORDER BY id
+            s1: ROLLBACK
+            s2: SELECT * FROM t ORDER BY id
+            ",
+        ),
+        (
+            "C10 a schema made a moment ago",
+            "
+            s2 warm: SELECT * FROM t ORDER BY id
+            s1 simple: CREATE SCHEMA a; CREATE FUNCTION a.put() RETURNS int LANGUAGE sql AS $$ UPDATE t SET v = 'put' WHERE id = 1 RETURNING id $$
+            s1: SELECT a.put()
+            s2: SELECT * FROM t ORDER BY id
+            ",
+        ),
+    ]);
+}
+
+#[test]
+fn functions_in_the_temporary_schema_may_do_anything() {
+    check(&[
+        (
+            "C10 a temporary function that writes",
+            "
+            s1: CREATE FUNCTION pg_temp.fix() RETURNS void LANGUAGE sql AS $$ UPDATE public.t SET v = 'fixed' $$
+            s2 hot: SELECT * FROM t ORDER BY id
+            s1: SELECT pg_temp.fix()
+            s2: SELECT * FROM t ORDER BY id
+            ",
+        ),
+        (
+            "T01 a temporary function that writes in a block",
+            "
+            s1: CREATE FUNCTION pg_temp.fix() RETURNS void LANGUAGE sql AS $$ UPDATE public.t SET v = 'fixed' $$
+            s2 hot: SELECT * FROM t ORDER BY id
+            s1: BEGIN
+            s1: SELECT pg_temp.fix()
+            s1: SELECT * FROM t ORDER BY id
+            s1: ROLLBACK
+            s2: SELECT * FROM t ORDER BY id
+            ",
+        ),
+        (
+            "K09 a temporary function that sets the tenant",
+            "
+            d: ALTER TABLE t ENABLE ROW LEVEL SECURITY; CREATE POLICY own ON t USING (id = current_setting('app.tenant')::int)
+            s1@{alice}: CREATE FUNCTION pg_temp.tenant(x text) RETURNS void LANGUAGE plpgsql AS $$ BEGIN PERFORM set_config('app.tenant', x, false); END $$
+            s1: SET app.tenant = '1'
+            s1 hot: SELECT * FROM t ORDER BY id
+            s1: SELECT pg_temp.tenant('2')
+            s1: SELECT * FROM t ORDER BY id
+            ",
+        ),
+    ]);
+}
+
+#[test]
+fn functions_that_write_nothing_keep_no_read_from_the_store() {
+    check(&[(
+        "T01 a function that is known to write nothing, in a block",
+        "
+        d: CREATE FUNCTION calm() RETURNS int LANGUAGE plpgsql AS $$ BEGIN RETURN 1; END $$
+        s1 hot: SELECT * FROM t ORDER BY id
+        s1: BEGIN
+        s1: SELECT calm()
+        s1 still: SELECT * FROM t ORDER BY id
+        s1: COMMIT
+        s1 still: SELECT * FROM t ORDER BY id
+        ",
+    )]);
+}
