@@ -251,6 +251,8 @@ impl Line {
     pub(super) fn blame(&self, fault: &Fault) -> Trouble {
         let trouble = classify(fault);
         match trouble {
+            // Nothing was sent.
+            Trouble::Timeout if matches!(fault, Fault::Full) => {}
             Trouble::Timeout => {
                 if self.missed.fetch_add(1, Ordering::Relaxed) + 1 >= MISSED_MAX {
                     self.distrust();

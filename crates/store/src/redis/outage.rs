@@ -131,8 +131,12 @@ impl Shared {
         let now = clock::now();
         let long = lost.0 > 0 && clock::between(lost, now) >= OUT_MIN;
         // Another line has come back before, and has been in use since.
-        let settled = lost.0 < self.outage.doubted.load(Ordering::Relaxed) && self.line().is_some();
-        if !(long || hung) || settled {
+        let others = self.line().is_some();
+        let settled = lost.0 < self.outage.doubted.load(Ordering::Relaxed) && others;
+        // Others do not write without marks before they have been missed, which the lines show that
+        // are in use: one thread that had no time for its own is no outage.
+        let told = self.on_outage == OnOutage::Wait && others;
+        if !(long || hung) || settled || told {
             return;
         }
         self.outage.doubted.store(now.0, Ordering::Relaxed);

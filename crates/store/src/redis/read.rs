@@ -77,7 +77,9 @@ impl Shared {
         commands.extend(timed.map(|wanted| command("PTTL", [keys.reply(wanted.key)])));
         words.extend(wanted.map(|wanted| keys.reply(wanted.key)));
         commands.push(command("MGET", words));
-        let replies = line.ask(Patience::Client, commands).await;
+        // Who asks for versions alone has to know them.
+        let patience = wanted.map_or(Patience::Writer, |_| Patience::Client);
+        let replies = line.ask(patience, commands).await;
         let mut replies = replies.map_err(|error| line.blame(&error))?.into_iter();
         let mut next = |skipped| {
             let reply = replies.nth(skipped).unwrap_or(Ok(Value::Null));

@@ -253,7 +253,10 @@ impl Running {
                     break;
                 }
                 std::mem::swap(&mut self.sending, &mut out.bytes);
-                self.expected.extend(out.asked.drain(..));
+                let since = Instant::now();
+                let asked = out.asked.drain(..);
+                self.expected
+                    .extend(asked.map(|asked| Asked { since, ..asked }));
                 self.flushed = false;
             }
             while !self.sending.is_empty() {
