@@ -248,8 +248,8 @@ pub const SETTINGS: &[Setting] = &[
         reloads: true,
         help: "How long a client's host may answer nothing at all before the client counts as gone: \
             its server connection is closed then, with the locks it holds. It takes the place of \
-            PostgreSQL's `tcp_keepalives_*` and `tcp_user_timeout`, which guard the connection \
-            between pgmemo and PostgreSQL now.",
+            PostgreSQL's `tcp_keepalives_*`, which guard the connection between pgmemo and \
+            PostgreSQL now.",
         form: Form::Duration(SECOND, Duration::from_secs(DAY), |draft, wait| {
             draft.limits.client_gone_after = Some(wait)
         }),

@@ -526,11 +526,8 @@ fn tuned(socket: &TcpStream, gone_after: Option<Duration>) -> io::Result<()> {
         .with_time((gone_after / 2).max(Duration::from_secs(1)))
         .with_interval(every)
         .with_retries(5);
-    socket.set_tcp_keepalive(&alive)?;
-    // The same where something is on its way to it.
-    #[cfg(target_os = "linux")]
-    socket.set_tcp_user_timeout(Some(gone_after))?;
-    Ok(())
+    // No TCP_USER_TIMEOUT: it would end clients that are there and take their time to read.
+    socket.set_tcp_keepalive(&alive)
 }
 
 /// Says a last word; whoever does not listen has left already.
