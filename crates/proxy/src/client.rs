@@ -406,7 +406,7 @@ impl Client {
         let work = async {
             self.session.client_left();
             self.server.finish();
-            while !self.marks.is_empty() && !self.server.ended {
+            while self.marks.are_pressing() && !self.server.ended {
                 self.session.to_client.clear();
                 if self.pump().await.is_err() {
                     break;

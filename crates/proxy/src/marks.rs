@@ -29,6 +29,13 @@ impl Marks {
         self.0.push_back((ticket, held));
     }
 
+    /// Whether the server has to be heard before the client's connection to it may be closed.
+    pub(crate) fn are_pressing(&self) -> bool {
+        self.0
+            .iter()
+            .any(|(_, held)| !matches!(held, Held::Code(_)))
+    }
+
     /// Whether none is held.
     pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()

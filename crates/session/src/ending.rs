@@ -104,9 +104,8 @@ impl Session {
     }
 
     /// Whether statements are on their way that may change how the server reads texts.
-    pub(crate) fn awaits_doubtful_settings(&self) -> bool {
-        self.segment.settings.is_doubtful()
-            || self.queue.boundaries().any(|it| it.settings.is_doubtful())
+    pub(crate) fn awaits_other_texts(&self) -> bool {
+        self.segment.texts || self.queue.boundaries().any(|it| it.texts)
     }
 
     /// Whether statements are on their way that change settings.

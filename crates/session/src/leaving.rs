@@ -76,6 +76,7 @@ impl Session {
         segment.writes.add(writes);
         segment.commits |= effects.commits;
         segment.temporary |= effects.temporary;
+        segment.texts |= changes_texts(&effects.settings);
         if effects.temporary || plan.writes.is_unbounded() && self.mirror.has_temporary() {
             self.mirror.doubt_temporary();
         }
@@ -184,5 +185,17 @@ impl Session {
             self.transaction.settings = true;
         }
         self.mirror.doubt(names);
+    }
+}
+
+/// Whether texts are read by other rules afterwards.
+fn changes_texts(settings: &SettingsEffect) -> bool {
+    match settings {
+        SettingsEffect::One(setting) => matches!(
+            &*setting.name,
+            "standard_conforming_strings" | "client_encoding" | "names"
+        ),
+        SettingsEffect::ResetAll => true,
+        SettingsEffect::Untouched | SettingsEffect::Calls(_) | SettingsEffect::Unknown => false,
     }
 }

@@ -142,6 +142,8 @@ pub(crate) struct Boundary {
     pub(crate) settings: SettingsChange,
     /// It may create or drop temporary objects.
     pub(crate) temporary: bool,
+    /// It changes how the server reads texts.
+    pub(crate) texts: bool,
 }
 
 /// The verdict of CommandComplete over text that was not understood.
@@ -192,6 +194,7 @@ impl Boundary {
             judged: Judged::No,
             settings: SettingsChange::None,
             temporary: false,
+            texts: false,
         }
     }
 }
@@ -232,6 +235,7 @@ impl Boundary {
         self.read_committed = self.read_committed.or(earlier.read_committed);
         self.failed |= earlier.failed;
         self.temporary |= earlier.temporary;
+        self.texts |= earlier.texts;
         self.judged = match (earlier.judged, self.judged) {
             (Judged::No, verdict) | (verdict, Judged::No) => verdict,
             _ => Judged::Guilty,

@@ -294,7 +294,7 @@ impl Session {
 
     /// What is known of a text in this session's present context.
     pub(crate) fn prepared(&self, text: &[u8]) -> Arc<Prepared> {
-        let readable = self.readable && !self.awaits_doubtful_settings();
+        let readable = self.readable && !self.awaits_other_texts();
         if !readable && text.iter().any(|&byte| byte == b'\\' || byte >= 0x80) {
             return Arc::new(Prepared::opaque(text));
         }

@@ -12,7 +12,7 @@ use crate::effects::Outcome;
 use crate::facts::{Lexical, Name};
 
 impl Schema {
-    /// Whether a statement names what is not there, or reads what runs a query or a condition.
+    /// Whether a statement names what is not there, or reads a view of users.
     pub(super) fn hinges(
         &self,
         lexical: &Lexical,
@@ -24,7 +24,10 @@ impl Schema {
                 .calls
                 .iter()
                 .any(|it| self.is_missing(it, lexical, path))
-            || !self.readings(lexical, path).is_empty()
+            || self.readings(lexical, path).into_iter().any(|id| {
+                let relation = self.snapshot.relation(id);
+                relation.is_none_or(|it| it.extension.is_none() && it.definition.is_some())
+            })
     }
 
     /// What a call may lead to in a schema that is not known.
