@@ -216,6 +216,8 @@ fn lose_in_a_crash(store: Store<'_>) {
     }
     // It may be gone before it has answered.
     _ = server.run(&signal("KILL"));
+    // Until it has noticed, it goes on and lets people in.
+    assert!(server.ends());
     let mut server = eventually("the server is back", SOON * 3, || {
         postgres.connect("postgres").ok()
     });
