@@ -190,7 +190,7 @@ impl Watcher {
                 self.publish().await?;
                 self.owes_reading = false;
                 self.pause = PAUSE_MIN;
-                self.due = Instant::now() + self.common.catalog_age_max.min(SECOND_LOOK);
+                self.due = Instant::now() + self.common.catalog_age_max;
                 self.database
                     .progress
                     .send_modify(|progress| progress.served = asked);
@@ -461,10 +461,6 @@ const PAUSE_MIN: Duration = Duration::from_millis(100);
 
 /// The longest such pause.
 const PAUSE_MAX: Duration = Duration::from_secs(1);
-
-/// How long after a reading that was asked for the catalogs are looked at again: the server's
-/// processes follow `pg_reload_conf()` only after it has been acknowledged.
-const SECOND_LOOK: Duration = Duration::from_secs(1);
 
 /// The pause before a connection that was refused is tried again.
 const REFUSED_PAUSE: Duration = Duration::from_secs(60);
