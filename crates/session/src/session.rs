@@ -162,7 +162,7 @@ impl Session {
         self.stalled
     }
 
-    /// Whether client input waits until less than [`PENDING_MAX`] is to be written to the client:
+    /// Whether client input waits until less than [`PENDING_MAX`](crate::PENDING_MAX) is to be written to the client:
     /// then the session has to be fed again.
     pub const fn is_choked(&self) -> bool {
         self.choked
