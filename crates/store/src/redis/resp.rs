@@ -1,9 +1,11 @@
 //! Redis's protocol: commands to bytes, and bytes to frames (RESP3).
 //!
-//! Only whole frames are read. Bulk strings share the buffer they were read from.
+//! Only whole frames are read. Bulk strings share the buffer they were read from. However long a
+//! frame says that it is, no more room is made than what has come calls for.
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use fred::types::Value;
+use smallvec::SmallVec;
 
 /// A command's name and arguments.
 #[derive(Debug)]
@@ -70,67 +72,108 @@ pub(super) enum Frame {
 #[derive(Debug, Eq, PartialEq)]
 pub(super) struct Broken;
 
-/// Takes the first frame; or says how many bytes it has at least, if it is not whole.
-pub(super) fn decode(buffer: &mut BytesMut) -> Result<Result<Frame, usize>, Broken> {
-    let total = match measure(buffer, 0, DEPTH_MAX)? {
-        Ok(total) => total,
-        Err(least) => return Ok(Err(least)),
-    };
-    let push = buffer.first() == Some(&b'>');
-    let mut frame = buffer.split_to(total).freeze();
-    let mut error = None;
-    let value = take(&mut frame, &mut error).ok_or(Broken)?;
-    Ok(Ok(match (error, value) {
-        (Some(error), _) => Frame::Error(error),
-        (None, Value::Array(values)) if push => Frame::Push(values),
-        (None, value) => Frame::Value(value),
-    }))
+/// What has been received, and how much of it is the first frame.
+#[derive(Debug, Default)]
+pub(super) struct Reader {
+    received: BytesMut,
+    /// Up to here, the first frame has been gone through. So its beginning is not read again for
+    /// every piece in which it comes.
+    measured: usize,
+    /// Parts that are to come behind that, of the lists that are open, the outermost first.
+    open: SmallVec<[usize; DEPTH_MAX]>,
+    /// As long as there are fewer bytes than this, they are no frame.
+    least: usize,
 }
 
-/// Where the frame ends that begins at `at`; or how many bytes there have to be at least.
-fn measure(bytes: &[u8], at: usize, depth: u8) -> Result<Result<usize, usize>, Broken> {
-    let Some(line) = bytes.get(at..).and_then(line) else {
-        let room = bytes.len().saturating_sub(at) <= LINE_MAX;
-        return if room {
-            Ok(Err(bytes.len() + 1))
-        } else {
-            Err(Broken)
-        };
-    };
-    let mut end = at + line.len() + 2;
-    let (kind, rest) = line.split_first().ok_or(Broken)?;
-    let parts = match kind {
-        b'+' | b'-' | b':' | b'_' | b'#' | b',' | b'(' => return Ok(Ok(end)),
-        b'$' | b'=' | b'!' => {
-            let length = count(rest)?;
-            end += length.map_or(0, |length| length + 2);
-            return Ok(if end <= bytes.len() {
-                Ok(end)
-            } else {
-                Err(end)
-            });
+impl Reader {
+    /// Where bytes are to be appended, with room for some.
+    pub(super) fn buffer(&mut self) -> &mut BytesMut {
+        let missing = self.least.saturating_sub(self.received.len());
+        self.received.reserve(missing.clamp(ROOM_MIN, ROOM_MAX));
+        &mut self.received
+    }
+
+    /// Takes the first frame, if it is whole.
+    pub(super) fn next(&mut self) -> Result<Option<Frame>, Broken> {
+        if self.received.len() < self.least || !self.measure()? {
+            return Ok(None);
         }
-        b'*' | b'~' | b'>' => count(rest)?.unwrap_or(0),
-        b'%' => 2 * count(rest)?.unwrap_or(0),
-        _ => return Err(Broken),
-    };
-    let depth = depth.checked_sub(1).ok_or(Broken)?;
-    for _ in 0..parts {
-        match measure(bytes, end, depth)? {
-            Ok(next) => end = next,
-            Err(least) => return Ok(Err(least)),
+        let push = self.received.first() == Some(&b'>');
+        let mut frame = self.received.split_to(self.measured).freeze();
+        (self.measured, self.least) = (0, 0);
+        let mut error = None;
+        let value = take(&mut frame, &mut error).ok_or(Broken)?;
+        Ok(Some(match (error, value) {
+            (Some(error), _) => Frame::Error(error),
+            (None, Value::Array(values)) if push => Frame::Push(values),
+            (None, value) => Frame::Value(value),
+        }))
+    }
+
+    /// Goes through the first frame as far as it is there; whether it is whole.
+    fn measure(&mut self) -> Result<bool, Broken> {
+        loop {
+            let rest = self.received.get(self.measured..).unwrap_or_default();
+            let Some(line) = line(rest)? else {
+                self.least = self.received.len() + 1;
+                return Ok(false);
+            };
+            let (extent, parts) = extent(line)?;
+            let end = self.measured + extent;
+            if end > FRAME_MAX {
+                return Err(Broken);
+            }
+            if end > self.received.len() {
+                self.least = end;
+                return Ok(false);
+            }
+            self.measured = end;
+            if parts > 0 {
+                if self.open.len() == DEPTH_MAX {
+                    return Err(Broken);
+                }
+                self.open.push(parts);
+            } else if !self.close() {
+                return Ok(true);
+            }
         }
     }
-    Ok(Ok(end))
+
+    /// Counts a part that is whole, and the lists that end with it; whether another one is to come.
+    fn close(&mut self) -> bool {
+        while let Some(parts) = self.open.last_mut() {
+            *parts -= 1;
+            if *parts > 0 {
+                return true;
+            }
+            self.open.pop();
+        }
+        false
+    }
 }
 
-/// Up to the end of the line, which is not part of it.
-fn line(bytes: &[u8]) -> Option<&[u8]> {
-    let end = bytes
-        .iter()
-        .take(LINE_MAX)
-        .position(|&byte| byte == b'\r')?;
-    (bytes.get(end + 1) == Some(&b'\n')).then(|| bytes.get(..end))?
+/// How many bytes a part has that begins with this line, and how many parts come behind it.
+fn extent(line: &[u8]) -> Result<(usize, usize), Broken> {
+    let head = line.len() + 2;
+    let (kind, rest) = line.split_first().ok_or(Broken)?;
+    Ok(match kind {
+        b'+' | b'-' | b':' | b'_' | b'#' | b',' | b'(' => (head, 0),
+        b'$' | b'=' | b'!' => (head + count(rest)?.map_or(0, |length| length + 2), 0),
+        b'*' | b'~' | b'>' => (head, count(rest)?.unwrap_or(0)),
+        b'%' => (head, 2 * count(rest)?.unwrap_or(0)),
+        _ => return Err(Broken),
+    })
+}
+
+/// Up to the end of the line, which is not part of it; `None` if that has not come yet.
+fn line(bytes: &[u8]) -> Result<Option<&[u8]>, Broken> {
+    let end = bytes.iter().take(LINE_MAX).position(|&byte| byte == b'\r');
+    match end.map(|end| (end, bytes.get(end + 1))) {
+        Some((end, Some(b'\n'))) => Ok(bytes.get(..end)),
+        None if bytes.len() < LINE_MAX => Ok(None),
+        Some((_, None)) => Ok(None),
+        Some(_) | None => Err(Broken),
+    }
 }
 
 /// A number of bytes or parts; none for what is not there.
@@ -150,17 +193,18 @@ fn number(digits: &[u8]) -> Option<i64> {
 
 /// Takes one value of a frame that is whole. The first error in it is put aside.
 fn take(bytes: &mut Bytes, error: &mut Option<String>) -> Option<Value> {
-    let length = line(bytes)?.len();
+    let length = line(bytes).ok()??.len();
     let mut line = bytes.split_to(length);
     bytes.advance(2);
     let kind = line.first().copied()?;
     line.advance(1);
     let mut blob = |line: &[u8]| {
-        let blob = count(line).ok()?.map(|length| bytes.split_to(length));
-        if blob.is_some() {
-            bytes.advance(2);
-        }
-        Some(blob)
+        let Some(length) = count(line).ok()? else {
+            return Some(None);
+        };
+        let blob = bytes.split_to(length);
+        // Else it is not the length of what came.
+        (bytes.split_to(2) == b"\r\n"[..]).then_some(Some(blob))
     };
     Some(match kind {
         b'+' | b'(' | b',' => Value::Bytes(line),
@@ -200,27 +244,44 @@ const LINE_MAX: usize = 64 * 1024;
 /// Bytes of a string, as Redis itself has it, and parts of a list.
 const LENGTH_MAX: usize = 512 << 20;
 
+/// Bytes of a frame: that of a lookup holds one reply, and little else.
+const FRAME_MAX: usize = LENGTH_MAX + 64 * 1024;
+
 /// How deep lists lie in one another.
-const DEPTH_MAX: u8 = 8;
+const DEPTH_MAX: usize = 8;
+
+/// Room that is made for a read, in bytes.
+const ROOM_MIN: usize = 16 * 1024;
+const ROOM_MAX: usize = 1 << 20;
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn check(bytes: &[u8], expected: Frame) {
-        let mut whole = BytesMut::from(bytes);
-        whole.extend_from_slice(b"+next\r\n");
-        assert_eq!(decode(&mut whole), Ok(Ok(expected)));
-        assert_eq!(&whole[..], b"+next\r\n");
+    fn reader(bytes: &[u8]) -> Reader {
+        let mut reader = Reader::default();
+        reader.buffer().extend_from_slice(bytes);
+        reader
+    }
+
+    fn check(bytes: &[u8], expected: &Frame) {
+        let mut whole = reader(&[bytes, b"+next\r\n"].concat());
+        assert_eq!(whole.next().as_ref(), Ok(&Some(expected.clone())));
+        assert_eq!(&whole.received[..], b"+next\r\n");
+        // Cut anywhere, and byte by byte.
+        let mut slow = Reader::default();
         for end in 0..bytes.len() {
-            let mut part = BytesMut::from(bytes.get(..end).unwrap());
-            let Ok(Err(least)) = decode(&mut part) else {
-                panic!("{end} bytes are a frame");
-            };
-            assert!(end < least && least <= bytes.len(), "{end}: {least}");
-            assert_eq!(part.len(), end);
+            let (first, rest) = bytes.split_at(end);
+            let mut part = reader(first);
+            assert_eq!(part.next(), Ok(None), "{end}");
+            assert!(end < part.least && part.least <= bytes.len(), "{end}");
+            part.buffer().extend_from_slice(rest);
+            assert_eq!(part.next().as_ref(), Ok(&Some(expected.clone())), "{end}");
+            assert_eq!(slow.next(), Ok(None));
+            slow.buffer().extend_from_slice(&bytes[end..=end]);
         }
+        assert_eq!(slow.next().as_ref(), Ok(&Some(expected.clone())));
     }
 
     fn text(text: &'static str) -> Value {
@@ -229,27 +290,27 @@ mod tests {
 
     #[test]
     fn frames_are_read_when_they_are_whole() {
-        check(b"+OK\r\n", Frame::Value(text("OK")));
-        check(b":-7\r\n", Frame::Value(Value::Integer(-7)));
-        check(b"$3\r\na\r\n\r\n", Frame::Value(text("a\r\n")));
-        check(b"$0\r\n\r\n", Frame::Value(text("")));
-        check(b"=7\r\ntxt:abc\r\n", Frame::Value(text("abc")));
+        check(b"+OK\r\n", &Frame::Value(text("OK")));
+        check(b":-7\r\n", &Frame::Value(Value::Integer(-7)));
+        check(b"$3\r\na\r\n\r\n", &Frame::Value(text("a\r\n")));
+        check(b"$0\r\n\r\n", &Frame::Value(text("")));
+        check(b"=7\r\ntxt:abc\r\n", &Frame::Value(text("abc")));
         for null in ["$-1\r\n", "*-1\r\n", "_\r\n"] {
-            check(null.as_bytes(), Frame::Value(Value::Null));
+            check(null.as_bytes(), &Frame::Value(Value::Null));
         }
-        check(b"-ERR no\r\n", Frame::Error("ERR no".to_owned()));
-        check(b"!6\r\nERR no\r\n", Frame::Error("ERR no".to_owned()));
+        check(b"-ERR no\r\n", &Frame::Error("ERR no".to_owned()));
+        check(b"!6\r\nERR no\r\n", &Frame::Error("ERR no".to_owned()));
         let list = Value::Array(vec![text("a"), Value::Array(vec![Value::Integer(1)])]);
-        check(b"*2\r\n$1\r\na\r\n*1\r\n:1\r\n", Frame::Value(list));
+        check(b"*2\r\n$1\r\na\r\n*1\r\n:1\r\n", &Frame::Value(list));
         let map = Value::Array(vec![text("a"), Value::Boolean(true)]);
-        check(b"%1\r\n+a\r\n#t\r\n", Frame::Value(map));
+        check(b"%1\r\n+a\r\n#t\r\n", &Frame::Value(map));
         check(
             b"*2\r\n-ERR a\r\n-ERR b\r\n",
-            Frame::Error("ERR a".to_owned()),
+            &Frame::Error("ERR a".to_owned()),
         );
         check(
             b">2\r\n+message\r\n$1\r\nc\r\n",
-            Frame::Push(vec![text("message"), text("c")]),
+            &Frame::Push(vec![text("message"), text("c")]),
         );
     }
 
@@ -261,13 +322,14 @@ mod tests {
             "?1\r\n",
             "$x\r\n",
             "$-2\r\n",
+            "$1\r\nabc\r\n",
+            "+a\rb\r\n",
             "*999999999\r\n",
             "\r\n",
             &deep,
             &long,
         ] {
-            let mut buffer = BytesMut::from(bytes);
-            assert_eq!(decode(&mut buffer), Err(Broken), "{bytes:.20}");
+            assert_eq!(reader(bytes.as_bytes()).next(), Err(Broken), "{bytes:.20}");
         }
     }
 
@@ -285,18 +347,19 @@ mod tests {
     proptest! {
         #[test]
         fn no_bytes_are_too_strange(bytes in prop::collection::vec(any::<u8>(), 0..100)) {
-            let mut buffer = BytesMut::from(&bytes[..]);
-            while let Ok(Ok(_)) = decode(&mut buffer) {}
+            let mut reader = reader(&bytes);
+            while let Ok(Some(_)) = reader.next() {}
         }
 
         /// Bytes as they could be, with one of them changed.
         #[test]
         fn no_frame_is_too_strange(at in 0_usize..40, byte: u8) {
-            let mut buffer = BytesMut::from(&b"*3\r\n$3\r\nabc\r\n%1\r\n+a\r\n=5\r\ntxt:a\r\n~1\r\n:5\r\n"[..]);
+            let mut buffer = Vec::from(&b"*3\r\n$3\r\nabc\r\n%1\r\n+a\r\n=5\r\ntxt:a\r\n~1\r\n:5\r\n"[..]);
             if let Some(place) = buffer.get_mut(at) {
                 *place = byte;
             }
-            while let Ok(Ok(_)) = decode(&mut buffer) {}
+            let mut reader = reader(&buffer);
+            while let Ok(Some(_)) = reader.next() {}
         }
     }
 }

@@ -30,7 +30,7 @@ use tokio_util::{
     sync::{CancellationToken, DropGuard},
 };
 
-use super::resp::{Broken, Command, Frame, decode};
+use super::resp::{Broken, Command, Frame, Reader};
 
 /// Why there is no answer, or not the one that was wanted.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -108,8 +108,7 @@ impl Wire {
             wire: Arc::clone(&wire),
             socket,
             sending: BytesMut::new(),
-            received: BytesMut::new(),
-            least: 0,
+            received: Reader::default(),
             flushed: true,
             expected: VecDeque::new(),
             messages,
@@ -199,9 +198,7 @@ struct Running {
     wire: Arc<Wire>,
     socket: Socket,
     sending: BytesMut,
-    received: BytesMut,
-    /// As long as fewer bytes than this have been received they are no frame.
-    least: usize,
+    received: Reader,
     flushed: bool,
     expected: VecDeque<Asked>,
     messages: broadcast::Sender<Message>,
@@ -279,23 +276,17 @@ impl Running {
 
     /// Receives once, and hands on what is whole.
     fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let missing = self.least.saturating_sub(self.received.len());
-        self.received.reserve(missing.clamp(ROOM_MIN, ROOM_MAX));
-        let read = poll_read_buf(self.socket.as_mut(), cx, &mut self.received);
+        let read = poll_read_buf(self.socket.as_mut(), cx, self.received.buffer());
         if ready!(read)? == 0 {
             return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into()));
         }
-        while self.received.len() >= self.least {
-            match decode(&mut self.received) {
-                Ok(Ok(frame)) => {
-                    self.least = 0;
-                    self.deliver(frame)?;
-                }
-                Ok(Err(least)) => self.least = least,
+        loop {
+            match self.received.next() {
+                Ok(Some(frame)) => self.deliver(frame)?,
+                Ok(None) => return Poll::Ready(Ok(())),
                 Err(Broken) => return Poll::Ready(Err(io::ErrorKind::InvalidData.into())),
             }
         }
-        Poll::Ready(Ok(()))
     }
 
     /// Hands a frame to who waits for it.
@@ -374,10 +365,6 @@ const UNRESPONSIVE: Duration = Duration::from_secs(1);
 
 /// Commands that wait for their answers, per connection.
 const COMMANDS_MAX: usize = 4096;
-
-/// Room that is made for a read, in bytes.
-const ROOM_MIN: usize = 16 * 1024;
-const ROOM_MAX: usize = 1 << 20;
 
 /// A buffer that has become larger is given back, in bytes.
 const BUFFER_KEPT: usize = 256 * 1024;
