@@ -9,7 +9,8 @@
 //!
 //! - A version is a random token. One that is missing (evicted, flushed, expired) gets another.
 //! - A connection is believed only if it is the one that was verified (`line`): after any
-//!   reconnection nothing is served until somebody has looked which server is there.
+//!   reconnection nothing is served until somebody has looked which server is there. All that are
+//!   used lead to the same one (`agreement`).
 //! - Every database has a *term* in Redis: the server that was verified, and a random generation
 //!   that is part of every stamp. If the server is another than the term says, because it was
 //!   restarted, restored or promoted, the generation changes and with it every stamp. If it is
@@ -29,14 +30,15 @@
 //!   recorded later may miss its later writes until it is back, or their TTL ends, as with writes
 //!   that bypass pgmemo.
 //! - Replication of Redis is asynchronous. If a master fails, bumps it had acknowledged may be
-//!   missing in its successor until the instance that sent them has come over, which takes it about
-//!   a second; during a split brain, until the split ends.
+//!   missing in its successor until the instance that sent them has come over, which takes it two
+//!   seconds at most; during a split brain, until the split ends.
 //! - A server that is demoted and promoted again within a second, with no client disconnected and
 //!   nothing asked of it meanwhile, goes unnoticed for up to a second.
 //! - A Redis that refuses writes (read-only, out of memory, failed persistence) is soon not used.
 //!
 //! Redis 6.2 or later, alone or behind Sentinel.
 
+mod agreement;
 mod claim;
 mod clock;
 mod database;
@@ -54,11 +56,13 @@ mod near;
 mod notice;
 mod outage;
 mod read;
+mod refusal;
 mod resp;
 mod scripts;
 mod shared;
 mod tasks;
 mod value;
+mod verify;
 mod version;
 mod wire;
 
@@ -76,6 +80,7 @@ use dial::Dialer;
 pub(crate) use hold::Hold;
 use line::{Line, Patience};
 use names::Dice;
+use refusal::classify;
 use resp::command;
 use shared::{Shared, millis};
 use value::Stored;
@@ -196,7 +201,7 @@ impl Redis {
         let ear = match settings.mode {
             RedisMode::Strict => None,
             RedisMode::Leases if !clock::GOES_ON_ASLEEP => return Err(StoreError::Clock),
-            RedisMode::Leases => Some(line()),
+            RedisMode::Leases => Some(Line::listening(Arc::clone(&dialer), settings.deadline)),
         };
         let deadline = settings.deadline;
         let RedisSettings {
@@ -213,6 +218,8 @@ impl Redis {
         }
         tasks.spawn_on(tasks::keep(Arc::clone(&shared), stop.clone()), &runtime);
         tasks.spawn_on(ear::listen(Arc::clone(&shared), stop.clone()), &runtime);
+        let looks = agreement::look_around(Arc::clone(&shared), Arc::clone(&dialer), stop.clone());
+        tasks.spawn_on(looks, &runtime);
         Ok(Self {
             shared,
             dialer,
@@ -324,14 +331,14 @@ impl Redis {
         let deliver = async move {
             let (_room, _claim) = (room, claim);
             delay(Point::Storing).await;
-            let Some((line, _)) = shared.line() else {
+            let Some((line, trust)) = shared.line() else {
                 return shared.troubles.add(Trouble::Disconnected);
             };
             let key = shared.database(database).keys.reply(&key);
             let words = [key, Value::Bytes(value), "PX".into(), millis(lasts)];
             let set = command("SET", words);
-            if let Err(error) = line.ask_one(Patience::Background, set).await {
-                shared.troubles.add(line::classify(&error));
+            if let Err(error) = line.ask_one(&trust, Patience::Background, set).await {
+                shared.troubles.add(classify(&error));
             }
         };
         if fresh >= Duration::from_millis(1) {

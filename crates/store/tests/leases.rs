@@ -8,6 +8,7 @@
 
 mod cases;
 mod server;
+mod threads;
 mod way;
 
 use pgmemo_store::RedisMode;

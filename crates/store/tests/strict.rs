@@ -8,6 +8,7 @@
 
 mod cases;
 mod server;
+mod threads;
 mod way;
 
 use std::time::{Duration, Instant};
@@ -16,6 +17,7 @@ use cache::Scope;
 use cases::{DATABASE, Reader, TTL, eventually, limits, ready, settings, within, write};
 use pgmemo_store::{Found, OnOutage, Question, RedisMode, State, Store, Trouble};
 use server::Server;
+use threads::Threads;
 use tokio::runtime::Handle;
 
 const MODE: RedisMode = RedisMode::Strict;
@@ -99,29 +101,6 @@ async fn nobody_waits_for_a_server_that_hangs() {
     })
     .await;
     reader.never_again("old", "new").await;
-}
-
-/// Threads that serve clients, each with a runtime of its own, until they are dropped.
-struct Threads(Vec<(Handle, tokio::sync::oneshot::Sender<()>)>);
-
-impl Threads {
-    fn start(count: usize) -> Self {
-        let start = |_| {
-            let (stop, stopped) = tokio::sync::oneshot::channel();
-            let runtime = tokio::runtime::Builder::new_current_thread()
-                .enable_all()
-                .build()
-                .unwrap();
-            let handle = runtime.handle().clone();
-            std::thread::spawn(move || runtime.block_on(stopped).ok());
-            (handle, stop)
-        };
-        Self((0..count).map(start).collect())
-    }
-
-    fn handles(&self) -> Vec<Handle> {
-        self.0.iter().map(|(handle, _)| handle.clone()).collect()
-    }
 }
 
 /// Looks a reply up on a thread, some times.

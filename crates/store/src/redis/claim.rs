@@ -49,7 +49,7 @@ impl Redis {
         if database.is_alone() {
             return Claimed::Unknown;
         }
-        let Some((line, _)) = shared.line() else {
+        let Some((line, trust)) = shared.line() else {
             return Claimed::Unknown;
         };
         let mut digest = blake3::Hasher::new();
@@ -66,7 +66,8 @@ impl Redis {
             "PX".into(),
             millis(LEASE),
         ];
-        match line.ask_one(Patience::Client, command("SET", words)).await {
+        let claim = command("SET", words);
+        match line.ask_one(&trust, Patience::Client, claim).await {
             Ok(Value::Null) => Claimed::Theirs,
             Ok(_) => {
                 let held = CancellationToken::new();
@@ -77,7 +78,7 @@ impl Redis {
                 })
             }
             Err(error) => {
-                shared.note(line.blame(&error));
+                shared.note(line.blame(&trust, &error));
                 Claimed::Unknown
             }
         }
@@ -105,10 +106,15 @@ async fn hold(shared: Arc<Shared>, name: Value, token: Token, given_up: Cancella
 
 /// Makes a claim last from now on, or end; whether it was ours, if Redis says.
 async fn tell(shared: &Shared, name: &Value, token: &Token, lasts: Duration) -> Option<bool> {
-    let (line, _) = shared.line()?;
+    let (line, trust) = shared.line()?;
     let arguments = vec![value(token), millis(lasts)];
     let reply = CLAIM
-        .run(line, Patience::Background, vec![name.clone()], arguments)
+        .run(
+            (line, &trust),
+            Patience::Background,
+            vec![name.clone()],
+            arguments,
+        )
         .await
         .ok()?;
     Some(reply.first().and_then(Value::as_i64) == Some(1))

@@ -14,9 +14,9 @@ use catalog::DatabaseId;
 
 use super::{
     clock,
-    line::{Server, Trust},
     names::{Keys, Token},
     near::Ward,
+    verify::{Server, Trust},
 };
 use crate::lease::Moment;
 
@@ -127,10 +127,16 @@ impl Database {
         let mut settling = self.settling.lock().unwrap_or_else(PoisonError::into_inner);
         let (known, until) = &mut *settling;
         if *known != Some(generation) {
-            *until = known.map(|_| Instant::now() + SETTLING);
+            *until = (*until).max(known.map(|_| Instant::now() + SETTLING));
             *known = Some(generation);
         }
         until.is_some_and(|until| Instant::now() < until)
+    }
+
+    /// Believes nothing for a while, whatever the generation.
+    pub(super) fn settle_for(&self, time: Duration) {
+        let mut settling = self.settling.lock().unwrap_or_else(PoisonError::into_inner);
+        settling.1 = settling.1.max(Some(Instant::now() + time));
     }
 
     /// Notes that something is about to be written on the server of a verification. Another one

@@ -15,6 +15,7 @@ use tokio::{
 };
 
 use super::{
+    clock,
     resp::{Command, command},
     wire::{Fault, Message, Socket, Wire},
 };
@@ -45,13 +46,14 @@ impl Dialer {
         Ok(Self(config))
     }
 
-    /// A new connection, logged in.
+    /// A new connection, logged in. What is published goes to `messages`.
     ///
     /// Cancel safe: cancelled, there is none.
     pub(super) async fn dial(
         &self,
-        messages: &broadcast::Sender<Message>,
+        messages: Option<&broadcast::Sender<Message>>,
     ) -> Result<Arc<Wire>, Fault> {
+        let begun = clock::now();
         let Config {
             server,
             username,
@@ -65,7 +67,7 @@ impl Dialer {
             ServerConfig::Sentinel { .. } => self.reach(&self.master().await?).await?,
             ServerConfig::Clustered { .. } => return Err(Fault::Lost),
         };
-        let wire = Wire::start(socket, messages.clone());
+        let wire = Wire::start(socket, messages.cloned(), begun);
         let unused = wire.close_when_dropped();
         let mut greeting = vec![hello(username.as_deref(), password.as_deref())];
         let select = database.map(|number| command("SELECT", [Value::Integer(number.into())]));
@@ -91,8 +93,8 @@ impl Dialer {
         let mut last = Fault::Lost;
         for host in hosts {
             let told = async {
-                let (messages, _) = broadcast::channel(1);
-                let wire = Wire::start(self.reach(host).await?, messages);
+                let begun = clock::now();
+                let wire = Wire::start(self.reach(host).await?, None, begun);
                 let _used = wire.close_when_dropped();
                 let words = [
                     "get-master-addr-by-name".into(),

@@ -22,13 +22,15 @@ use tokio_util::sync::CancellationToken;
 use super::{
     clock,
     database::Database,
-    line::{Line, MESSAGES_MAX, Patience, Trust, classify},
+    line::{Line, MESSAGES_MAX, Patience},
     names::{self, Token},
     near::{Near, Stripe},
     notice::{Acknowledgement, Notice},
+    refusal::classify,
     resp::command,
     scripts::LEDGER,
     shared::{Shared, VERSION_TTL, millis},
+    verify::Trust,
     wire::Message,
 };
 use crate::lease::{Action, Answer, Holder, Order};
@@ -108,7 +110,9 @@ impl Ear<'_> {
         if !same {
             self.hang_up();
             let channel = self.shared.acknowledgements(self.shared.instance());
-            if trust.is_some() && !self.subscribe(channel).await {
+            if let Some(trust) = &trust
+                && !self.subscribe(trust, channel).await
+            {
                 return;
             }
             self.trust = trust;
@@ -121,7 +125,7 @@ impl Ear<'_> {
                 continue;
             }
             let channel = database.keys.marks();
-            if !self.subscribe(channel.clone()).await {
+            if !self.subscribe(&trust, channel.clone()).await {
                 return;
             }
             let seat = Seat {
@@ -135,9 +139,10 @@ impl Ear<'_> {
         }
     }
 
-    async fn subscribe(&mut self, channel: String) -> bool {
+    async fn subscribe(&mut self, trust: &Trust, channel: String) -> bool {
         let subscribe = command("SUBSCRIBE", [channel.into()]);
-        let trouble = match self.line.ask_one(Patience::Background, subscribe).await {
+        let told = self.line.ask_one(trust, Patience::Background, subscribe);
+        let trouble = match told.await {
             Ok(_) => return true,
             Err(fault) => classify(&fault),
         };
@@ -220,7 +225,7 @@ impl Ear<'_> {
         };
         let keys = vec![seat.database.keys.ledger(), seat.database.keys.term()];
         let told = LEDGER
-            .run(self.line, Patience::Background, keys, arguments)
+            .run((self.line, trust), Patience::Background, keys, arguments)
             .await;
         if !joins {
             // What was published before the answer is on its way to us no more: it is here.
@@ -328,7 +333,7 @@ impl Seat {
             let keys = vec![self.database.keys.ledger()];
             // Unsaid, it costs a writer the time of a lease.
             _ = LEDGER
-                .run(ear.line, Patience::Writer, keys, arguments)
+                .run((ear.line, trust), Patience::Writer, keys, arguments)
                 .await;
         }
     }

@@ -104,7 +104,7 @@ impl Shared {
             return;
         };
         let read = command("HGETALL", [database.keys.ledger()]);
-        let Ok(reply) = line.ask_one(Patience::Background, read).await else {
+        let Ok(reply) = line.ask_one(&trust, Patience::Background, read).await else {
             return;
         };
         if line.check(&trust).is_err() {
@@ -138,10 +138,8 @@ impl Shared {
             arguments.extend([names::value(&peer.member), beats]);
         }
         let keys = vec![database.keys.ledger()];
-        if let Err(trouble) = LEDGER
-            .run(line, Patience::Background, keys, arguments)
-            .await
-        {
+        let by = (line, &*trust);
+        if let Err(trouble) = LEDGER.run(by, Patience::Background, keys, arguments).await {
             self.note(trouble);
         }
     }

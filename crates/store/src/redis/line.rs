@@ -1,9 +1,10 @@
 //! A way to Redis, and whether what comes over it is to be believed.
 //!
-//! Invariant: an answer is believed only if it came over the connection that was verified. A
-//! connection that is lost is replaced by another one ([`Wire`]), which has to be verified for itself.
-//! Every second, and at verification, the connection is also asked for the name it was given: whoever
-//! stands between us and Redis may have replaced what is behind.
+//! Invariant: what is asked goes over the connection that was verified, and its answer is believed
+//! only while that is in use. A connection that is lost is replaced by another one ([`Wire`]), which
+//! has to be verified for itself (`verify`). Every second, and at verification, the connection is also
+//! asked for the name it was given: whoever stands between us and Redis may have replaced what is
+//! behind.
 //!
 //! A line that fails loses its trust and is not asked again until it is verified: that is the
 //! circuit breaker, and there is no other. One that only answers too late for readers is used by
@@ -18,7 +19,6 @@ use std::{
 };
 
 use arc_swap::ArcSwapOption;
-use bytes::Bytes;
 use fred::types::Value;
 use tokio::sync::{
     Notify,
@@ -28,9 +28,9 @@ use tokio::sync::{
 use super::{
     clock,
     dial::Dialer,
-    names::Token,
-    resp::{Command, command},
-    scripts::{IDENTITY, KEEP, LEDGER, VERSIONS},
+    refusal::classify,
+    resp::Command,
+    verify::{Server, Trust, Verified},
     wire::{Fault, Message, Wire},
 };
 use crate::{Trouble, lease::Moment};
@@ -41,8 +41,8 @@ pub(super) struct Line {
     dialer: Arc<Dialer>,
     /// The connection there is, or was last.
     wire: ArcSwapOption<Wire>,
-    /// What is published.
-    messages: broadcast::Sender<Message>,
+    /// What is published, if anybody is to hear of it.
+    messages: Option<broadcast::Sender<Message>>,
     /// How long a client may wait.
     deadline: Duration,
     trust: ArcSwapOption<Trust>,
@@ -53,39 +53,11 @@ pub(super) struct Line {
     lost: Notify,
     /// When trust was lost, in nanoseconds of [`clock::now`]; 0 if there never was any.
     lost_at: AtomicU64,
-    /// Whether it was lost because nothing came for as long as background tasks wait.
+    /// Whether it was lost because nothing came in time, or for as long as background tasks wait.
+    silent: AtomicBool,
     hung: AtomicBool,
-}
-
-/// The result of a verification.
-#[derive(Debug)]
-pub(super) struct Trust {
-    /// The connection that was verified.
-    wire: Arc<Wire>,
-    /// What `CLIENT GETNAME` answers on it.
-    name: Bytes,
-    /// The server it leads to.
-    pub(super) server: Server,
-}
-
-/// Names a Redis process and its term as a master: 40 hexadecimal digits.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) struct Server([u8; 40]);
-
-impl Server {
-    pub(super) fn from_bytes(bytes: &[u8]) -> Option<Self> {
-        bytes.try_into().ok().map(Self)
-    }
-
-    /// As an argument.
-    pub(super) fn value(&self) -> Value {
-        Value::Bytes(Bytes::copy_from_slice(&self.0))
-    }
-
-    /// The generation in a term, if the term is this server's.
-    pub(super) fn generation(&self, term: Option<&[u8]>) -> Option<Token> {
-        term?.strip_prefix(&self.0)?.try_into().ok()
-    }
+    /// Whether it is to be verified again for the sake of another line.
+    questioned: AtomicBool,
 }
 
 /// Who waits for an answer.
@@ -105,20 +77,30 @@ impl Line {
         Self {
             dialer,
             wire: ArcSwapOption::empty(),
-            messages: broadcast::channel(MESSAGES_MAX).0,
+            messages: None,
             deadline,
             trust: ArcSwapOption::empty(),
             slow: ArcSwapOption::empty(),
             missed: AtomicU32::new(0),
             lost: Notify::new(),
             lost_at: AtomicU64::new(0),
+            silent: AtomicBool::new(false),
             hung: AtomicBool::new(false),
+            questioned: AtomicBool::new(false),
         }
+    }
+
+    /// One on which it is heard what is published.
+    pub(super) fn listening(dialer: Arc<Dialer>, deadline: Duration) -> Self {
+        let mut line = Self::new(dialer, deadline);
+        line.messages = Some(broadcast::channel(MESSAGES_MAX).0);
+        line
     }
 
     /// What is published from now on in channels that are subscribed to.
     pub(super) fn messages(&self) -> Receiver<Message> {
-        self.messages.subscribe()
+        let heard = self.messages.as_ref().map(broadcast::Sender::subscribe);
+        heard.unwrap_or_else(|| broadcast::channel(1).1)
     }
 
     /// Connects if there is no connection. It is read and written on the current runtime.
@@ -126,7 +108,7 @@ impl Line {
         if self.wire().is_ok() {
             return Ok(());
         }
-        let dialled = self.dialer.dial(&self.messages).await;
+        let dialled = self.dialer.dial(self.messages.as_ref()).await;
         let wire = dialled.map_err(|fault| {
             let trouble = classify(&fault);
             // Who is not let in has lost this line. The others may have been let in before.
@@ -147,7 +129,8 @@ impl Line {
         }
     }
 
-    fn wire(&self) -> Result<Arc<Wire>, Fault> {
+    /// The connection there is.
+    pub(super) fn wire(&self) -> Result<Arc<Wire>, Fault> {
         let wire = self.wire.load_full();
         wire.filter(|wire| !wire.is_lost()).ok_or(Fault::Lost)
     }
@@ -165,13 +148,41 @@ impl Line {
     /// Resolves when trust was lost, at once if that has been so since the last call; and when the
     /// connection was. Cancel safe.
     pub(super) async fn lost(&self) {
-        let Ok(wire) = self.wire() else {
+        let Some(wire) = self.wire.load_full() else {
             return self.distrust();
         };
         tokio::select! {
             () = self.lost.notified() => {}
-            () = wire.lost() => self.distrust(),
+            () = wire.lost() => {}
         }
+        if wire.fell_silent() {
+            self.hang();
+        }
+        if wire.is_lost() {
+            self.distrust();
+        }
+    }
+
+    /// Notes that nothing came for as long as background tasks wait.
+    pub(super) fn hang(&self) {
+        self.hung.store(true, Ordering::Relaxed);
+        self.silent.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether nothing came in time when trust was lost. To be asked once.
+    pub(super) fn was_silent(&self) -> bool {
+        self.silent.swap(false, Ordering::Relaxed)
+    }
+
+    /// Has the line verified again, at once.
+    pub(super) fn question(&self) {
+        self.questioned.store(true, Ordering::Relaxed);
+        self.distrust();
+    }
+
+    /// Whether that was asked for. To be asked once.
+    pub(super) fn was_questioned(&self) -> bool {
+        self.questioned.swap(false, Ordering::Relaxed)
     }
 
     /// Asks nothing more until the line is verified again.
@@ -183,32 +194,33 @@ impl Line {
         }
     }
 
-    /// Sends commands in one go. They all travel on one connection, in this order, at most once.
+    /// Sends commands in one go over the connection that was verified, and no other: in this order, at
+    /// most once.
     ///
     /// Not cancel safe: cancelled, they may have been performed.
     pub(super) async fn ask(
         &self,
+        trust: &Trust,
         patience: Patience,
         commands: Vec<Command>,
     ) -> Result<Vec<Result<Value, Fault>>, Fault> {
-        self.wire()?.ask(&commands, self.time(patience)).await
+        trust.wire.ask(&commands, self.time(patience)).await
     }
 
     /// Sends one command. Not cancel safe: cancelled, it may have been performed.
     pub(super) async fn ask_one(
         &self,
+        trust: &Trust,
         patience: Patience,
         command: Command,
     ) -> Result<Value, Fault> {
-        let replies = self.ask(patience, vec![command]).await?;
+        let replies = self.ask(trust, patience, vec![command]).await?;
         let reply = replies.into_iter().next();
         reply.unwrap_or(Err(Fault::Lost))
     }
 
-    /// Whether answers that have come by now are those of the connection that was verified.
-    ///
-    /// Connections do not return. If the verified one is the last one now, it was when they were asked
-    /// for. The verification must also be the last one.
+    /// Whether answers that have come by now are to be believed: the connection that was verified is
+    /// still in use, by that verification.
     pub(super) fn check(&self, trust: &Arc<Trust>) -> Result<(), Trouble> {
         let is_last = |held: &ArcSwapOption<Trust>| {
             let held = held.load();
@@ -217,8 +229,13 @@ impl Line {
         if !self.is_last(&trust.wire) || !is_last(&self.trust) && !is_last(&self.slow) {
             return Err(Trouble::Disconnected);
         }
-        self.missed.store(0, Ordering::Relaxed);
+        self.answers();
         Ok(())
+    }
+
+    /// Notes that it answers.
+    pub(super) fn answers(&self) {
+        self.missed.store(0, Ordering::Relaxed);
     }
 
     fn is_last(&self, wire: &Arc<Wire>) -> bool {
@@ -226,40 +243,25 @@ impl Line {
         last.as_ref().is_some_and(|last| Arc::ptr_eq(last, wire))
     }
 
-    /// As [`Line::ask`], over the verified connection, if it still bears its name.
-    async fn ask_trusted(
-        &self,
-        trust: &Trust,
-        patience: Patience,
-        commands: Vec<Command>,
-    ) -> Result<Vec<Result<Value, Fault>>, Trouble> {
-        let mut sent = vec![command("CLIENT", ["GETNAME".into()])];
-        sent.extend(commands);
-        let replies = trust.wire.ask(&sent, self.time(patience)).await;
-        let mut replies = replies.map_err(|error| self.blame(&error))?.into_iter();
-        match replies.next() {
-            Some(Ok(name)) if name.as_bytes() == Some(&trust.name) => Ok(replies.collect()),
-            Some(Ok(_)) | None => {
-                self.distrust();
-                Err(Trouble::Disconnected)
-            }
-            Some(Err(error)) => Err(self.blame(&error)),
-        }
-    }
-
-    /// Classifies an error, and takes the trust away if it says that the line is of no use.
-    pub(super) fn blame(&self, fault: &Fault) -> Trouble {
+    /// Classifies an error, and takes the trust away if it says that the line is of no use. What it
+    /// was before it had this connection says nothing about it.
+    pub(super) fn blame(&self, trust: &Trust, fault: &Fault) -> Trouble {
         let trouble = classify(fault);
+        let last = self.is_last(&trust.wire);
         match trouble {
             // Nothing was sent.
             Trouble::Timeout if matches!(fault, Fault::Full) => {}
-            Trouble::Timeout => {
+            Trouble::Timeout if last => {
                 if self.missed.fetch_add(1, Ordering::Relaxed) + 1 >= MISSED_MAX {
+                    self.silent.store(true, Ordering::Relaxed);
                     self.distrust();
                 }
             }
-            Trouble::Disconnected | Trouble::Refused => self.distrust(),
-            Trouble::TooLarge
+            Trouble::Disconnected | Trouble::Refused if last => self.distrust(),
+            Trouble::Timeout
+            | Trouble::Disconnected
+            | Trouble::Refused
+            | Trouble::TooLarge
             | Trouble::Outrun
             | Trouble::Busy
             | Trouble::Damaged
@@ -270,65 +272,6 @@ impl Line {
         trouble
     }
 
-    /// Finds out who is at the other end, gives the connection `name`, which must never have been
-    /// used before, and checks that it answers `GETEX probe` as fast as clients need. It is to be
-    /// believed from then on. If only the last fails, those may use it who have to be heard.
-    ///
-    /// Cancel safe.
-    pub(super) async fn verify(&self, name: Bytes, probe: Value) -> Result<Trust, Trouble> {
-        let trust = self.identify(name).await;
-        let trust = trust.inspect_err(|_| self.slow.store(None))?;
-        let probe = vec![command("GETEX", [probe])];
-        match self.ask_trusted(&trust, Patience::Client, probe).await {
-            Ok(replies) => {
-                for reply in replies {
-                    reply.map_err(|error| self.blame(&error))?;
-                }
-                Ok(trust)
-            }
-            Err(Trouble::Timeout) => {
-                self.endure(trust);
-                Err(Trouble::Timeout)
-            }
-            Err(trouble) => Err(trouble),
-        }
-    }
-
-    /// Lets a line be used that is too slow for readers. If it is the same connection to the same
-    /// server as before, what was asked before stays believed.
-    fn endure(&self, trust: Trust) {
-        let same = self.slow().is_some_and(|slow| {
-            Arc::ptr_eq(&slow.wire, &trust.wire) && slow.server == trust.server
-        });
-        if !same {
-            self.slow.store(Some(Arc::new(trust)));
-        }
-    }
-
-    /// Gives the connection its name, and asks who is at the other end.
-    async fn identify(&self, name: Bytes) -> Result<Trust, Trouble> {
-        let wire = self.wire().map_err(|fault| classify(&fault))?;
-        let named = Value::Bytes(name.clone());
-        let commands = [
-            command("CLIENT", ["SETNAME".into(), named]),
-            KEEP.load(),
-            VERSIONS.load(),
-            LEDGER.load(),
-        ];
-        let replies = wire.ask(&commands, self.time(Patience::Background)).await;
-        for reply in replies.map_err(|fault| classify(&fault))? {
-            reply.map_err(|fault| classify(&fault))?;
-        }
-        self.missed.store(0, Ordering::Relaxed);
-        let mut trust = Trust {
-            wire,
-            name,
-            server: Server([0; 40]),
-        };
-        trust.server = self.server(&trust).await?;
-        Ok(trust)
-    }
-
     /// When trust was lost last, 0 if there never was any; and whether that was because nothing had
     /// come for a long time. To be asked once, before a verification is believed.
     pub(super) fn loss(&self) -> (Moment, bool) {
@@ -336,43 +279,41 @@ impl Line {
         (Moment(self.lost_at.load(Ordering::Relaxed)), hung)
     }
 
-    /// Believes what comes over the connection that was verified.
-    pub(super) fn believe(&self, trust: Trust) {
-        self.trust.store(Some(Arc::new(trust)));
+    /// Believes what comes over the connection that was verified, and uses it; if it is too slow for
+    /// readers, only for those who have to be heard.
+    pub(super) fn believe(&self, verified: Verified) {
+        if !verified.fast {
+            return self.endure(Some(verified.trust));
+        }
+        self.trust.store(Some(Arc::new(verified.trust)));
         self.slow.store(None);
     }
 
-    /// Looks again whether the server is still what it was; if not, the trust is gone. Cancel safe.
-    pub(super) async fn verify_again(&self) -> Result<(), Trouble> {
-        let Some(trust) = self.trust() else {
-            return Err(Trouble::Disconnected);
-        };
-        let server = self.server(&trust).await;
-        if server != Ok(trust.server) {
-            let hung = server == Err(Trouble::Timeout);
-            self.hung.fetch_or(hung, Ordering::Relaxed);
+    /// Lets a line be used that is too slow for readers, or not any more. If it is the same connection
+    /// to the same server as before, what was asked before stays believed.
+    pub(super) fn endure(&self, trust: Option<Trust>) {
+        let same = trust
+            .as_ref()
+            .zip(self.slow())
+            .is_some_and(|(trust, slow)| {
+                Arc::ptr_eq(&slow.wire, &trust.wire) && slow.server == trust.server
+            });
+        if !same {
+            self.slow.store(trust.map(Arc::new));
+        }
+    }
+
+    /// Gives up a connection in use that leads to another server.
+    pub(super) fn leave_all_but(&self, server: Server) {
+        let elsewhere = |trust: Option<Arc<Trust>>| trust.is_some_and(|it| it.server != server);
+        if elsewhere(self.trust()) || elsewhere(self.slow()) {
             self.distrust();
-        }
-        server.map(drop)
-    }
-
-    async fn server(&self, trust: &Trust) -> Result<Server, Trouble> {
-        let run = IDENTITY.call();
-        let replies = self
-            .ask_trusted(trust, Patience::Background, vec![run])
-            .await?;
-        match replies.into_iter().next() {
-            Some(Ok(Value::Null)) => Err(Trouble::Refused),
-            Some(Ok(reply)) => reply
-                .as_bytes()
-                .and_then(Server::from_bytes)
-                .ok_or(Trouble::Reply),
-            Some(Err(error)) => Err(self.blame(&error)),
-            None => Err(Trouble::Reply),
+            self.hang_up();
         }
     }
 
-    fn time(&self, patience: Patience) -> Duration {
+    /// How long who asks waits.
+    pub(super) fn time(&self, patience: Patience) -> Duration {
         match patience {
             Patience::Client => self.deadline,
             Patience::Writer => self.deadline.max(WRITER_DEADLINE),
@@ -387,42 +328,6 @@ impl Drop for Line {
     }
 }
 
-/// What a fault means for us.
-pub(super) fn classify(fault: &Fault) -> Trouble {
-    tracing::debug!(?fault, "redis did not do as asked");
-    match fault {
-        Fault::Timeout | Fault::Full => Trouble::Timeout,
-        Fault::Lost => Trouble::Disconnected,
-        Fault::Said(details) if is_refusal(details) => Trouble::Refused,
-        Fault::Said(_) => Trouble::Reply,
-    }
-}
-
-/// Whether a command was refused, or one of a script: what that met, Redis wraps before version 7.
-fn is_refusal(details: &str) -> bool {
-    let refused = |text: &str| REFUSALS.iter().any(|word| text.starts_with(word));
-    let wrapped = details.starts_with("ERR Error running script");
-    refused(details) || wrapped && details.split('-').any(refused)
-}
-
-/// How Redis says that it would, but may not.
-const REFUSALS: [&str; 14] = [
-    "READONLY",
-    "LOADING",
-    "MASTERDOWN",
-    "MISCONF",
-    "OOM",
-    "NOPERM",
-    "NOREPLICAS",
-    "BUSY",
-    "EXECABORT",
-    "NOAUTH",
-    "WRONGPASS",
-    "MOVED",
-    "ASK",
-    "CLUSTERDOWN",
-];
-
 /// As many deadlines in a row may be missed before clients are spared the wait.
 const MISSED_MAX: u32 = 3;
 
@@ -430,7 +335,7 @@ const MISSED_MAX: u32 = 3;
 const WRITER_DEADLINE: Duration = Duration::from_millis(100);
 
 /// How long background tasks wait for an answer.
-const BACKGROUND_DEADLINE: Duration = Duration::from_millis(500);
+pub(super) const BACKGROUND_DEADLINE: Duration = Duration::from_millis(500);
 
 /// What was published and not taken yet, per line.
 pub(super) const MESSAGES_MAX: usize = 4096;
@@ -439,20 +344,24 @@ pub(super) const MESSAGES_MAX: usize = 4096;
 mod tests {
     use super::*;
 
+    /// KiB of this process that are in memory.
+    #[cfg(target_os = "linux")]
+    fn resident() -> usize {
+        let status = std::fs::read_to_string("/proc/self/status").unwrap();
+        let line = status.lines().find_map(|it| it.strip_prefix("VmRSS:"));
+        let number = line.unwrap().trim().trim_end_matches(" kB");
+        number.parse().unwrap()
+    }
+
+    /// There is one per thread.
     #[test]
-    fn refusals_are_told_from_errors() {
-        for details in [
-            "MISCONF Redis is configured to save RDB snapshots",
-            "ERR Error running script (call to f_0a): @user_script:63: @user_script: 63: -MISCONF Redis is",
-        ] {
-            assert!(is_refusal(details), "{details}");
-        }
-        for details in [
-            "ERR unknown command",
-            "ERR Error running script: -ERR wrong number",
-            "",
-        ] {
-            assert!(!is_refusal(details), "{details}");
-        }
+    #[cfg(target_os = "linux")]
+    fn lines_on_which_nobody_listens_take_little_memory() {
+        let dialer = Arc::new(Dialer::new("redis://127.0.0.1:1").unwrap());
+        let before = resident();
+        let line = || Line::new(Arc::clone(&dialer), Duration::from_millis(5));
+        let lines: Vec<_> = std::iter::repeat_with(line).take(500).collect();
+        let each = resident().saturating_sub(before) / lines.len();
+        assert!(each < 16, "{each} KiB");
     }
 }

@@ -11,11 +11,12 @@ use super::{
     clock,
     database::Database,
     ear::NOBODY,
-    line::{Line, Patience},
+    line::Patience,
     names::value,
     resp::command,
     scripts::KEEP,
     shared::{By, Shared, VERSION_TTL, millis},
+    wire::Fault,
 };
 use crate::{Trouble, lease::Pace};
 
@@ -55,13 +56,13 @@ impl Shared {
         ];
         let keys = &database.keys;
         let keys = vec![keys.term(), keys.members(), keys.ledger()];
-        let reply = KEEP.run(line, patience, keys, arguments).await?;
-        if trust
-            .server
-            .generation(reply.first().and_then(Value::as_bytes))
-            .is_none()
-        {
-            line.distrust();
+        let reply = KEEP.run((line, trust), patience, keys, arguments).await?;
+        let term = reply.first().and_then(Value::as_bytes);
+        if trust.server.generation(term).is_none() {
+            // Another server has answered, whatever is between us.
+            return Err(line.blame(trust, &Fault::Lost));
+        }
+        if !self.agreement.is_on(trust.server) {
             return Err(Trouble::Disconnected);
         }
         if reply.get(1).and_then(Value::as_i64) == Some(1) {
@@ -76,12 +77,15 @@ impl Shared {
     }
 
     /// Takes this instance off the members of a database: it owes nothing and will write no more.
-    pub(super) async fn leave(&self, line: &Line, database: &Database) -> Result<(), Trouble> {
+    pub(super) async fn leave(
+        &self,
+        (line, trust): By<'_>,
+        database: &Database,
+    ) -> Result<(), Trouble> {
         let words = [database.keys.members(), value(self.instance())];
-        let reply = line
-            .ask_one(Patience::Background, command("ZREM", words))
-            .await;
-        reply.map(drop).map_err(|error| line.blame(&error))
+        let leave = command("ZREM", words);
+        let reply = line.ask_one(trust, Patience::Background, leave).await;
+        reply.map(drop).map_err(|error| line.blame(trust, &error))
     }
 }
 

@@ -79,11 +79,13 @@ impl Shared {
         commands.push(command("MGET", words));
         // Who asks for versions alone has to know them.
         let patience = wanted.map_or(Patience::Writer, |_| Patience::Client);
-        let replies = line.ask(patience, commands).await;
-        let mut replies = replies.map_err(|error| line.blame(&error))?.into_iter();
+        let replies = line.ask(trust, patience, commands).await;
+        let mut replies = replies
+            .map_err(|error| line.blame(trust, &error))?
+            .into_iter();
         let mut next = |skipped| {
             let reply = replies.nth(skipped).unwrap_or(Ok(Value::Null));
-            reply.map_err(|error| line.blame(&error))
+            reply.map_err(|error| line.blame(trust, &error))
         };
         let term = next(0)?;
         // What could not be made is missing below.

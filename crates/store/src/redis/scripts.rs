@@ -9,6 +9,7 @@ use fred::types::Value;
 use super::{
     line::{Line, Patience},
     resp::{Command, command},
+    verify::Trust,
     wire::Fault,
 };
 use crate::Trouble;
@@ -41,7 +42,7 @@ impl Script {
     /// Runs it. Not cancel safe: cancelled, it may have run.
     pub(super) async fn run(
         &self,
-        line: &Line,
+        (line, trust): (&Line, &Trust),
         patience: Patience,
         keys: Vec<Value>,
         arguments: Vec<Value>,
@@ -56,16 +57,19 @@ impl Script {
                 std::iter::once(script.into()).chain(rest.iter().cloned()),
             )
         };
-        let reply = match line.ask_one(patience, by("EVALSHA", &self.digest)).await {
+        let reply = match line
+            .ask_one(trust, patience, by("EVALSHA", &self.digest))
+            .await
+        {
             // It has not run, so it may be sent again.
             Err(Fault::Said(error)) if error.starts_with("NOSCRIPT") => {
-                line.ask_one(patience, by("EVAL", self.text)).await
+                line.ask_one(trust, patience, by("EVAL", self.text)).await
             }
             reply => reply,
         };
         reply
             .map(Value::into_array)
-            .map_err(|error| line.blame(&error))
+            .map_err(|error| line.blame(trust, &error))
     }
 }
 

@@ -14,11 +14,12 @@ use tokio::sync::Notify;
 
 use super::{
     OnOutage,
+    agreement::Agreement,
     database::Database,
     debts::Debts,
     effect::{Acknowledged, Waits},
     hold::{Held, Scopes},
-    line::{Line, Patience, Trust},
+    line::{Line, Patience},
     lines::Lines,
     names::{Dice, Token, value},
     near::Near,
@@ -26,6 +27,7 @@ use super::{
     outage::Outage,
     read::Familiar,
     scripts::VERSIONS,
+    verify::Trust,
     version::{Operation, Seen, stamp},
 };
 use crate::{Limits, Trouble, lease::Wait, status::Troubles};
@@ -34,6 +36,7 @@ use crate::{Limits, Trouble, lease::Wait, status::Troubles};
 #[derive(Debug)]
 pub(super) struct Shared {
     pub(super) lines: Lines,
+    pub(super) agreement: Agreement,
     /// What is kept here, and the line on which we hear of marks.
     pub(super) near: Option<Near>,
     ear: Option<Line>,
@@ -93,6 +96,7 @@ impl Shared {
     ) -> Self {
         Self {
             lines: Lines::new(lines),
+            agreement: Agreement::default(),
             near: ear.as_ref().map(|_| Near::new(&limits)),
             ear,
             prefix,
@@ -280,7 +284,12 @@ impl Shared {
             Value::Bytes(notice::announce(&self.instance, stripes)),
         ];
         arguments.extend(scopes.iter().map(|_| self.dice.value()));
-        let mut reply = VERSIONS.run(line, patience, objects, arguments).await?;
+        let by = (line, &**trust);
+        let mut reply = VERSIONS.run(by, patience, objects, arguments).await?;
+        if !self.agreement.is_on(trust.server) {
+            // It has told one whom nobody asks any more.
+            return Err(Trouble::Disconnected);
+        }
         let (seen, posted, states) = (reply.pop(), reply.pop(), reply.pop());
         let states = states.map(Value::into_array).unwrap_or_default();
         if states.len() != scopes.len() {

@@ -20,6 +20,7 @@ use super::{
     line::{Line, Patience},
     names::Token,
     shared::{By, LEASE, Shared},
+    verify::Verified,
     version::Operation,
 };
 use crate::Trouble;
@@ -33,15 +34,9 @@ pub(super) async fn tend(shared: Arc<Shared>, index: Option<usize>, stop: Cancel
     let Some(line) = line else { return };
     let mut pause = PAUSE_MIN;
     loop {
-        let verified = match line.connect().await {
-            Ok(()) => line.verify(shared.dice.name(), shared.probe()).await,
-            Err(trouble) => Err(trouble),
-        };
-        let wait = match verified {
-            Ok(trust) => {
-                // Before anything is asked by it.
-                shared.doubt(line);
-                line.believe(trust);
+        let verified = verify(&shared, line).await;
+        let wait = match verified.and_then(|verified| shared.believe(line, verified)) {
+            Ok(()) => {
                 tracing::info!(line = index, "redis is in use");
                 shared.nudge.notify_one();
                 pause = PAUSE_MIN;
@@ -72,6 +67,12 @@ pub(super) async fn tend(shared: Arc<Shared>, index: Option<usize>, stop: Cancel
             () = sleep(wait) => {}
         }
     }
+}
+
+/// Connects, if there is no connection, and finds out where it leads. Cancel safe.
+async fn verify(shared: &Shared, line: &Line) -> Result<Verified, Trouble> {
+    line.connect().await?;
+    line.verify(shared.dice.name(), shared.probe()).await
 }
 
 /// Looks at a line now and then until it has lost its trust. Cancel safe.
@@ -251,8 +252,8 @@ pub(super) async fn leave(shared: &Shared) {
             sleep(PAUSE_MIN).await;
         }
         for database in shared.databases() {
-            if let Some((line, _)) = shared.line_to_be_heard() {
-                _ = shared.leave(line, &database).await;
+            if let Some((line, trust)) = shared.line_to_be_heard() {
+                _ = shared.leave((line, &trust), &database).await;
             }
         }
     };

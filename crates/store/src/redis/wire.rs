@@ -12,7 +12,7 @@ use std::{
     pin::{Pin, pin},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     task::{Context, Poll, Waker, ready},
     time::{Duration, Instant},
@@ -31,6 +31,7 @@ use tokio_util::{
 };
 
 use super::resp::{Broken, Command, Frame, Reader};
+use crate::lease::Moment;
 
 /// Why there is no answer, or not the one that was wanted.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -70,6 +71,10 @@ pub(super) struct Wire {
     /// Commands that have not been answered.
     open: AtomicUsize,
     closed: CancellationToken,
+    /// It was ended because an answer was overdue.
+    silent: AtomicBool,
+    /// When somebody began to make it.
+    begun: Moment,
 }
 
 /// What is to be sent, and who waits for what.
@@ -95,12 +100,18 @@ struct Asked {
 
 impl Wire {
     /// Starts to read and write, on the current runtime, until the connection is lost or `close`d.
-    /// What is published goes to `messages`.
-    pub(super) fn start(socket: Socket, messages: broadcast::Sender<Message>) -> Arc<Self> {
+    /// What is published goes to `messages`, if anybody listens. It has been made since `begun`.
+    pub(super) fn start(
+        socket: Socket,
+        messages: Option<broadcast::Sender<Message>>,
+        begun: Moment,
+    ) -> Arc<Self> {
         let wire = Arc::new(Self {
             out: Mutex::default(),
             open: AtomicUsize::new(0),
             closed: CancellationToken::new(),
+            silent: AtomicBool::new(false),
+            begun,
         });
         let mut watch = interval(UNRESPONSIVE / 5);
         watch.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -126,6 +137,16 @@ impl Wire {
     /// Whether it is.
     pub(super) fn is_lost(&self) -> bool {
         self.closed.is_cancelled()
+    }
+
+    /// Whether it was given up because nothing came that was awaited.
+    pub(super) fn fell_silent(&self) -> bool {
+        self.silent.load(Ordering::Relaxed)
+    }
+
+    /// When somebody began to make it: the way to the server was found after that.
+    pub(super) const fn begun(&self) -> Moment {
+        self.begun
     }
 
     /// Ends the connection.
@@ -161,7 +182,7 @@ impl Wire {
         let (answer, answered) = oneshot::channel();
         let mut subscriptions = 0;
         let mut out = self.out();
-        if out.ended {
+        if out.ended || self.is_lost() {
             return Err(Fault::Lost);
         }
         let open = self.open.fetch_add(commands.len(), Ordering::Relaxed);
@@ -201,7 +222,7 @@ struct Running {
     received: Reader,
     flushed: bool,
     expected: VecDeque<Asked>,
-    messages: broadcast::Sender<Message>,
+    messages: Option<broadcast::Sender<Message>>,
     watch: Interval,
 }
 
@@ -323,15 +344,15 @@ impl Running {
     }
 
     fn publish(&self, parts: Vec<Value>) {
-        if !is(&parts, b"message") {
+        let Some(messages) = self.messages.as_ref().filter(|_| is(&parts, b"message")) else {
             return;
-        }
+        };
         let mut parts = parts.into_iter().skip(1);
         if let (Some(Value::Bytes(channel)), Some(Value::Bytes(value))) =
             (parts.next(), parts.next())
         {
-            // Most connections have nobody who listens.
-            _ = self.messages.send(Message { channel, value });
+            // Who listens may have gone.
+            _ = messages.send(Message { channel, value });
         }
     }
 
@@ -340,6 +361,7 @@ impl Running {
         while self.watch.poll_tick(cx).is_ready() {
             let oldest = self.expected.front().map(|asked| asked.since);
             if oldest.is_some_and(|since| since.elapsed() > UNRESPONSIVE) {
+                self.wire.silent.store(true, Ordering::Relaxed);
                 return Poll::Ready(io::ErrorKind::TimedOut.into());
             }
         }

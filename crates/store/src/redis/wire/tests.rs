@@ -3,13 +3,17 @@ use tokio::{
     join,
 };
 
-use super::{super::resp::command, *};
+use super::{
+    super::{clock, resp::command},
+    *,
+};
 
 /// A connection, and its other end.
 fn wire() -> (Arc<Wire>, DuplexStream, broadcast::Receiver<Message>) {
     let (near, far) = duplex(1 << 16);
     let (messages, heard) = broadcast::channel(16);
-    (Wire::start(Box::pin(near), messages), far, heard)
+    let wire = Wire::start(Box::pin(near), Some(messages), clock::now());
+    (wire, far, heard)
 }
 
 fn get(key: &'static str) -> Command {
@@ -60,6 +64,7 @@ async fn who_waits_and_who_comes_later_hear_that_a_connection_is_lost() {
     });
     assert_eq!(first, Err(Fault::Lost));
     wire.lost().await;
+    assert!(!wire.fell_silent());
     assert_eq!(ask(&wire, &one).await, Err(Fault::Lost));
 }
 
@@ -91,6 +96,7 @@ async fn a_connection_on_which_an_answer_is_overdue_is_given_up() {
     let late = wire.ask(&[get("a")], Duration::from_millis(1)).await;
     assert_eq!(late, Err(Fault::Timeout));
     wire.lost().await;
+    assert!(wire.fell_silent());
     drop(far);
 }
 
