@@ -123,6 +123,16 @@ impl Shared {
         failing >= patience && (self.on_outage == OnOutage::GoOn || clock::now() >= missed)
     }
 
+    /// Has all lines verified again if one has lost its trust by silence: those that have asked nothing
+    /// meanwhile do not know that others may have written without marks.
+    pub(super) fn question_others(&self, line: &Line) {
+        if line.was_silent() && self.on_outage == OnOutage::GoOn {
+            for other in self.lines.all().filter(|other| other.trust().is_some()) {
+                other.question();
+            }
+        }
+    }
+
     /// Gives up all entries before anything is looked up again, if a line that is about to be
     /// believed was out of use for so long that others may have written without marks, had they
     /// fared alike.

@@ -148,11 +148,18 @@ impl Shared {
 
     /// A line for what has to be heard. One that is too slow for readers will do.
     pub(super) fn line_to_be_heard(&self) -> Option<(&Line, Arc<Trust>)> {
-        let slow = || {
-            let mut lines = self.lines.by_preference();
-            lines.find_map(|line| Some((line, line.slow()?)))
-        };
-        self.line().or_else(slow)
+        self.line_besides(None)
+    }
+
+    /// The same; one that has just kept silent only if there is no other.
+    fn line_besides(&self, silent: Option<&Line>) -> Option<(&Line, Arc<Trust>)> {
+        let is_other = |line: &&Line| !silent.is_some_and(|silent| std::ptr::eq(*line, silent));
+        let others = || self.lines.by_preference().filter(is_other);
+        let all = || self.lines.by_preference();
+        others()
+            .find_map(|line| Some((line, line.trust()?)))
+            .or_else(|| others().find_map(|line| Some((line, line.slow()?))))
+            .or_else(|| all().find_map(|line| Some((line, line.trust().or_else(|| line.slow())?))))
     }
 
     /// Counts what went wrong. A server that declines on one line is not believed on any other:
@@ -202,12 +209,15 @@ impl Shared {
     ) -> Result<Told, Trouble> {
         let mut patience = Patience::Writer;
         let mut unheard = self.outage.begin();
+        let mut last = None;
         loop {
-            let told = match self.line_to_be_heard() {
+            let told = match self.line_besides(last) {
                 Some((line, trust)) => {
                     if line.trust().is_none() {
                         patience = Patience::Background;
                     }
+                    // Another one may lead there.
+                    last = Some(line);
                     self.tell_by((line, &trust), patience, operation, mark, scopes)
                         .await
                 }

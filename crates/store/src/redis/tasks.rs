@@ -42,7 +42,13 @@ pub(super) async fn tend(shared: Arc<Shared>, index: Option<usize>, stop: Cancel
                 pause = PAUSE_MIN;
                 tokio::select! {
                     () = stop.cancelled() => return,
-                    () = watch(&shared, line) => PAUSE_MIN,
+                    () = watch(&shared, line) => {}
+                }
+                shared.question_others(line);
+                if line.was_questioned() {
+                    Duration::ZERO
+                } else {
+                    PAUSE_MIN
                 }
             }
             Err(trouble) => {

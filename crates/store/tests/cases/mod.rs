@@ -6,6 +6,7 @@
 mod cuts;
 mod masters;
 mod replies;
+mod roads;
 mod troubles;
 
 use std::time::{Duration, Instant};
