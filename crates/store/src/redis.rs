@@ -71,7 +71,7 @@ use std::{fmt, sync::Arc, time::Duration};
 use cache::{Scope, Version};
 use catalog::DatabaseId;
 use fred::types::Value;
-use tokio::{runtime::Handle, sync::Semaphore};
+use tokio::{runtime::Handle, sync::Semaphore, time::timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{Fill, Limits, Point, State, Status, Trouble, delay};
@@ -368,7 +368,8 @@ impl Redis {
     pub(crate) async fn shutdown(&self) {
         self.stop.cancel();
         self.tasks.close();
-        self.tasks.wait().await;
+        // What is still under way then has had its time; whoever leaves without a word is missed.
+        _ = timeout(TASKS_END, self.tasks.wait()).await;
         tasks::leave(&self.shared).await;
     }
 }
@@ -380,6 +381,9 @@ impl Drop for Redis {
         self.stop.cancel();
     }
 }
+
+/// How long shutdown waits for background tasks.
+const TASKS_END: Duration = Duration::from_secs(2);
 
 /// All fills that are on their way together, in KiB.
 const FILLS_KIB_MAX: usize = 16 * 1024;

@@ -71,8 +71,9 @@ impl Redis {
             Ok(Value::Null) => Claimed::Theirs,
             Ok(_) => {
                 let held = CancellationToken::new();
-                let task = hold(Arc::clone(shared), name, token, held.clone());
-                self.tasks.spawn(task);
+                let ended = either(held.clone(), self.stop.clone());
+                self.tasks
+                    .spawn(hold(Arc::clone(shared), name, token, ended));
                 Claimed::Ours(Claim {
                     _held: held.drop_guard(),
                 })
@@ -85,8 +86,16 @@ impl Redis {
     }
 }
 
+/// Resolves when the first of two is cancelled.
+async fn either(one: CancellationToken, other: CancellationToken) {
+    tokio::select! {
+        () = one.cancelled() => {}
+        () = other.cancelled() => {}
+    }
+}
+
 /// Renews a claim until it is given up, and then removes it, if it is still ours.
-async fn hold(shared: Arc<Shared>, name: Value, token: Token, given_up: CancellationToken) {
+async fn hold(shared: Arc<Shared>, name: Value, token: Token, given_up: impl Future<Output = ()>) {
     let renewed = async {
         loop {
             sleep(LEASE / 3).await;
@@ -97,7 +106,7 @@ async fn hold(shared: Arc<Shared>, name: Value, token: Token, given_up: Cancella
         }
     };
     tokio::select! {
-        () = given_up.cancelled() => {
+        () = given_up => {
             _ = tell(&shared, &name, &token, Duration::ZERO).await;
         }
         () = renewed => {}

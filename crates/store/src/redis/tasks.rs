@@ -34,7 +34,10 @@ pub(super) async fn tend(shared: Arc<Shared>, index: Option<usize>, stop: Cancel
     let Some(line) = line else { return };
     let mut pause = PAUSE_MIN;
     loop {
-        let verified = verify(&shared, line).await;
+        let verified = tokio::select! {
+            () = stop.cancelled() => return,
+            verified = verify(&shared, line) => verified,
+        };
         let wait = match verified.and_then(|verified| shared.believe(line, verified)) {
             Ok(()) => {
                 tracing::info!(line = index, "redis is in use");

@@ -4,6 +4,7 @@
 //! tested is what is served, and that nobody hangs.
 
 mod cuts;
+mod ends;
 mod masters;
 mod replies;
 mod roads;
