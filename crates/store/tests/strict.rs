@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 
 use cache::Scope;
 use cases::{DATABASE, Reader, TTL, eventually, limits, ready, settings, within, write};
+use catalog::DatabaseId;
 use pgmemo_store::{Found, OnOutage, Question, RedisMode, State, Store, Trouble};
 use server::Server;
 use threads::Threads;
@@ -310,4 +311,25 @@ async fn a_line_that_is_not_let_in_again_leaves_the_others_alone() {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     assert_eq!(store.status().count(Trouble::Refused), 0);
+}
+
+/// As roles are, which all of them share.
+#[tokio::test]
+async fn what_is_written_in_many_databases_takes_one_round_trip() {
+    let server = Server::start(&[]);
+    let way = way::Way::to(server.port()).await;
+    let mut settings = settings(&server);
+    settings.url = way.url();
+    let store = cases::ready_by(settings).await;
+    let databases = (100..150).map(|oid| DatabaseId { oid, ..DATABASE });
+    let scopes: Vec<_> = databases.map(Scope::Epoch).collect();
+    way.takes(Duration::from_millis(60));
+    let begun = Instant::now();
+    store.mark(&scopes).await.bump().await;
+    assert_eq!(store.status().owed, 0);
+    assert!(
+        begun.elapsed() < Duration::from_secs(2),
+        "{:?}",
+        begun.elapsed()
+    );
 }

@@ -10,6 +10,7 @@ use arc_swap::ArcSwap;
 use cache::{Scope, Version};
 use catalog::DatabaseId;
 use fred::types::Value;
+use futures_util::future::join_all;
 use tokio::sync::Notify;
 
 use super::{
@@ -250,13 +251,22 @@ impl Shared {
             waits: Vec::new(),
             epoch: None,
         };
-        for scopes in scopes.chunk_by(|a, b| a.database() == b.database()) {
-            let ran = self.run(by, patience, operation, mark, scopes).await?;
-            let mut states = ran.states.iter();
-            told.all &= states.all(|state| state.as_bytes() != Some(b"X"));
-            let database = scopes.first().map(|scope| self.database(scope.database()));
-            told.waits.extend(database.zip(ran.wait));
-            told.epoch = ran.epoch;
+        let databases: Vec<_> = scopes
+            .chunk_by(|a, b| a.database() == b.database())
+            .collect();
+        for some in databases.chunks(TOGETHER_MAX) {
+            // One round trip for all of them.
+            let runs = some
+                .iter()
+                .map(|scopes| self.run(by, patience, operation, mark, scopes));
+            for (scopes, ran) in some.iter().zip(join_all(runs).await) {
+                let ran = ran?;
+                let mut states = ran.states.iter();
+                told.all &= states.all(|state| state.as_bytes() != Some(b"X"));
+                let database = scopes.first().map(|scope| self.database(scope.database()));
+                told.waits.extend(database.zip(ran.wait));
+                told.epoch = ran.epoch;
+            }
         }
         self.outage.end();
         Ok(told)
@@ -389,6 +399,9 @@ pub(super) const VERSION_TTL: Duration = Duration::from_secs(24 * 3600);
 
 /// More than are ever written at once; the rest is suspected again by the next reader.
 const UNSETTLED_MAX: usize = 1024;
+
+/// Scripts that travel together.
+pub(super) const TOGETHER_MAX: usize = 128;
 
 /// The pause between two attempts at a mark.
 const OUTAGE_STEP: Duration = Duration::from_millis(5);

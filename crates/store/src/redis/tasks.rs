@@ -19,7 +19,7 @@ use super::{
     hold::Scopes,
     line::{Line, Patience},
     names::Token,
-    shared::{By, LEASE, Shared},
+    shared::{By, LEASE, Shared, TOGETHER_MAX},
     verify::Verified,
     version::Operation,
 };
@@ -276,9 +276,6 @@ pub(super) async fn leave(shared: &Shared) {
         line.hang_up();
     }
 }
-
-/// Scripts that travel together.
-const TOGETHER_MAX: usize = 128;
 
 /// Between two looks at a line that works.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
