@@ -313,6 +313,16 @@ async fn a_line_that_is_not_let_in_again_leaves_the_others_alone() {
     assert_eq!(store.status().count(Trouble::Refused), 0);
 }
 
+/// Its nodes have no versions in common, whatever the URL says.
+#[tokio::test]
+async fn a_node_of_a_cluster_is_not_used() {
+    let server = Server::start(&["--cluster-enabled", "yes"]);
+    server.cli(&["CLUSTER", "ADDSLOTSRANGE", "0", "16383"]);
+    let store = Store::redis(settings(&server), limits()).unwrap();
+    eventually(async || store.status().count(Trouble::Refused) > 2).await;
+    assert_eq!(store.status().state, State::Down);
+}
+
 /// As roles are, which all of them share.
 #[tokio::test]
 async fn what_is_written_in_many_databases_takes_one_round_trip() {

@@ -90,7 +90,7 @@ macro_rules! post {
 /// A restart and a promotion both give a new name. Whoever sees the same name twice has talked to
 /// one process that was the master all the while, or ceased to be and returned between two looks.
 pub(super) static IDENTITY: LazyLock<Script> =
-    LazyLock::new(|| Script::new(concat!(identity!(), "return identity()")));
+    LazyLock::new(|| Script::new(concat!(identity!(), include_str!("scripts/verify.lua"))));
 
 /// Claims a database for the server's term, and keeps this instance among its members.
 pub(super) static KEEP: LazyLock<Script> = LazyLock::new(|| {
