@@ -177,6 +177,8 @@ impl Session {
                 prepared.make_noisy();
             }
         }
+        // Code may have made it listen, too.
+        self.listens |= message == tag::NOTIFICATION;
         if !(message == tag::NOTICE && self.is_hushed()) {
             self.to_client.put(frame);
         }
@@ -300,6 +302,7 @@ impl Session {
         match command {
             b"DEALLOCATE ALL" | b"DISCARD ALL" => self.registry.clear_statements(),
             b"PREPARE" => self.registry.note_prepare(),
+            b"LISTEN" => self.listens = true,
             b"DEALLOCATE" => {
                 if let Some(name) = deallocates {
                     self.registry.remove_statement(name.as_bytes());

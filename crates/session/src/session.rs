@@ -35,6 +35,9 @@ pub struct Session {
     pub(crate) registry: Registry,
     pub(crate) queue: Queue,
     pub(crate) transaction: Transaction,
+    /// It listens, or did. What it is notified of waits for the end of a block only where the
+    /// server knows of that.
+    pub(crate) listens: bool,
     pub(crate) segment: Boundary,
     /// Something of this segment has gone to the server, so its Sync must follow.
     pub(crate) forwarded: bool,
@@ -97,6 +100,7 @@ impl Session {
             registry: Registry::default(),
             queue: Queue::default(),
             transaction: Transaction::default(),
+            listens: false,
             segment: Boundary::new(1),
             forwarded: false,
             skipping: false,

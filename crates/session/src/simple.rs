@@ -137,7 +137,7 @@ impl Session {
     pub(crate) fn answer_control(&mut self, prepared: &Arc<Prepared>) -> Option<&'static [u8]> {
         let control = prepared.plan.effects.control.as_ref()?;
         match (control, &self.transaction.block) {
-            (Control::Begin(begin), Block::Idle) if begin.deferrable.is_none() => {
+            (Control::Begin(begin), Block::Idle) if begin.deferrable.is_none() && !self.listens => {
                 let identity = self.mirror.identity()?;
                 let read_committed = begin.isolation.map_or(identity.read_committed, |level| {
                     level == Isolation::ReadCommitted

@@ -45,6 +45,31 @@ fn notifications_arrive_the_same() {
                     .query("COMMIT"),
             ),
             (
+                "from another session to one in a block",
+                talk()
+                    .query("LISTEN c")
+                    .query("BEGIN")
+                    .query(READ)
+                    .by('b')
+                    .query("NOTIFY c, 'from b'")
+                    .by('a')
+                    .query(READ)
+                    .query("COMMIT"),
+            ),
+            (
+                "to one that code made listen, once it is known",
+                talk()
+                    .query("DO 'BEGIN EXECUTE ''LISTEN c''; END'")
+                    .query("NOTIFY c")
+                    .query("BEGIN")
+                    .query(READ)
+                    .by('b')
+                    .query("NOTIFY c, 'from b'")
+                    .by('a')
+                    .query(READ)
+                    .query("COMMIT"),
+            ),
+            (
                 "by pg_notify",
                 talk()
                     .query("LISTEN c")
