@@ -251,8 +251,13 @@ impl Boundary {
 #[derive(Debug, Default)]
 pub(crate) struct Queue {
     slots: VecDeque<Slot>,
+    /// How many slots have left.
+    left: usize,
     controls: usize,
-    ends: usize,
+    executes: usize,
+    /// Where the boundaries are, counted from the first slot that ever was: a client may send tens
+    /// of thousands of messages without a Sync, and at each it matters what is awaited.
+    ends: VecDeque<usize>,
 }
 
 impl Queue {
@@ -271,18 +276,13 @@ impl Queue {
 
     /// Whether the server has yet to say how an earlier segment ended: what its messages did may
     /// turn out not to have happened.
-    pub(crate) const fn is_unsettled(&self) -> bool {
-        self.ends > 0
+    pub(crate) fn is_unsettled(&self) -> bool {
+        !self.ends.is_empty()
     }
 
     /// Whether the server has statements of ours to run before the next one.
     pub(crate) fn is_at_work(&self) -> bool {
-        self.slots.iter().any(|slot| match slot {
-            Slot::Server(awaited) => {
-                matches!(awaited.expect, Expect::Execute(_)) || boundary(&awaited.expect).is_some()
-            }
-            Slot::Local(..) | Slot::Ready => false,
-        })
+        self.executes > 0 || self.is_unsettled()
     }
 
     /// Nobody waits any more for what will be recorded.
@@ -301,7 +301,11 @@ impl Queue {
 
     pub(crate) fn push(&mut self, slot: Slot) {
         self.controls += usize::from(controls(&slot));
-        self.ends += usize::from(ends(&slot));
+        self.executes += usize::from(executes(&slot));
+        if ends(&slot) {
+            self.ends
+                .push_back(self.left.wrapping_add(self.slots.len()));
+        }
         self.slots.push_back(slot);
     }
 
@@ -318,8 +322,12 @@ impl Queue {
 
     pub(crate) fn pop(&mut self) -> Option<Slot> {
         let slot = self.slots.pop_front()?;
+        self.left = self.left.wrapping_add(1);
         self.controls -= usize::from(controls(&slot));
-        self.ends -= usize::from(ends(&slot));
+        self.executes -= usize::from(executes(&slot));
+        if ends(&slot) {
+            self.ends.pop_front();
+        }
         Some(slot)
     }
 
@@ -328,14 +336,19 @@ impl Queue {
         if self.slots.is_empty() && self.slots.capacity() > SLOTS_IDLE {
             self.slots = VecDeque::new();
         }
+        if self.ends.is_empty() && self.ends.capacity() > SLOTS_IDLE {
+            self.ends = VecDeque::new();
+        }
     }
 
     /// All boundaries that are awaited.
     pub(crate) fn boundaries(&self) -> impl Iterator<Item = &Boundary> {
-        self.slots.iter().filter_map(|slot| match slot {
-            Slot::Server(awaited) => boundary(&awaited.expect),
-            Slot::Local(..) | Slot::Ready => None,
-        })
+        self.ends
+            .iter()
+            .filter_map(|&end| match self.slots.get(end.wrapping_sub(self.left)) {
+                Some(Slot::Server(awaited)) => boundary(&awaited.expect),
+                Some(Slot::Local(..) | Slot::Ready) | None => None,
+            })
     }
 
     /// The server has reported an error in answer to an extended-query message and skips to the
@@ -388,8 +401,8 @@ impl Queue {
 
     /// The catalog has changed: see [`Boundary::distrust`].
     pub(crate) fn distrust(&mut self) {
-        for slot in &mut self.slots {
-            if let Slot::Server(awaited) = slot
+        for end in &self.ends {
+            if let Some(Slot::Server(awaited)) = self.slots.get_mut(end.wrapping_sub(self.left))
                 && let Some(boundary) = boundary_mut(&mut awaited.expect)
             {
                 boundary.distrust();
@@ -399,10 +412,11 @@ impl Queue {
 
     /// The boundary of the segment whose reply is at the head, if it was sent.
     pub(crate) fn boundary_mut(&mut self) -> Option<&mut Boundary> {
-        self.slots.iter_mut().find_map(|slot| match slot {
+        let first = self.ends.front()?.wrapping_sub(self.left);
+        match self.slots.get_mut(first)? {
             Slot::Server(awaited) => boundary_mut(&mut awaited.expect),
             Slot::Local(..) | Slot::Ready => None,
-        })
+        }
     }
 }
 
@@ -441,6 +455,13 @@ pub(crate) fn boundary_mut(expect: &mut Expect) -> Option<&mut Boundary> {
 fn ends(slot: &Slot) -> bool {
     match slot {
         Slot::Server(awaited) => boundary(&awaited.expect).is_some(),
+        Slot::Local(..) | Slot::Ready => false,
+    }
+}
+
+fn executes(slot: &Slot) -> bool {
+    match slot {
+        Slot::Server(awaited) => matches!(awaited.expect, Expect::Execute(_)),
         Slot::Local(..) | Slot::Ready => false,
     }
 }

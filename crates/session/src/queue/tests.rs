@@ -11,8 +11,8 @@ use crate::registry::Name;
 /// What happens to a queue.
 #[derive(Clone, Copy, Debug)]
 enum Event {
-    /// A part of the extended protocol is sent on.
-    Part,
+    /// A part of the extended protocol is sent on; whether it runs a statement.
+    Part(bool),
     /// A reply of ours that the server may yet skip, or not.
     Local(bool),
     /// The end of a segment; whether it may begin or end a block.
@@ -29,7 +29,7 @@ enum Event {
 
 fn event() -> impl Strategy<Value = Event> {
     prop_oneof![
-        4 => Just(Event::Part),
+        4 => any::<bool>().prop_map(Event::Part),
         3 => any::<bool>().prop_map(Event::Local),
         3 => any::<bool>().prop_map(Event::Sync),
         2 => any::<bool>().prop_map(Event::Query),
@@ -45,7 +45,7 @@ struct Known(u64, Kind);
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Kind {
-    Part,
+    Part { executes: bool },
     Local { undo: bool },
     Sync { control: bool, ticket: u64 },
     Query { control: bool, ticket: u64 },
@@ -67,7 +67,14 @@ fn slot(Known(number, kind): Known) -> Slot {
         })
     };
     match kind {
-        Kind::Part => server(Expect::Bind, Some(Undo::Absent(name))),
+        Kind::Part { executes } => {
+            let expect = if executes {
+                Expect::Execute(Execution::default())
+            } else {
+                Expect::Bind
+            };
+            server(expect, Some(Undo::Absent(name)))
+        }
         Kind::Local { undo } => {
             let frame = Bytes::copy_from_slice(&number.to_be_bytes());
             Slot::Local(frame, undo.then_some(Undo::Absent(name)))
@@ -131,7 +138,7 @@ impl Pair {
     fn happen(&mut self, event: Event) {
         let ticket = self.next;
         match event {
-            Event::Part => self.push(Kind::Part),
+            Event::Part(executes) => self.push(Kind::Part { executes }),
             Event::Local(undo) => self.push(Kind::Local { undo }),
             Event::Sync(control) => self.push(Kind::Sync { control, ticket }),
             Event::Query(control) => self.push(Kind::Query { control, ticket }),
@@ -145,7 +152,7 @@ impl Pair {
 
     /// An error in answer to a part drops all up to the next Sync, and puts back what was changed.
     fn fail(&mut self) {
-        if !matches!(self.known.front(), Some(Known(_, Kind::Part))) {
+        if !matches!(self.known.front(), Some(Known(_, Kind::Part { .. }))) {
             return;
         }
         let sync = |known: &Known| matches!(known.1, Kind::Sync { .. });
@@ -159,7 +166,7 @@ impl Pair {
         let put_back: Vec<u64> = dropped
             .iter()
             .rev()
-            .filter(|known| matches!(known.1, Kind::Part | Kind::Local { undo: true }))
+            .filter(|known| matches!(known.1, Kind::Part { .. } | Kind::Local { undo: true }))
             .map(|known| known.0)
             .collect();
         let undone: Vec<u64> = skipped
@@ -214,6 +221,9 @@ impl Pair {
         let controls = ends.iter().any(|(control, _)| *control);
         assert_eq!(self.queue.has_control(), controls);
         assert_eq!(self.queue.is_unsettled(), !ends.is_empty());
+        let executes = |known: &Known| matches!(known.1, Kind::Part { executes: true });
+        let at_work = !ends.is_empty() || self.known.iter().any(executes);
+        assert_eq!(self.queue.is_at_work(), at_work);
     }
 }
 

@@ -1,6 +1,9 @@
 //! What a client can make us keep.
 
-use std::sync::Arc;
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use bytes::BytesMut;
 use wire::{backend, frontend};
@@ -64,6 +67,23 @@ fn statements_beyond_the_bound_are_the_servers_alone() {
     }
     say(&mut session, &mut input);
     assert!(!session.registry.is_full());
+}
+
+#[test]
+fn what_is_owed_makes_no_message_dearer() {
+    let mut session = session();
+    let mut input = BytesMut::new();
+    let start = Instant::now();
+    for _ in 0..15_000 {
+        frontend::put_parse(&mut input, b"", b"SELECT 1");
+        frontend::put_bind(&mut input, b"", b"");
+        frontend::put_describe(&mut input, frontend::Target::Portal, b"");
+        frontend::put_execute(&mut input, b"");
+        say(&mut session, &mut input);
+    }
+    assert_eq!(session.queue.len(), 60_000);
+    // A second when the queue is not read from end to end; minutes when it is.
+    assert!(start.elapsed() < Duration::from_secs(20));
 }
 
 #[test]
