@@ -9,9 +9,11 @@ mod fetch;
 mod kind;
 mod node;
 mod outcomes;
+mod programs;
 mod regress;
 mod reread;
 mod rust;
+mod source;
 
 use std::{fs, path::PathBuf};
 

@@ -11,7 +11,7 @@ use std::{
 use anyhow::{Context, Result, ensure};
 use pgmemo_tests::Postgres;
 
-use super::{fetch::Sources, node, outcomes::Outcomes, regress, rust};
+use super::{fetch::Sources, node, outcomes::Outcomes, programs, regress, rust, source};
 use crate::tools::{command, run_quietly};
 
 /// A suite.
@@ -26,6 +26,12 @@ pub(super) enum Suite {
     PostgresJs,
     TokioPostgres,
     Regress,
+    Isolation,
+    LibpqPipeline,
+    Pg8000,
+    Peewee,
+    Alembic,
+    Programs,
 }
 
 /// Where a suite runs.
@@ -41,6 +47,9 @@ pub(super) struct Site {
 
 /// The database that suites use.
 pub(super) const DATABASE: &str = "suite";
+
+/// The variable that names a checkout of PostgreSQL itself.
+const POSTGRES: &str = "PGMEMO_SUITE_POSTGRES";
 
 /// How long one run of one suite may take, in seconds.
 const SECONDS_MAX: &str = "5400";
@@ -75,7 +84,7 @@ const SQLALCHEMY: [&str; 5] = [
 const DJANGO_SETTINGS: &str = include_str!("../../../../tests/suites/django_settings.py");
 
 impl Suite {
-    pub(super) const ALL: [Self; 9] = [
+    pub(super) const ALL: [Self; 15] = [
         Self::Asyncpg,
         Self::Psycopg2,
         Self::Psycopg,
@@ -85,6 +94,12 @@ impl Suite {
         Self::PostgresJs,
         Self::TokioPostgres,
         Self::Regress,
+        Self::Isolation,
+        Self::LibpqPipeline,
+        Self::Pg8000,
+        Self::Peewee,
+        Self::Alembic,
+        Self::Programs,
     ];
 
     pub(super) const fn name(self) -> &'static str {
@@ -98,13 +113,24 @@ impl Suite {
             Self::PostgresJs => "postgres.js",
             Self::TokioPostgres => "tokio-postgres",
             Self::Regress => "regress",
+            Self::Isolation => "isolation",
+            Self::LibpqPipeline => "libpq_pipeline",
+            Self::Pg8000 => "pg8000",
+            Self::Peewee => "peewee",
+            Self::Alembic => "alembic",
+            Self::Programs => "programs",
         }
     }
 
     /// The source package of Python it comes from, if it does.
     const fn sources(self) -> Option<Sources> {
         Some(match self {
-            Self::Pg | Self::PostgresJs | Self::TokioPostgres => return None,
+            Self::Pg
+            | Self::PostgresJs
+            | Self::TokioPostgres
+            | Self::Isolation
+            | Self::LibpqPipeline
+            | Self::Programs => return None,
             Self::Asyncpg => Sources {
                 package: ("asyncpg", "0.32.0"),
                 needs: &[
@@ -144,6 +170,24 @@ impl Suite {
                 package: ("pglast", "5.10"),
                 needs: &[],
             },
+            Self::Peewee => Sources {
+                package: ("peewee", "4.5.3"),
+                needs: &["psycopg2-binary==2.9.13"],
+            },
+            Self::Alembic => Sources {
+                package: ("alembic", "1.20.1"),
+                needs: &["alembic==1.20.1", "psycopg[binary]==3.3.9", "pytest==9.2.0"],
+            },
+            Self::Pg8000 => Sources {
+                package: ("pg8000", "1.31.6"),
+                needs: &[
+                    "pg8000==1.31.6",
+                    "pytest==9.2.0",
+                    "pytest-benchmark",
+                    "pytest-mock",
+                    "pytz",
+                ],
+            },
         })
     }
 
@@ -153,11 +197,16 @@ impl Suite {
             Self::Psycopg => Some("PGMEMO_SUITE_PSYCOPG"),
             Self::Pg => Some("PGMEMO_SUITE_PG"),
             Self::PostgresJs => Some("PGMEMO_SUITE_POSTGRES_JS"),
+            Self::Isolation | Self::LibpqPipeline => Some(POSTGRES),
+            Self::Peewee => Some("PGMEMO_SUITE_PEEWEE"),
+            Self::Programs => Some("PGMEMO_SUITE_PROGRAMS"),
             Self::Asyncpg
             | Self::Psycopg2
             | Self::Django
             | Self::Sqlalchemy
             | Self::TokioPostgres
+            | Self::Pg8000
+            | Self::Alembic
             | Self::Regress => None,
         }
     }
@@ -177,7 +226,15 @@ impl Suite {
 
     /// Whether it leaves its database as it must not find it.
     pub(super) const fn needs_fresh(self) -> bool {
-        matches!(self, Self::Regress | Self::Sqlalchemy)
+        matches!(
+            self,
+            Self::Regress
+                | Self::Sqlalchemy
+                | Self::Alembic
+                | Self::Isolation
+                | Self::LibpqPipeline
+                | Self::Programs
+        )
     }
 
     /// Downloads and installs what is not there yet.
@@ -199,7 +256,14 @@ impl Suite {
         let mut conn = postgres.connect("postgres")?;
         conn.run(&format!("DROP DATABASE IF EXISTS {DATABASE} WITH (FORCE)"))?;
         conn.run(&format!("CREATE DATABASE {DATABASE} TEMPLATE template0"))?;
-        if self == Self::Sqlalchemy {
+        if self == Self::Peewee {
+            conn.run("DROP DATABASE IF EXISTS peewee_test WITH (FORCE)")?;
+            conn.run("CREATE DATABASE peewee_test TEMPLATE template0")?;
+            postgres
+                .connect("peewee_test")?
+                .run("CREATE EXTENSION hstore")?;
+        }
+        if matches!(self, Self::Sqlalchemy | Self::Alembic) {
             postgres.connect(DATABASE)?.run(
                 "CREATE SCHEMA test_schema; CREATE SCHEMA test_schema_2; CREATE EXTENSION hstore; \
                  CREATE EXTENSION citext; CREATE EXTENSION pgcrypto; \
@@ -218,11 +282,17 @@ impl Suite {
             Self::Pg => node::pg(&self.checkout()?, site)?,
             Self::PostgresJs => node::postgres_js(&self.checkout()?, site)?,
             Self::TokioPostgres => rust::run(site)?,
+            Self::Isolation => source::isolation(&self.checkout()?, site)?,
+            Self::LibpqPipeline => source::pipelines(&self.checkout()?, site)?,
+            Self::Programs => programs::run(&self.checkout()?, site)?,
             Self::Asyncpg
             | Self::Psycopg2
             | Self::Psycopg
             | Self::Django
             | Self::Sqlalchemy
+            | Self::Pg8000
+            | Self::Peewee
+            | Self::Alembic
             | Self::Regress => self.run_sources(site)?,
         };
         ensure!(
@@ -241,14 +311,16 @@ impl Suite {
         };
         if self == Self::Regress {
             let scripts = tree.join("libpg_query/test/sql/postgres_regress");
-            return regress::run(&scripts, site);
+            let whole =
+                env::var_os(POSTGRES).map(|path| PathBuf::from(path).join("src/test/regress"));
+            return regress::run(&scripts, whole.as_deref(), site);
         }
         let mut suite = command("timeout");
         suite.arg(SECONDS_MAX).arg(sources.python());
         self.arrange(&tree, site, &mut suite)?;
         site.tell(&mut suite);
         let output = output(&mut suite, &site.dir.join("output"))?;
-        Ok(if self == Self::Django {
+        Ok(if matches!(self, Self::Django | Self::Peewee) {
             Outcomes::of_django(&output)
         } else {
             Outcomes::of_pytest(&output)
@@ -268,7 +340,25 @@ impl Suite {
             suite.args(["--noinput", "-v", "2"]).args(DJANGO);
             return Ok(());
         }
+        if self == Self::Peewee {
+            for part in ["peewee.py", "playhouse", "runtests.py", "tests"] {
+                copy(part)?;
+            }
+            suite.args(["runtests.py", "-e", "postgres", "-v", "2"]);
+            let place = [("host", &*host), ("port", &port), ("user", "postgres")];
+            for (what, value) in place {
+                suite.arg(format!("--psql-{what}={value}"));
+            }
+            return Ok(());
+        }
         suite.args(["-m", "pytest", "-q", "-rA"]);
+        self.arrange_pytest(tree, site, suite)
+    }
+
+    fn arrange_pytest(self, tree: &Path, site: &Site, suite: &mut Command) -> Result<()> {
+        let copy = |part: &str| copy(&tree.join(part), &site.dir);
+        let (host, port) = site.place();
+        let url = format!("postgresql+psycopg://postgres@{host}:{port}/{DATABASE}");
         match self {
             Self::Psycopg => {
                 copy("tests")?;
@@ -280,9 +370,23 @@ impl Suite {
                 for part in ["lib", "test", "setup.cfg", "pyproject.toml"] {
                     copy(part)?;
                 }
-                let url = format!("postgresql+psycopg://postgres@{host}:{port}/{DATABASE}");
                 suite.args(["--dburi", &url, "--backend-only"]);
                 suite.args(SQLALCHEMY);
+            }
+            Self::Alembic => {
+                for part in ["alembic", "tests", "setup.cfg", "pyproject.toml"] {
+                    copy(part)?;
+                }
+                suite.args(["--dburi", &url, "tests"]);
+            }
+            Self::Pg8000 => {
+                copy("test")?;
+                // What is in its documentation is asked of a server elsewhere.
+                suite.args([
+                    "--ignore=test/test_readme.py",
+                    "--benchmark-disable",
+                    "test",
+                ]);
             }
             Self::Asyncpg
             | Self::Psycopg2
@@ -290,7 +394,11 @@ impl Suite {
             | Self::Pg
             | Self::PostgresJs
             | Self::TokioPostgres
-            | Self::Regress => {
+            | Self::Regress
+            | Self::Isolation
+            | Self::LibpqPipeline
+            | Self::Peewee
+            | Self::Programs => {
                 copy("tests")?;
                 suite.arg("tests");
             }

@@ -69,6 +69,32 @@ impl Outcomes {
         outcomes
     }
 
+    /// Adds what a test program of Rust or Go prints, and whether it ended in time.
+    pub(super) fn add_program(&mut self, program: &str, is_go: bool, output: &str) {
+        let found = if is_go {
+            Self::of_go(output)
+        } else {
+            Self::of_cargo(output)
+        };
+        for (test, outcome) in found.0 {
+            self.add(&format!("{program}: {test}"), &outcome);
+        }
+        let late = output.contains("Not done in time");
+        self.add(program, if late { "not done in time" } else { "ended" });
+    }
+
+    /// Reads what the test programs of Go print when they are to name each test.
+    fn of_go(output: &str) -> Self {
+        let mut outcomes = Self::default();
+        for line in output.lines() {
+            let words = line.trim_start().strip_prefix("--- ");
+            if let Some((outcome, test)) = words.and_then(|it| it.split_once(": ")) {
+                outcomes.add(test.split(' ').next().unwrap_or(test), outcome);
+            }
+        }
+        outcomes
+    }
+
     /// Adds the tests of a file that are marked as done, as node-postgres does, and how it ended.
     pub(super) fn add_marked(&mut self, file: &str, output: &str) {
         let done = output
@@ -218,6 +244,12 @@ mod tests {
         node.add_marked("a.js", "a.js\n  one \u{2714}\n  two FAILED!\n");
         node.add_tap("b", "ok 1 one\nnot ok 2 two\n# pass 1\n");
         assert_eq!(node.summary(), "2 failed, 2 ok");
+        let mut programs = Outcomes::default();
+        let go =
+            "=== RUN   TestA\n--- FAIL: TestA (0.10s)\n    --- PASS: TestA/one (0.00s)\nFAIL\n";
+        programs.add_program("a.test", true, go);
+        programs.add_program("b", false, "test one ... ok\n");
+        assert_eq!(programs.summary(), "2 ended, 1 FAIL, 1 PASS, 1 ok");
         assert_eq!(pytest.differences(&django).len(), 4);
         assert_eq!(pytest.differences(&pytest).len(), 0);
     }

@@ -18,9 +18,10 @@ use pgmemo_tests::{
 };
 
 use super::{
-    kind::{DATABASE, Site},
+    kind::{DATABASE, Site, copy},
     outcomes::Outcomes,
     reread::reread,
+    source::scheduled,
 };
 use crate::tools::{command, run_quietly};
 
@@ -66,33 +67,43 @@ const SECONDS_MAX: &str = "300";
 /// How long pgmemo may stay in a database without clients.
 const WAIT_MAX: Duration = Duration::from_secs(30);
 
+/// What `pg_regress` sets for its database.
+const SETTINGS: [&str; 7] = [
+    "extra_float_digits = 0",
+    "lc_messages = 'C'",
+    "lc_monetary = 'C'",
+    "lc_numeric = 'C'",
+    "lc_time = 'C'",
+    "bytea_output = 'hex'",
+    "timezone_abbreviations = 'Default'",
+];
+
 /// Runs all scripts in one database. The outcome of a script is what psql printed.
-pub(super) fn run(scripts: &Path, site: &Site) -> Result<Outcomes> {
+///
+/// They are those of a `whole` source if there is one, which has files of data as well.
+pub(super) fn run(scripts: &Path, whole: Option<&Path>, site: &Site) -> Result<Outcomes> {
     let dir = site.dir.join("made");
-    for part in ["data", "results", "sql"] {
+    for part in ["data", "lib", "results", "sql"] {
         fs::create_dir_all(dir.join(part))?;
     }
-    fs::write(dir.join("data/tenk.data"), rows(10_000))?;
-    fs::write(dir.join("data/onek.data"), rows(1_000))?;
+    libraries(whole, &dir.join("lib"))?;
+    let mut scripts = scripts.to_owned();
+    if let Some(whole) = whole {
+        copy(&whole.join("data"), &dir)?;
+        scripts = whole.join("sql");
+    } else {
+        fs::write(dir.join("data/tenk.data"), rows(10_000))?;
+        fs::write(dir.join("data/onek.data"), rows(1_000))?;
+    }
     // The server reads and writes these files as its own user.
     run_quietly(command("chmod").args(["-R", "a+rwX"]).arg(&dir))?;
-    let mut psql = command("psql");
-    psql.args(["-X", "-q", "-h", &site.server.ip().to_string()]);
-    psql.args([
-        "-p",
-        &site.server.port().to_string(),
-        "-U",
-        "postgres",
-        "-d",
-        "postgres",
-        "-c",
-    ]);
-    run_quietly(psql.arg(format!(
-        "ALTER DATABASE {DATABASE} SET extra_float_digits = 0"
-    )))?;
+    let mut postgres = Conn::connect(site.server, &Login::to("postgres"))?;
+    for setting in SETTINGS {
+        postgres.run(&format!("ALTER DATABASE {DATABASE} SET {setting}"))?;
+    }
     let mut outcomes = Outcomes::default();
     let mut classes = String::new();
-    for name in order(scripts)? {
+    for name in order(&scripts, whole)? {
         // Names have dots in them.
         let file = format!("{name}.sql");
         let script = fs::read(scripts.join(&file)).with_context(|| file.clone())?;
@@ -146,20 +157,62 @@ fn vacuum(site: &Site) -> Result<()> {
     Ok(())
 }
 
-fn order(scripts: &Path) -> Result<Vec<String>> {
+/// The order of the schedule if there is one, else that of names; some come first or last.
+fn order(scripts: &Path, whole: Option<&Path>) -> Result<Vec<String>> {
+    let rest = match whole {
+        Some(whole) => {
+            let schedule = fs::read_to_string(whole.join("parallel_schedule"))?;
+            scheduled(&schedule)
+                .into_iter()
+                .map(str::to_owned)
+                .collect()
+        }
+        None => sorted(scripts)?,
+    };
+    // In place, as the source has it, a tablespace needs no directory.
+    let left_out = LEFT_OUT
+        .iter()
+        .filter(|&&name| whole.is_none() || name != "tablespace");
+    let first: &[&str] = if whole.is_some() { &[] } else { &FIRST };
+    let listed: Vec<_> = first.iter().chain(&LAST).chain(left_out).copied().collect();
+    let rest = rest
+        .into_iter()
+        .filter(|name| !listed.contains(&name.as_str()));
+    let owned = |name: &&str| (*name).to_owned();
+    Ok(first
+        .iter()
+        .map(owned)
+        .chain(rest)
+        .chain(LAST.iter().map(owned))
+        .collect())
+}
+
+fn sorted(scripts: &Path) -> Result<Vec<String>> {
     let entries = fs::read_dir(scripts).with_context(|| scripts.display().to_string())?;
     let names = entries.flatten().filter_map(|entry| {
         let name = entry.file_name().into_string().ok()?;
         Some(name.strip_suffix(".sql")?.to_owned())
     });
-    let lists = [&FIRST[..], &LAST, &LEFT_OUT];
-    let known = |name: &String| lists.iter().any(|list| list.contains(&name.as_str()));
-    let mut rest: Vec<_> = names.filter(|name| !known(name)).collect();
-    rest.sort();
-    ensure!(!rest.is_empty(), "no scripts in {}", scripts.display());
-    let owned = |name: &&str| (*name).to_owned();
-    let first = FIRST.iter().map(owned);
-    Ok(first.chain(rest).chain(LAST.iter().map(owned)).collect())
+    let mut names: Vec<_> = names.collect();
+    names.sort();
+    ensure!(!names.is_empty(), "no scripts in {}", scripts.display());
+    Ok(names)
+}
+
+/// Puts the server's libraries into a directory, and the one with the functions of the scripts if
+/// it was built in the source.
+fn libraries(whole: Option<&Path>, dir: &Path) -> Result<()> {
+    let mut places = vec![library()?];
+    places.extend(whole.map(Path::to_owned));
+    for place in places {
+        let entries = fs::read_dir(&place).with_context(|| place.display().to_string())?;
+        for path in entries.flatten().map(|entry| entry.path()) {
+            if path.extension().is_some_and(|end| end == "so") {
+                copy(&path, dir)?;
+            }
+        }
+    }
+    Ok(())
 }
 
 fn psql_output(script: &Path, dir: &Path, site: &Site) -> Result<String> {
@@ -169,6 +222,7 @@ fn psql_output(script: &Path, dir: &Path, site: &Site) -> Result<String> {
     let file = fs::File::create(&path)?;
     let mut psql = command("timeout");
     psql.args([SECONDS_MAX, "psql", "-X", "-a", "-q", "-d", DATABASE]);
+    psql.args(["-v", "HIDE_TABLEAM=on", "-v", "HIDE_TOAST_COMPRESSION=on"]);
     psql.stdin(fs::File::open(script)?)
         .stdout(file.try_clone()?)
         .stderr(file);
@@ -178,12 +232,14 @@ fn psql_output(script: &Path, dir: &Path, site: &Site) -> Result<String> {
     psql.env("PGDATESTYLE", "Postgres, MDY")
         .env("PG_DLSUFFIX", ".so");
     psql.env("PG_ABS_SRCDIR", dir).env("PG_ABS_BUILDDIR", dir);
-    psql.env("PG_LIBDIR", library()?);
+    psql.env("PG_LIBDIR", dir.join("lib"));
+    psql.env("PGOPTIONS", "-c intervalstyle=postgres_verbose");
     psql.status()?;
     Ok(String::from_utf8_lossy(&fs::read(path)?).into_owned())
 }
 
-fn library() -> Result<PathBuf> {
+/// Where the libraries of the server lie.
+pub(super) fn library() -> Result<PathBuf> {
     let bin = pgmemo_tests::Version::System.bin()?;
     Ok(bin
         .parent()
@@ -193,7 +249,7 @@ fn library() -> Result<PathBuf> {
 
 /// A digest of what was printed, without what is new in each database: OIDs and other large
 /// numbers, and the place of the files.
-fn digest(name: &str, output: &str, dir: &Path) -> String {
+pub(super) fn digest(name: &str, output: &str, dir: &Path) -> String {
     let place = dir.to_string_lossy();
     let mut lines: Vec<String> = output.lines().map(|line| settled(line, &place)).collect();
     if BY_OID.contains(&name) {
