@@ -139,6 +139,25 @@ impl Dialogue {
         self.len() == 0
     }
 
+    /// Whether a simple query or function call comes behind an Execute without a Sync between them.
+    pub fn mixes_protocols(&self) -> bool {
+        let mut amid: Vec<char> = Vec::new();
+        for Burst { who, says } in &self.0 {
+            for say in says {
+                let simple = matches!(say, Say::Query(_) | Say::Call(..));
+                if simple && amid.contains(who) {
+                    return true;
+                }
+                if matches!(say, Say::Execute { .. }) {
+                    amid.push(*who);
+                } else if *say == Say::Sync {
+                    amid.retain(|known| known != who);
+                }
+            }
+        }
+        false
+    }
+
     /// Who takes part, in order of appearance.
     pub fn sessions(&self) -> Vec<char> {
         let mut sessions = Vec::new();

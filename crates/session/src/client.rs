@@ -176,7 +176,9 @@ impl Session {
     }
 
     fn sync(&mut self) -> Step {
-        let forwarded = std::mem::take(&mut self.forwarded) || self.skipping;
+        let amid = std::mem::take(&mut self.unsynced);
+        let forwarded = std::mem::take(&mut self.forwarded) || self.skipping || amid;
+        self.pipelined = false;
         self.flushed = false;
         let number = self.segment.segment;
         let boundary = std::mem::replace(&mut self.segment, Boundary::new(number + 1));
@@ -201,12 +203,16 @@ impl Session {
     /// A function call by OID may do anything.
     fn function_call(&mut self) -> Step {
         let prepared = Prepared::opaque(b"");
+        if let Some(step) = self.awaits_pipeline() {
+            return step;
+        }
         if self.awaits_names(&prepared.plan) {
             return Step::Wait;
         }
         if let Some(step) = self.mark_for(&prepared.plan, &prepared.plan.writes) {
             return step;
         }
+        self.unsynced |= self.forwarded;
         self.materialize_block();
         self.materialize_for(&prepared.plan);
         self.forwarded = false;

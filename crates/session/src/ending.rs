@@ -55,6 +55,8 @@ impl Session {
             Route::Repeat => {}
             Route::Swallow | Route::Refusal => self.transaction.end(status, &boundary),
             Route::Relay => {
+                // Whatever it was, no block is open.
+                self.unsynced &= status != Status::Idle;
                 self.end_boundary(status, boundary);
                 self.to_client.put(frame);
             }

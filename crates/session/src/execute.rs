@@ -52,6 +52,7 @@ impl Session {
             }
             Source::Entry { entry, sent } => {
                 let reply = deliver(entry, sent, limit);
+                self.note_pipelined();
                 if self.queue.is_empty() {
                     for part in &reply {
                         self.to_client.put_shared(part);
@@ -110,6 +111,7 @@ impl Session {
             return step;
         }
         self.materialize_block();
+        self.materialize_pipeline_for(&prepared.plan);
         self.materialize_portal(name);
         self.materialize_for(&prepared.plan);
         let mut execution = Execution {

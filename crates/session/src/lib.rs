@@ -23,6 +23,7 @@ mod mirror;
 mod need;
 mod output;
 mod parameters;
+mod pipeline;
 mod prepared;
 mod queue;
 mod recipe;

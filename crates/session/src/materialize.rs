@@ -151,7 +151,8 @@ impl Session {
     /// Makes statements that a statement sees, if there are some which the server may still parse;
     /// whether it does has to be known before that statement leaves.
     fn makes_names(&mut self, plan: &Plan) -> bool {
-        if !plan.effects.names || self.forwarded || self.status() == backend::Status::Failed {
+        let amid = self.forwarded || self.unsynced;
+        if !plan.effects.names || amid || self.status() == backend::Status::Failed {
             return false;
         }
         let mut names = match &plan.effects.sight {
@@ -230,7 +231,7 @@ impl Session {
     /// Makes a statement in a segment of its own, if none has begun: if the server refuses it, the
     /// client does not hear of it, and what follows is not skipped.
     fn materialize_apart(&mut self, name: &[u8]) {
-        let amid = self.forwarded;
+        let amid = self.forwarded || self.unsynced;
         self.materialize_statement(name);
         if amid {
             return;

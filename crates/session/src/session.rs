@@ -41,6 +41,11 @@ pub struct Session {
     pub(crate) segment: Boundary,
     /// Something of this segment has gone to the server, so its Sync must follow.
     pub(crate) forwarded: bool,
+    /// A portal of this segment has been run here.
+    pub(crate) pipelined: bool,
+    /// A simple query came amid a segment: the server may take all of it for a block that ends with
+    /// the client's next Sync.
+    pub(crate) unsynced: bool,
     /// The server discards what comes until the client's next Sync.
     pub(crate) skipping: bool,
     /// Whether the server takes copy data.
@@ -103,6 +108,8 @@ impl Session {
             listens: false,
             segment: Boundary::new(1),
             forwarded: false,
+            pipelined: false,
+            unsynced: false,
             skipping: false,
             copy: CopyIn::None,
             fence_due: false,
@@ -367,7 +374,12 @@ impl Session {
     pub(crate) fn materialize_block_for(&mut self, plan: &Plan) {
         let queried = matches!(self.transaction.block, Block::Virtual { queried: true, .. });
         self.materialize_block();
-        if plan.effects.control != Some(Control::Other) {
+        let sets_level = match &plan.effects.control {
+            Some(Control::Other) => true,
+            Some(Control::Begin(begin)) => begin.isolation.is_some(),
+            Some(_) | None => false,
+        };
+        if !sets_level {
             return;
         }
         // To analyse a statement takes a snapshot, as a query does.
@@ -420,7 +432,7 @@ impl Session {
 
     /// Whether the server stands between commands with nothing of this segment sent.
     pub(crate) fn server_is_quiet(&self) -> bool {
-        self.queue.is_empty() && !self.forwarded && !self.skipping
+        self.queue.is_empty() && !self.forwarded && !self.skipping && !self.unsynced
     }
 
     /// Tries to know the session's state; false if the server has to be waited for.

@@ -33,6 +33,9 @@ impl Session {
         let Ok(text) = frontend::query(frame) else {
             return self.forward_unread(Expect::Query);
         };
+        if let Some(step) = self.awaits_pipeline() {
+            return step;
+        }
         let mut prepared = self.prepared(text);
         if self.should_know_itself(&prepared) {
             if !self.knows_itself() {
@@ -94,6 +97,7 @@ impl Session {
         writes: &Writes,
         execution: Execution,
     ) -> Step {
+        self.unsynced |= self.forwarded;
         self.materialize_block_for(&prepared.plan);
         self.materialize_for(&prepared.plan);
         // It ends what was begun without a Sync: none has to follow.
@@ -138,6 +142,11 @@ impl Session {
         let control = prepared.plan.effects.control.as_ref()?;
         match (control, &self.transaction.block) {
             (Control::Begin(begin), Block::Idle) if begin.deferrable.is_none() && !self.listens => {
+                let amid = || !self.registry.absent_of(self.segment.segment).is_empty();
+                if begin.isolation.is_some() && amid() {
+                    // The server refuses to set a level behind a Parse.
+                    return None;
+                }
                 let identity = self.mirror.identity()?;
                 let read_committed = begin.isolation.map_or(identity.read_committed, |level| {
                     level == Isolation::ReadCommitted

@@ -9,12 +9,15 @@ pub(crate) fn check_syntax(text: &[u8]) -> Result<(), Refusal> {
         return Err(("42601", "syntax error at or near \"SELEKT\"".to_owned()));
     }
     assert!(
-        is_probe(text) || TEXTS.iter().any(|known| known.as_bytes() == text),
+        is_probe(text) || text == STAND_IN || TEXTS.iter().any(|known| known.as_bytes() == text),
         "nobody said {}",
         shown(text)
     );
     Ok(())
 }
+
+/// What a session sends where something was answered by itself.
+const STAND_IN: &[u8] = b"SELECT 1";
 
 /// A statement with a parameter, in a query that binds none.
 pub(crate) fn refuse_parameters(text: &[u8]) -> Result<(), Refusal> {

@@ -36,6 +36,8 @@ pub(super) enum Sql {
     ResetAll,
     DiscardAll,
     Show,
+    /// A query without a table, whose answer nobody hears.
+    Look,
     Prepare(String, Box<Sql>),
     Execute(String),
     /// `None` is all of them.
@@ -177,6 +179,8 @@ fn statement(words: &[&str]) -> Option<Sql> {
         ["reset", setting] => set(false, setting, &["default"]),
         ["discard", "all"] => Sql::DiscardAll,
         ["show", "timezone"] => Sql::Show,
+        // For what was answered by the session itself.
+        ["SELECT", "1"] => Sql::Look,
         ["prepare", s, "as", inner @ ..] => Sql::Prepare(name(s), Box::new(statement(inner)?)),
         ["execute", s] => Sql::Execute(name(s)),
         ["deallocate", "all"] => Sql::Deallocate(None),

@@ -55,7 +55,7 @@ impl Server {
                     Shape::Fails => vec![column("?column?", 0, 0, 23)],
                 })
             }
-            Sql::Show => Some(vec![column("TimeZone", 0, 0, 25)]),
+            Sql::Show | Sql::Look => Some(vec![column("TimeZone", 0, 0, 25)]),
             Sql::Probe => Some((0..9).map(|_| column("?column?", 0, 0, 25)).collect()),
             Sql::Execute(name) => {
                 let statement = self.statements.get(name)?;
@@ -223,7 +223,11 @@ impl Server {
         portal: &str,
         limit: usize,
     ) -> Outcome<End> {
-        if !sql.is_control() && !matches!(sql, Sql::Set { .. } | Sql::Show | Sql::Fetch(..)) {
+        let blind = matches!(
+            sql,
+            Sql::Set { .. } | Sql::ResetAll | Sql::Show | Sql::Fetch(..)
+        );
+        if !sql.is_control() && !blind {
             self.visible();
         }
         let command = match sql {
@@ -241,7 +245,7 @@ impl Server {
                 "RESET".to_owned()
             }
             Sql::DiscardAll => self.discard_all(portal)?,
-            Sql::Show => {
+            Sql::Show | Sql::Look => {
                 let rows = vec![vec![self.effective["timezone"].clone()]];
                 return self.deliver_late(portal, rows, "SHOW", limit);
             }
