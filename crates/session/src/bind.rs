@@ -7,15 +7,18 @@ use std::sync::Arc;
 
 use smallvec::SmallVec;
 use sql::{Arguments, Reason};
-use wire::{backend, frontend::Bind};
+use wire::{
+    backend,
+    frontend::{self, Bind, Target},
+};
 
 use crate::{
     client::Step,
     extended::is_plain_control,
     prepared::{Prepared, Types},
-    queue::Expect,
+    queue::{Awaited, Boundary, Expect, Route, Slot},
     recorder::Recording,
-    registry::{Name, Portal, Source},
+    registry::{Name, Portal, Source, kept},
     session::Session,
     simple::{Lookup, Protocol},
     stale::Stage,
@@ -29,7 +32,7 @@ impl Session {
         let Ok(bind) = Bind::read(frame) else {
             return self.forward_part(Expect::Bind);
         };
-        if self.awaits(bind.statement) {
+        if self.awaits(bind.statement) || self.awaits_portal(bind.portal) {
             return Step::Wait;
         }
         let Some(statement) = self.registry.statement(bind.statement) else {
@@ -41,7 +44,7 @@ impl Session {
             Types::from_slice(&statement.types),
         );
         let context = prepared.context;
-        if statement.stale.is_some() && self.status() != backend::Status::Failed {
+        if statement.stale.is_some() && !self.is_failed() {
             return self.meet_stale(bind.statement, Stage::Bind);
         }
         if let Some(segment) = self.taken(&bind) {
@@ -141,7 +144,7 @@ impl Session {
             return Step::Wait;
         }
         // The server has to say that the name is taken. If it does not, the portal has ended.
-        if self.status() == backend::Status::Failed {
+        if self.is_failed() {
             self.take_name(bind, frame);
         } else {
             self.materialize_portal(bind.portal);
@@ -160,7 +163,26 @@ impl Session {
             self.to_server.put(frame);
             self.forwarded = true;
             self.push_swallowed(Expect::Bind, None);
+            // Whether it is given back is not known before.
+            self.registry
+                .doubt_portal(bind.portal, self.segment.segment);
+            self.taken.push(kept(bind.portal));
         }
+    }
+
+    /// The client's Sync has been sent: portals that have only taken a name go, before anybody runs
+    /// them, or the block ends and the server wonders about them.
+    pub(crate) fn give_names_back(&mut self, segment: u64) {
+        for name in std::mem::take(&mut self.taken) {
+            frontend::put_close(self.to_server.tail(), Target::Portal, &name);
+            self.push_swallowed(Expect::Close, None);
+        }
+        self.to_server.put(frontend::SYNC);
+        self.queue.push(Slot::Server(Awaited {
+            expect: Expect::Sync(Boundary::new(segment)),
+            route: Route::Repeat,
+            undo: None,
+        }));
     }
 
     /// Why a read is not looked up for what its Bind says.

@@ -147,7 +147,7 @@ impl Session {
             tag::DESCRIBE => self.describe(frame),
             tag::EXECUTE => self.execute(frame),
             tag::CLOSE => self.close(frame),
-            tag::SYNC => self.sync(),
+            tag::SYNC => self.sync(frame),
             tag::FLUSH => self.flush(),
             tag::FUNCTION_CALL => self.function_call(),
             // Nothing takes copy data: the server drops them without a word.
@@ -175,7 +175,7 @@ impl Session {
         }
     }
 
-    fn sync(&mut self) -> Step {
+    fn sync(&mut self, frame: &[u8]) -> Step {
         let amid = std::mem::take(&mut self.unsynced);
         let forwarded = std::mem::take(&mut self.forwarded) || self.skipping || amid;
         self.pipelined = false;
@@ -185,7 +185,12 @@ impl Session {
         if forwarded {
             self.skipping = false;
             self.push_server(Expect::Sync(boundary), None);
-            return Step::Forward;
+            if self.taken.is_empty() {
+                return Step::Forward;
+            }
+            self.to_server.put(frame);
+            self.give_names_back(number);
+            return Step::Done;
         }
         // While replies are owed, a block may have begun; none of its portals is ours.
         if self.status() == wire::backend::Status::Idle && !self.queue.is_unsettled() {

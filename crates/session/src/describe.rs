@@ -49,7 +49,7 @@ impl Session {
                     self.push_local(&reply);
                     return Step::Done;
                 }
-                let failed = self.status() == backend::Status::Failed;
+                let failed = self.is_failed();
                 let same = statement.prepared.context == self.context();
                 if !(failed || same && self.sees_known_definitions()) {
                     return self.verify(name);
@@ -89,8 +89,11 @@ impl Session {
     }
 
     fn describe_portal(&mut self, name: &[u8]) -> Step {
+        if self.awaits_portal(name) {
+            return Step::Wait;
+        }
         let (mut capture, mut learn) = (false, None);
-        let failed = self.status() == backend::Status::Failed;
+        let failed = self.is_failed();
         let settled = !self.queue.is_unsettled();
         let known = self.sees_known_definitions();
         if let Some(portal) = self.registry.portal_mut(name) {

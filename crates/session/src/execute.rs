@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use sql::Plan;
 use wire::{
     backend,
     frontend::{self, Bind, Target},
@@ -13,7 +14,7 @@ use crate::{
     queue::{Description, Execution, Expect, Slot},
     registry::Source,
     session::Session,
-    transaction::Block,
+    stale::ends_block,
 };
 
 impl Session {
@@ -21,8 +22,12 @@ impl Session {
         let Ok((name, limit)) = frontend::execute(frame) else {
             return self.forward_part(Expect::Execute(Execution::default()));
         };
+        if self.awaits_portal(name) {
+            return Step::Wait;
+        }
         let quiet = self.server_is_quiet();
         let settled = !self.queue.is_unsettled();
+        let failed = self.is_failed();
         let segment = self.segment.segment;
         let in_block = self.status() != backend::Status::Idle;
         let Some(portal) = self.registry.portal_mut(name) else {
@@ -43,7 +48,6 @@ impl Session {
             return self.forward_part(Expect::Execute(Execution::default()));
         }
         let statement = portal.statement.clone();
-        let failed = matches!(self.transaction.block, Block::Failed { .. });
         match &mut portal.source {
             Source::Entry { .. } if failed => {
                 // The server refuses to bind it, in the words in which it would refuse to run it.
@@ -63,6 +67,11 @@ impl Session {
                     }
                 }
                 Step::Done
+            }
+            Source::Control { .. } if failed => {
+                // What was bound before a block has failed cannot be run in it, not even a ROLLBACK.
+                self.materialize_refusal();
+                self.forward_part(Expect::Execute(Execution::default()))
             }
             Source::Control { done } => {
                 let may = quiet && !*done;
@@ -98,7 +107,7 @@ impl Session {
         prepared: &Arc<Prepared>,
         limit: i32,
     ) -> Step {
-        if self.awaits_names(&prepared.plan) {
+        if self.awaits_names(&prepared.plan) || self.awaits_portals(name, &prepared.plan) {
             return Step::Wait;
         }
         let narrow = self.registry.portal_mut(name);
@@ -126,13 +135,28 @@ impl Session {
         let settings = settings.and_then(|portal| portal.settings.take());
         self.note(&prepared.plan, writes, &prepared.text, settings.as_deref());
         self.forwarded = true;
-        self.push_server(Expect::Execute(execution), None);
+        // Portals end with the transaction, at once.
+        let ended =
+            ends_block(&prepared.plan).then(|| self.registry.take_portals(self.segment.segment));
+        self.push_server(Expect::Execute(execution), ended);
         self.may_copy(prepared);
-        if self.segment.chains {
-            // Portals end with the transaction, at once.
-            self.registry.end_portals(self.segment.segment);
-        }
         Step::Forward
+    }
+
+    /// Whether what ends a transaction, and its portals, has to wait: what becomes of them, or of
+    /// itself, is not known yet.
+    fn awaits_portals(&mut self, name: &[u8], plan: &Plan) -> bool {
+        if !self.queue.is_unsettled() || !ends_block(plan) {
+            return false;
+        }
+        let segment = self.segment.segment;
+        let portal = self.registry.portal_mut(name);
+        let waits =
+            portal.is_some_and(|it| it.segment != segment) || self.registry.has_unsure_portals();
+        if waits {
+            self.stall();
+        }
+        waits
     }
 
     /// The first Execute of a portal that asks for all rows is recorded, if its Bind was a miss

@@ -15,7 +15,7 @@ use crate::{
     parameters::Inferred,
     prepared::{Prepared, Types},
     queue::Expect,
-    registry::{Name, Statement, Undo},
+    registry::{Former, Statement, Undo, kept},
     session::Session,
 };
 
@@ -112,12 +112,26 @@ impl Session {
     /// out to have been skipped, or drop it; or the server has to be given the statement, which a
     /// block refuses that turns out to have failed.
     pub(crate) fn awaits(&mut self, statement: &[u8]) -> bool {
-        let unsettled = self.queue.is_unsettled();
+        if self.queue.is_empty() {
+            return false;
+        }
         let in_block = self.status() != backend::Status::Idle || self.queue.has_control();
         let skipped = self.registry.is_unsure(statement, self.segment.segment)
-            || in_block && self.registry.is_absent(statement);
-        let waits =
-            unsettled && skipped || !self.queue.is_empty() && self.registry.may_drop(statement);
+            || in_block && self.registry.is_absent(statement)
+            // What stands in for it is no use outside of a failed block.
+            || self.registry.is_stale(statement);
+        let waits = self.queue.is_unsettled() && skipped || self.registry.may_drop(statement);
+        if waits {
+            self.stall();
+        }
+        waits
+    }
+
+    /// Whether a message about this portal has to wait: one that was sent before may turn out to have
+    /// been skipped, and the portal to be ours again, which the server does not have, or lost.
+    pub(crate) fn awaits_portal(&mut self, portal: &[u8]) -> bool {
+        let waits = self.queue.is_unsettled()
+            && self.registry.is_unsure_portal(portal, self.segment.segment);
         if waits {
             self.stall();
         }
@@ -152,12 +166,17 @@ impl Session {
             }
             self.doubt(name);
         }
+        if let Ok((Target::Portal, name)) = frontend::target(frame)
+            && self.awaits_portal(name)
+        {
+            return Step::Wait;
+        }
         let (on_server, undo) = match frontend::target(frame) {
             Ok((Target::Statement, name)) => match self.registry.remove_statement(name) {
                 Some(statement) => {
                     let on_server =
                         statement.on_server || (name.is_empty() && self.registry.server_unnamed);
-                    let undo = Undo::Statement(Name::from_slice(name), Some(Box::new(statement)));
+                    let undo = Undo::Statement(kept(name), Some(Box::new(statement)));
                     (on_server, Some(undo))
                 }
                 None => (true, None),
@@ -165,7 +184,7 @@ impl Session {
             Ok((Target::Portal, name)) => match self.registry.remove_portal(name) {
                 Some(portal) => {
                     let on_server = !portal.is_ours();
-                    let undo = Undo::Portal(Name::from_slice(name), Some(Box::new(portal)));
+                    let undo = Undo::Portal(kept(name), Former::Portal(Box::new(portal)));
                     (on_server, Some(undo))
                 }
                 None => (true, None),

@@ -7,16 +7,13 @@ use std::sync::Arc;
 
 use bytes::{BufMut, BytesMut};
 use sql::{Effects, Plan, SettingsEffect, Sight};
-use wire::{
-    backend,
-    frontend::{self, Bind, Target},
-};
+use wire::frontend::{self, Bind, Target};
 
 use crate::{
     extended::is_plain_control,
     identity::is_harmless,
     queue::{Awaited, Boundary, Execution, Expect, Route, Slot},
-    registry::{Name, Source, Statement, Undo},
+    registry::{Former, Name, Source, Statement, Undo, kept},
     session::Session,
 };
 
@@ -75,7 +72,7 @@ impl Session {
         };
         let (frame, types) = (portal.bind.clone(), portal.types.clone());
         let bound = portal.statement.clone();
-        let undo = Undo::Source(Name::from_slice(name), source);
+        let undo = Undo::Source(kept(name), source);
         if name.is_empty() {
             // It takes the place of a lost one.
             self.registry.lost_portal = false;
@@ -85,7 +82,9 @@ impl Session {
             return;
         };
         let now = self.registry.statement(bind.statement);
-        if now.is_some_and(|it| it.prepared.text == prepared.text && it.types == types) {
+        // What the server has in its place is not it.
+        let stands = now.filter(|it| it.stale.is_none());
+        if stands.is_some_and(|it| it.prepared.text == prepared.text && it.types == types) {
             self.materialize_statement(bind.statement);
             self.to_server.put(&frame);
             self.forwarded = true;
@@ -117,6 +116,14 @@ impl Session {
         self.push_swallowed(Expect::Bind, Some(undo));
         self.push_swallowed(Expect::Close, None);
         self.advance_portal(name, had);
+    }
+
+    /// A failed block is asked for something that it refuses, in the words in which it would refuse to
+    /// run a portal.
+    pub(crate) fn materialize_refusal(&mut self) {
+        frontend::put_parse(self.to_server.tail(), STAND_IN, b"SELECT 1");
+        self.forwarded = true;
+        self.push_swallowed(Expect::Parse(None), None);
     }
 
     /// Brings a portal that was made on the server to where the client has come in it.
@@ -151,8 +158,7 @@ impl Session {
     /// Makes statements that a statement sees, if there are some which the server may still parse;
     /// whether it does has to be known before that statement leaves.
     fn makes_names(&mut self, plan: &Plan) -> bool {
-        let amid = self.forwarded || self.unsynced;
-        if !plan.effects.names || amid || self.status() == backend::Status::Failed {
+        if !plan.effects.names || self.forwarded || self.unsynced || self.is_failed() {
             return false;
         }
         let mut names = match &plan.effects.sight {
@@ -191,7 +197,7 @@ impl Session {
     ///
     /// A failed block refuses whatever comes, and would refuse to make them.
     pub(crate) fn materialize_names(&mut self, plan: &Plan) {
-        if !plan.effects.names || self.status() == backend::Status::Failed {
+        if !plan.effects.names || self.is_failed() {
             return;
         }
         match &plan.effects.sight {
@@ -204,11 +210,7 @@ impl Session {
             Sight::Statement(name) if self.may_be_parsed(name.as_bytes()) => {
                 self.materialize_apart(name.as_bytes());
             }
-            Sight::Name(name) => {
-                if self.registry.is_absent(name.as_bytes()) {
-                    self.stand_in(name.as_bytes());
-                }
-            }
+            Sight::Name(name) => self.materialize_name(name.as_bytes()),
             Sight::Statement(_) | Sight::Portals | Sight::Nothing => {}
         }
         for name in self.registry.absent_portals() {
@@ -225,6 +227,17 @@ impl Session {
             let amid = self.forwarded;
             self.stand_in(name);
             self.forwarded = amid;
+        }
+    }
+
+    /// A statement is to be made for its name alone. An empty one does that, and is never refused; but
+    /// what may be bound in a failed block is not refused either, and is wanted there.
+    fn materialize_name(&mut self, name: &[u8]) {
+        let statement = self.registry.statement(name).filter(|it| !it.on_server);
+        match statement.map(|it| is_plain_control(&it.prepared)) {
+            Some(true) => self.materialize_statement(name),
+            Some(false) => self.stand_in(name),
+            None => {}
         }
     }
 
@@ -256,7 +269,7 @@ impl Session {
         let Effects {
             temporary, makes, ..
         } = &plan.effects;
-        if !temporary || self.status() == backend::Status::Failed {
+        if !temporary || self.is_failed() {
             return;
         }
         let named = |text: &[u8]| makes.as_deref().is_none_or(|it| sql::may_name(text, it));
@@ -291,7 +304,7 @@ impl Session {
     /// parsed, and values take their form when rows are fetched: what is to be read and formed as
     /// settings are now must not wait any longer.
     fn materialize_form(&mut self, plan: &Plan) {
-        if !self.changes_form(plan) || self.status() == backend::Status::Failed {
+        if !self.changes_form(plan) || self.is_failed() {
             return;
         }
         let goes = plan.effects.names && plan.effects.sight == Sight::Nothing;
@@ -333,6 +346,7 @@ impl Session {
         if name.is_empty() && std::mem::take(&mut self.registry.server_unnamed) {
             self.materialize_block();
             frontend::put_close(self.to_server.tail(), Target::Statement, b"");
+            self.registry.doubt(b"", self.segment.segment);
             self.forwarded = true;
             self.push_swallowed(Expect::Close, Some(Undo::Unnamed));
         }
@@ -345,7 +359,8 @@ impl Session {
             self.materialize_block();
             frontend::put_close(self.to_server.tail(), Target::Portal, b"");
             self.forwarded = true;
-            self.push_swallowed(Expect::Close, Some(Undo::Unnamed));
+            let undo = Undo::Portal(Name::new(), Former::Lost);
+            self.push_swallowed(Expect::Close, Some(undo));
         }
     }
 }

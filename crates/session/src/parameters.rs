@@ -13,6 +13,7 @@ use std::sync::{Arc, OnceLock};
 use sql::{Reason, declares};
 use wire::{
     HEADER,
+    backend::Status,
     frontend::{Bind, Target, put_describe},
 };
 
@@ -120,10 +121,14 @@ impl Session {
         current: &Prepared,
         common: bool,
     ) -> Option<Types> {
+        // A failed block refuses to describe what it may find another fault with.
+        let in_doubt = self.queue.is_unsettled()
+            && (self.status() != Status::Idle || self.queue.has_control());
+        let failed = self.status() == Status::Failed || in_doubt;
         let statement = self.registry.statement_mut(bind.statement)?;
         let types = statement.types_in(current.context, bind.parameters());
         let matters = current.plan.read.is_ok() || !current.plan.pinned.is_empty();
-        if types.is_some() || !matters || !common {
+        if types.is_some() || !matters || !common || failed {
             return types;
         }
         let inferred = Inferred::default();

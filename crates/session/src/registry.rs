@@ -3,6 +3,8 @@
 //! Invariant: what the client believes to exist is here, and can be made on the server from what is
 //! kept here, until an error of the server says that it never came to be.
 
+mod undo;
+
 use std::{collections::HashMap, sync::Arc};
 
 use bytes::{Bytes, BytesMut};
@@ -17,6 +19,8 @@ use crate::{
     prepared::{Prepared, Types},
     recorder::Recording,
 };
+
+pub(crate) use self::undo::{Former, Undo};
 
 /// A name the client gave; empty for the unnamed statement or portal.
 pub(crate) type Name = SmallVec<[u8; 24]>;
@@ -117,21 +121,6 @@ pub(crate) enum Source {
     Control { done: bool },
 }
 
-/// What to put back if the server skips a message.
-#[derive(Debug)]
-pub(crate) enum Undo {
-    /// Boxed, as is the next: hardly any message takes the place of something, and every slot of the
-    /// queue has room for this.
-    Statement(Name, Option<Box<Statement>>),
-    Portal(Name, Option<Box<Portal>>),
-    /// The statement is not on the server.
-    Absent(Name),
-    /// The portal is not on the server; its rows come from here.
-    Source(Name, Source),
-    /// The server still has what has no name.
-    Unnamed,
-}
-
 /// All names of one client.
 #[derive(Debug, Default)]
 pub(crate) struct Registry {
@@ -140,6 +129,15 @@ pub(crate) struct Registry {
     /// Statements that were made, or made anew, or closed, by messages that the server may yet
     /// skip, and in which segment.
     unsure: Map<u64>,
+    /// The same for portals of which the server may turn out to have none, or one that was lost.
+    unsure_portals: Map<u64>,
+    /// What would have come back after an error in this segment, had not later ones bound portals of
+    /// the same names, which may turn out to have been skipped as well.
+    displaced: Map<(u64, Former)>,
+    /// The last segment with which a transaction has ended.
+    ended: u64,
+    /// The last segment in which the server has refused to parse an unnamed statement.
+    unnamed_refused: u64,
     /// A statement is on its way that may drop any named statement.
     all_unsure: bool,
     /// SQL has prepared statements whose names we do not know.
@@ -207,7 +205,7 @@ impl Registry {
     }
 
     pub(crate) fn put_statement(&mut self, name: &[u8], mut statement: Statement) -> Undo {
-        let name = Name::from_slice(minded(name));
+        let name = kept(name);
         if name.is_empty() && statement.on_server {
             self.server_unnamed = true;
         }
@@ -217,18 +215,30 @@ impl Registry {
     }
 
     pub(crate) fn put_portal(&mut self, name: &[u8], mut portal: Portal) -> Undo {
-        if name.is_empty() {
-            self.lost_portal = portal.is_ours();
-        }
-        let name = Name::from_slice(minded(name));
+        let name = kept(name);
         let entry = match &portal.source {
             Source::Entry { entry, .. } => entry.frames().len(),
             Source::Server { .. } | Source::Control { .. } => 0,
         };
-        let kept = portal.bind.len() + portal.types.len() + portal.assigned();
-        portal.weight = OVERHEAD + kept + entry;
+        portal.weight =
+            OVERHEAD + portal.bind.len() + portal.types.len() + portal.assigned() + entry;
+        let lost = name.is_empty() && self.lost_portal;
+        let ours = portal.is_ours();
         let previous = self.insert_portal(name.clone(), portal);
-        Undo::Portal(name, previous.map(Box::new))
+        if name.is_empty() {
+            self.lost_portal = ours && (lost || previous.as_ref().is_some_and(|it| !it.is_ours()));
+        }
+        let former = match previous {
+            None if lost => Former::Lost,
+            previous => Former::new(previous),
+        };
+        Undo::Portal(name, former)
+    }
+
+    /// A simple query that the server does not see has destroyed the unnamed portal.
+    pub(crate) fn lose_portal(&mut self) {
+        let portal = self.remove_portal(b"");
+        self.lost_portal |= portal.is_some_and(|it| !it.is_ours());
     }
 
     pub(crate) fn remove_statement(&mut self, name: &[u8]) -> Option<Statement> {
@@ -257,49 +267,14 @@ impl Registry {
         Some(previous)
     }
 
-    /// A message of `segment` was skipped. Portals that later ones have bound under the same name
-    /// stay.
-    pub(crate) fn undo(&mut self, undo: Undo, segment: u64) {
-        let later = |name: &[u8]| {
-            let portal = self.portals.get(minded(name));
-            portal.is_some_and(|it| it.segment > segment)
-        };
-        match undo {
-            Undo::Portal(name, _) | Undo::Source(name, _) if later(&name) => {}
-            Undo::Statement(name, Some(statement)) => {
-                self.insert_statement(name, *statement);
-            }
-            Undo::Statement(name, None) => {
-                self.remove_statement(&name);
-            }
-            Undo::Portal(name, Some(portal)) => {
-                self.insert_portal(name, *portal);
-            }
-            Undo::Portal(name, None) => {
-                self.remove_portal(&name);
-            }
-            Undo::Unnamed => {
-                self.server_unnamed = true;
-                self.lost_portal |= !later(b"");
-            }
-            Undo::Absent(name) => {
-                if let Some(statement) = self.statement_mut(&name) {
-                    statement.on_server = false;
-                    statement.stale = None;
-                }
-            }
-            Undo::Source(name, source) => {
-                self.lost_portal |= name.is_empty();
-                if let Some(portal) = self.portal_mut(&name) {
-                    portal.source = source;
-                }
-            }
-        }
-    }
-
     /// What the server makes of this name is not known before `segment` has ended.
     pub(crate) fn doubt(&mut self, name: &[u8], segment: u64) {
-        self.unsure.insert(Name::from_slice(minded(name)), segment);
+        self.unsure.insert(kept(name), segment);
+    }
+
+    /// Whether the server has a portal of this name is not known before `segment` has ended.
+    pub(crate) fn doubt_portal(&mut self, name: &[u8], segment: u64) {
+        self.unsure_portals.insert(kept(name), segment);
     }
 
     /// What the server makes of any name is not known before a reply has come.
@@ -331,16 +306,35 @@ impl Registry {
                 .is_some_and(|&in_| in_ < segment)
     }
 
+    /// The same for a portal.
+    pub(crate) fn is_unsure_portal(&self, name: &[u8], segment: u64) -> bool {
+        let unsure = &self.unsure_portals;
+        !unsure.is_empty() && unsure.get(minded(name)).is_some_and(|&in_| in_ < segment)
+    }
+
+    /// The same for any portal.
+    pub(crate) fn has_unsure_portals(&self) -> bool {
+        !self.unsure_portals.is_empty()
+    }
+
     /// Every reply has come.
     pub(crate) fn settle(&mut self) {
         if !self.unsure.is_empty() {
             self.unsure.clear();
+        }
+        if !self.unsure_portals.is_empty() {
+            self.unsure_portals.clear();
+        }
+        if !self.displaced.is_empty() {
+            self.displaced.clear();
         }
         self.all_unsure = false;
     }
 
     /// A transaction has ended: portals bound in `segment` or earlier are gone.
     pub(crate) fn end_portals(&mut self, segment: u64) {
+        self.ended = self.ended.max(segment);
+        self.lost_portal = false;
         if !self.portals.is_empty() {
             let held = &mut self.held;
             self.portals.retain(|_, portal| {
@@ -381,6 +375,12 @@ impl Registry {
     /// Whether the server does not have this statement.
     pub(crate) fn is_absent(&self, statement: &[u8]) -> bool {
         self.statement(statement).is_some_and(|it| !it.on_server)
+    }
+
+    /// Whether the server has another statement under this name.
+    pub(crate) fn is_stale(&self, statement: &[u8]) -> bool {
+        self.statement(statement)
+            .is_some_and(|it| it.stale.is_some())
     }
 
     /// Names of statements that the server does not have.
@@ -430,4 +430,9 @@ impl Registry {
 /// What the server minds of a name: names that begin alike are one to it.
 fn minded(name: &[u8]) -> &[u8] {
     name.get(..NAME_BYTES_MAX).unwrap_or(name)
+}
+
+/// The same, to be kept.
+pub(crate) fn kept(name: &[u8]) -> Name {
+    Name::from_slice(minded(name))
 }

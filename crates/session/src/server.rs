@@ -352,29 +352,26 @@ impl Session {
                     self.registry.note_refused(name);
                 }
                 // The server drops its unnamed statement before it reads the new one.
-                if let Some(Undo::Statement(name, previous)) = undo
-                    && name.is_empty()
-                {
-                    *previous = None;
-                    self.registry.server_unnamed = false;
-                }
-                self.skip_to_sync();
+                let drops = matches!(undo, Some(Undo::Statement(name, _)) if name.is_empty());
+                self.skip_to_sync(drops);
             }
-            Some(_) => self.skip_to_sync(),
+            Some(_) => self.skip_to_sync(false),
         }
     }
 
-    /// The server discards everything up to the next Sync, and so do we.
-    fn skip_to_sync(&mut self) {
+    /// The server discards everything up to the next Sync, and so do we. If it `drops` its unnamed
+    /// statement, what was parsed before does not come back.
+    fn skip_to_sync(&mut self, drops: bool) {
         self.refused = false;
         let skipped = self.queue.fail_segment();
         let failed = match self.queue.boundary_mut() {
             Some(boundary) if skipped.reached => boundary.segment,
             Some(_) | None => self.segment.segment,
         };
-        for undo in skipped.undos {
-            self.registry.undo(undo, failed);
+        if drops {
+            self.registry.drop_unnamed(failed);
         }
+        self.registry.undo(skipped.undos, failed);
         if !skipped.reached {
             if let Some(boundary) = skipped.boundary {
                 self.segment.absorb(boundary);

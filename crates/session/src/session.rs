@@ -18,7 +18,7 @@ use crate::{
     prepared::{Place, Prepared},
     queue::{Awaited, Boundary, Expect, Queue, Route, Slot},
     recorder::{Recorder, Recording},
-    registry::{Registry, Undo},
+    registry::{Name, Registry, Undo},
     transaction::{Block, Transaction},
 };
 
@@ -41,6 +41,8 @@ pub struct Session {
     pub(crate) segment: Boundary,
     /// Something of this segment has gone to the server, so its Sync must follow.
     pub(crate) forwarded: bool,
+    /// Portals that were made at the server only to have their names taken.
+    pub(crate) taken: Vec<Name>,
     /// A portal of this segment has been run here.
     pub(crate) pipelined: bool,
     /// A simple query came amid a segment: the server may take all of it for a block that ends with
@@ -108,6 +110,7 @@ impl Session {
             listens: false,
             segment: Boundary::new(1),
             forwarded: false,
+            taken: Vec::new(),
             pipelined: false,
             unsynced: false,
             skipping: false,
@@ -254,6 +257,7 @@ impl Session {
         if self.queue.is_empty() {
             self.to_client.put(frame);
         } else {
+            self.registry.doubt_undone(&undo, self.segment.segment);
             self.queue
                 .push(Slot::Local(Bytes::from_static(frame), Some(undo)));
         }
@@ -261,18 +265,21 @@ impl Session {
 
     /// Adds a reply that the server owes the client.
     pub(crate) fn push_server(&mut self, expect: Expect, undo: Option<Undo>) {
-        self.queue.push(Slot::Server(Awaited {
-            expect,
-            route: Route::Relay,
-            undo,
-        }));
+        self.push_awaited(expect, Route::Relay, undo);
     }
 
     /// Adds a reply that the server owes us.
     pub(crate) fn push_swallowed(&mut self, expect: Expect, undo: Option<Undo>) {
+        self.push_awaited(expect, Route::Swallow, undo);
+    }
+
+    fn push_awaited(&mut self, expect: Expect, route: Route, undo: Option<Undo>) {
+        if let Some(undo) = &undo {
+            self.registry.doubt_undone(undo, self.segment.segment);
+        }
         self.queue.push(Slot::Server(Awaited {
             expect,
-            route: Route::Swallow,
+            route,
             undo,
         }));
     }
@@ -301,6 +308,12 @@ impl Session {
     /// The status that a ReadyForQuery of ours reports.
     pub(crate) fn status(&self) -> Status {
         self.transaction.status()
+    }
+
+    /// Whether the server refuses what does not end the block, for all that is known. In a segment that
+    /// has brought an end, what follows runs behind it or is skipped.
+    pub(crate) fn is_failed(&self) -> bool {
+        self.status() == Status::Failed && !self.segment.control
     }
 
     /// What is known of a text in this session's present context.

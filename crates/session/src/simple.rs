@@ -64,6 +64,7 @@ impl Session {
                 if status == backend::Status::Idle {
                     // It ends the transaction that earlier messages have begun.
                     self.registry.end_portals(self.segment.segment);
+                    self.segment.segment += 1;
                 }
                 self.to_client.put_shared(entry.frames());
                 self.to_client.put(backend::ready(status));
@@ -100,9 +101,9 @@ impl Session {
         self.unsynced |= self.forwarded;
         self.materialize_block_for(&prepared.plan);
         self.materialize_for(&prepared.plan);
+        self.replace_unnamed(prepared);
         // It ends what was begun without a Sync: none has to follow.
         self.forwarded = false;
-        self.replace_unnamed(prepared);
         let settings = prepared.assigned(&Arguments::default());
         self.note(&prepared.plan, writes, &prepared.text, settings.as_deref());
         let boundary = self.end_segment();
@@ -180,6 +181,8 @@ impl Session {
     fn end_virtual_block(&mut self) {
         self.transaction.block = Block::Idle;
         self.registry.end_portals(self.segment.segment);
+        // What is bound from now on has not ended.
+        self.segment.segment += 1;
     }
 
     /// Whether a simple query has to wait: in a block that turns out to have failed, it leaves the
@@ -197,8 +200,7 @@ impl Session {
     /// A simple query that the server does not see destroys the unnamed statement and portal.
     fn forget_unnamed(&mut self) {
         self.registry.remove_statement(b"");
-        self.registry.remove_portal(b"");
-        self.registry.lost_portal = true;
+        self.registry.lose_portal();
     }
 
     /// A simple query destroys the unnamed statement, and the portal once it runs a statement
@@ -209,9 +211,13 @@ impl Session {
             // Only the server knows whether it comes to that.
             self.materialize_portal(b"");
         }
+        if status == backend::Status::Transaction {
+            // Whether the server has one of the query's own afterwards shows how it failed.
+            self.close_lost_portal(b"");
+        }
         self.registry.remove_statement(b"");
         self.registry.server_unnamed = false;
-        if status != backend::Status::Failed && !prepared.is_empty() {
+        if !self.is_failed() && !prepared.is_empty() {
             self.registry.remove_portal(b"");
         }
     }

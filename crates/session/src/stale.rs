@@ -10,9 +10,9 @@
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
-use sql::{Control, Writes};
+use sql::{Control, Plan, Writes};
 use wire::{
-    backend::{self, Status},
+    backend,
     frontend::{self, Target},
 };
 
@@ -95,10 +95,9 @@ impl Session {
     pub(crate) fn is_suspicious(&self, name: &[u8]) -> bool {
         self.registry.statement(name).is_some_and(|statement| {
             let fresh = statement.segment == self.segment.segment && !statement.described;
-            !statement.on_server
-                && statement.row.is_some()
-                && self.status() != Status::Failed
-                && !(fresh && self.segment.writes != Writes::Everything)
+            let known = fresh && self.segment.writes != Writes::Everything;
+            let absent = !statement.on_server && statement.row.is_some();
+            absent && !known && !self.is_failed()
         })
     }
 
@@ -148,7 +147,7 @@ impl Session {
     /// Whether the server would refuse this statement, had it parsed it when the client did.
     pub(crate) fn is_stale(&self, name: &[u8]) -> bool {
         let statement = self.registry.statement(name);
-        self.status() != Status::Failed && statement.is_some_and(|it| it.stale.is_some())
+        !self.is_failed() && statement.is_some_and(|it| it.stale.is_some())
     }
 
     /// A Bind, or a Describe, of a stale statement is refused. The next one is looked into again:
@@ -206,8 +205,8 @@ impl Session {
     /// The server must have this statement from here on, or in a failed block, in which it refuses
     /// to parse it, one that takes its place: whoever binds it is refused in the same words.
     pub(crate) fn materialize_or_stand_in(&mut self, name: &[u8]) {
-        let failed = self.status() == Status::Failed;
-        let absent = |it: &Statement| !it.on_server && !ends_block(&it.prepared);
+        let failed = self.is_failed();
+        let absent = |it: &Statement| !it.on_server && !ends_block(&it.prepared.plan);
         if failed && self.registry.statement(name).is_some_and(absent) {
             self.stand_in(name);
         } else {
@@ -241,10 +240,10 @@ impl Session {
     }
 }
 
-/// Whether a failed block accepts it.
-fn ends_block(prepared: &Prepared) -> bool {
+/// Whether it ends a block, so that one that has failed accepts it.
+pub(crate) fn ends_block(plan: &Plan) -> bool {
     matches!(
-        prepared.plan.effects.control,
+        plan.effects.control,
         Some(Control::Commit { .. } | Control::Rollback { .. })
     )
 }

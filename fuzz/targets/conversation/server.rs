@@ -36,6 +36,8 @@ struct Portal {
     formats: Vec<u8>,
     sent: usize,
     done: bool,
+    /// Its block has failed since: there is nothing left of it to be run.
+    failed: bool,
 }
 
 /// An error: its code and what it says.
@@ -149,7 +151,10 @@ impl Server {
         self.flush();
         match self.status {
             Status::Idle => self.roll_back(),
-            Status::Transaction => self.status = Status::Failed,
+            Status::Transaction => {
+                self.status = Status::Failed;
+                self.portals.values_mut().for_each(|it| it.failed = true);
+            }
             Status::Failed => {}
         }
     }
@@ -261,6 +266,7 @@ impl Server {
             formats: bind.result_formats.to_vec(),
             sent: 0,
             done: false,
+            failed: false,
         };
         self.portals.insert(bind.portal.to_vec(), portal);
         self.held.put_slice(backend::BIND_COMPLETE);
@@ -302,6 +308,9 @@ impl Server {
         if text.is_empty() {
             self.put(tag::EMPTY_QUERY, b"");
             return Ok(());
+        }
+        if portal.failed {
+            return Err(failed());
         }
         self.refuse_in_failed(&text)?;
         let portal = self.portals.get_mut(name).expect("it was there");

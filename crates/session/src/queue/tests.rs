@@ -92,7 +92,11 @@ fn slot(Known(number, kind): Known) -> Slot {
 fn number(slot: &Slot) -> Option<u64> {
     let of_name = |undo: &Undo| match undo {
         Undo::Absent(name) => name[..].try_into().ok().map(u64::from_be_bytes),
-        Undo::Statement(..) | Undo::Portal(..) | Undo::Source(..) | Undo::Unnamed => None,
+        Undo::Statement(..)
+        | Undo::Portal(..)
+        | Undo::Portals(_)
+        | Undo::Source(..)
+        | Undo::Unnamed => None,
     };
     match slot {
         Slot::Server(Awaited { expect, undo, .. }) => match boundary(expect) {
@@ -174,7 +178,11 @@ impl Pair {
             .iter()
             .filter_map(|undo| match undo {
                 Undo::Absent(name) => name[..].try_into().ok().map(u64::from_be_bytes),
-                Undo::Statement(..) | Undo::Portal(..) | Undo::Source(..) | Undo::Unnamed => None,
+                Undo::Statement(..)
+                | Undo::Portal(..)
+                | Undo::Portals(_)
+                | Undo::Source(..)
+                | Undo::Unnamed => None,
             })
             .collect();
         assert_eq!(undone, put_back, "undone in another order");

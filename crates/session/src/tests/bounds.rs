@@ -169,3 +169,22 @@ fn messages_wait_when_much_is_under_way() {
     }
     panic!("{} bytes still wait", input.len());
 }
+
+/// The server hears nothing of them, so that no answer of its would end a doubt.
+#[test]
+fn portals_that_come_and_go_here_leave_nothing_behind() {
+    let mut session = session();
+    let mut input = BytesMut::new();
+    frontend::put_parse(&mut input, b"s", b"BEGIN");
+    for number in 0..1_000 {
+        let name = format!("p{number}");
+        frontend::put_bind(&mut input, name.as_bytes(), b"s");
+        frontend::put_bind(&mut input, b"", b"s");
+        frontend::put_bind(&mut input, b"", b"s");
+        frontend::put_close(&mut input, frontend::Target::Portal, name.as_bytes());
+        input.extend_from_slice(frontend::SYNC);
+    }
+    say(&mut session, &mut input);
+    assert!(input.is_empty() && session.to_server.is_empty());
+    assert!(!session.registry.has_unsure_portals());
+}
