@@ -75,6 +75,11 @@ impl Session {
             if current && prepared.plan.read.is_ok() && self.sees_known_definitions() {
                 learn = Some((prepared, types));
             }
+            if statement.stale.is_some() && !is_plain_control(&statement.prepared) {
+                // What stands in for it in a failed block returns nothing; the server refuses to
+                // describe what returns rows.
+                self.materialize_refusal();
+            }
             self.registry.note_described(name);
         } else {
             self.close_stale_unnamed(name);
