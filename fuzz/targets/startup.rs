@@ -32,7 +32,7 @@ use tokio::{
 };
 
 use self::proxy::{
-    greeting::{Encryption, GreetError, Greeting, StartupPacket, greet},
+    greeting::{Encryption, GreetError, Greeting, Replication, StartupPacket, greet},
     login, options,
 };
 
@@ -118,6 +118,8 @@ fn packet(raw: &Bytes) {
     }
     assert!(end <= raw.as_ptr() as usize + raw.len());
     assert!(!packet.database.is_empty() || packet.user.is_empty());
+    let asks = raw.windows(12).any(|it| it == b"replication\0");
+    assert!(asks || packet.replication == Replication::None);
     parameter(&packet.options);
     assert_eq!(packet.startup_options(), options::parse(&packet.options));
 }

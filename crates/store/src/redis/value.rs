@@ -118,7 +118,8 @@ fn checksum(key: &CacheKey, body: &[u8]) -> [u8; CHECKSUM] {
         .expect("a digest has 32 bytes")
 }
 
-const FORMAT: u8 = 2;
+/// The first byte: which layout follows.
+pub(super) const FORMAT: u8 = 2;
 const CHECKSUM: usize = 16;
 /// Where the checksum ends and what it covers begins.
 const BODY: usize = 1 + CHECKSUM;
