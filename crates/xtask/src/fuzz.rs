@@ -12,12 +12,15 @@ use anyhow::{Context, Result, bail, ensure};
 
 use crate::tools::{cargo, command, root, run, run_quietly, say};
 
-/// The fuzz targets that look for new inputs when none is named.
-const TARGETS: [&str; 5] = ["codec", "startup", "value", "analysis", "session"];
-
-/// Looks for new inputs only when named, since `docs/fuzzing.md` lists what it still finds;
-/// otherwise it repeats its seeds, which are what it found before and was mended.
-const SEEDS_ONLY: &str = "conversation";
+/// The fuzz targets.
+const TARGETS: [&str; 6] = [
+    "codec",
+    "startup",
+    "value",
+    "analysis",
+    "session",
+    "conversation",
+];
 
 /// How long each runs when nothing is said, in seconds.
 const SECONDS: u32 = 5;
@@ -38,8 +41,8 @@ pub(crate) fn all(words: &[&str]) -> Result<()> {
     let mut seconds = SECONDS;
     let mut targets = Vec::new();
     for &word in words {
-        if TARGETS.contains(&word) || word == SEEDS_ONLY {
-            targets.push((word, true));
+        if TARGETS.contains(&word) {
+            targets.push(word);
         } else {
             seconds = word
                 .parse()
@@ -47,21 +50,14 @@ pub(crate) fn all(words: &[&str]) -> Result<()> {
         }
     }
     if targets.is_empty() {
-        targets.extend(TARGETS.map(|target| (target, true)));
-        targets.push((SEEDS_ONLY, false));
+        targets.extend(TARGETS);
     }
     say("building fuzz targets");
     let built = build()?;
     let mut failed = Vec::new();
-    for (target, explores) in targets {
-        let bound = if explores {
-            say(&format!("fuzzing {target} for {seconds} s"));
-            format!("-max_total_time={seconds}")
-        } else {
-            say(&format!("repeating the seeds of {target}"));
-            "-runs=0".to_owned()
-        };
-        if let Err(error) = fuzz(&built, target, &bound) {
+    for target in targets {
+        say(&format!("fuzzing {target} for {seconds} s"));
+        if let Err(error) = fuzz(&built, target, seconds) {
             eprintln!("{error:#}");
             failed.push(target);
         }
@@ -100,7 +96,7 @@ fn build() -> Result<PathBuf> {
 }
 
 /// Starts from the seeds and from what earlier runs have found, and keeps what is new.
-fn fuzz(built: &Path, target: &str, bound: &str) -> Result<()> {
+fn fuzz(built: &Path, target: &str, seconds: u32) -> Result<()> {
     let found = home().join("target/corpus").join(target);
     let crashes = home().join("target/crashes").join(target);
     for dir in [&found, &crashes] {
@@ -112,7 +108,7 @@ fn fuzz(built: &Path, target: &str, bound: &str) -> Result<()> {
         .arg(&found)
         .arg(home().join("corpus").join(target))
         .arg(format!("-artifact_prefix={}/", crashes.display()))
-        .arg(bound)
+        .arg(format!("-max_total_time={seconds}"))
         .args(["-max_len=1024", "-timeout=10", "-rss_limit_mb=2048"]);
     let words = home().join("words").join(target);
     if words.is_file() {
