@@ -306,3 +306,23 @@ async fn who_has_met_leases_in_one_database_waits_for_nobody_in_another() {
     assert!(timed(first.mark(&[scope(1)])).await > LEASE * 9 / 10);
     assert!(timed(first.mark(&[other])).await < LEASE / 2);
 }
+
+/// Seats are renewed together: one after the other, most leases would run out before their turn.
+#[tokio::test]
+async fn leases_of_many_databases_are_renewed_on_a_slow_redis() {
+    let server = Server::start(&[]);
+    let way = way::Way::to(server.port()).await;
+    let mut settings = cases::settings(&server);
+    settings.url = way.url();
+    let store = cases::ready_by(settings).await;
+    for oid in 100..140 {
+        let database = DatabaseId { oid, ..DATABASE };
+        eventually(async || matches!(store.epoch(database).await, Ok(Some(_)))).await;
+    }
+    eventually(async || server.cli(&["KEYS", "test:2:*:l"]).lines().count() >= 41).await;
+    way.takes(Duration::from_millis(60));
+    tokio::time::sleep(LEASE).await;
+    let before = store.status().leases_lost;
+    tokio::time::sleep(3 * LEASE).await;
+    assert_eq!(store.status().leases_lost, before);
+}

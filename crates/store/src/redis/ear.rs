@@ -13,6 +13,7 @@ use std::{
 
 use catalog::DatabaseId;
 use fred::types::Value;
+use futures_util::future::join_all;
 use tokio::{
     sync::broadcast::{Receiver, error::RecvError, error::TryRecvError},
     time::sleep,
@@ -29,11 +30,14 @@ use super::{
     refusal::classify,
     resp::command,
     scripts::LEDGER,
-    shared::{Shared, VERSION_TTL, millis},
+    shared::{Shared, TOGETHER_MAX, VERSION_TTL, millis},
     verify::Trust,
     wire::Message,
 };
-use crate::lease::{Action, Answer, Holder, Order};
+use crate::{
+    Trouble,
+    lease::{Action, Answer, Holder, Order},
+};
 
 /// The task's own state.
 struct Ear<'a> {
@@ -57,6 +61,15 @@ struct Seat {
     renewed: Option<Instant>,
     /// Whose marks have been applied and not acknowledged.
     writers: Vec<Token>,
+}
+
+/// What is asked for a seat.
+struct Asked {
+    id: DatabaseId,
+    /// There is none yet.
+    joins: bool,
+    keys: Vec<Value>,
+    arguments: Vec<Value>,
 }
 
 /// Holds seats until `stop`, then gives them up.
@@ -111,7 +124,7 @@ impl Ear<'_> {
             self.hang_up();
             let channel = self.shared.acknowledgements(self.shared.instance());
             if let Some(trust) = &trust
-                && !self.subscribe(trust, channel).await
+                && !self.subscribe(trust, std::iter::once(channel)).await
             {
                 return;
             }
@@ -120,29 +133,28 @@ impl Ear<'_> {
         let Some(trust) = self.trust.clone() else {
             return;
         };
-        for database in self.shared.databases() {
-            if self.seats.contains_key(&database.id) || !database.is_claimed(&trust) {
-                continue;
-            }
-            let channel = database.keys.marks();
-            if !self.subscribe(&trust, channel.clone()).await {
+        let mut new = self.shared.databases();
+        new.retain(|it| !self.seats.contains_key(&it.id) && it.is_claimed(&trust));
+        for some in new.chunks(SUBSCRIPTIONS_MAX) {
+            let channels = some.iter().map(|database| database.keys.marks());
+            if !self.subscribe(&trust, channels).await {
                 return;
             }
-            let seat = Seat {
-                channel,
-                holder: Holder::new(clock::PACE),
-                renewed: None,
-                writers: Vec::new(),
-                database,
-            };
-            self.seats.insert(seat.database.id, seat);
+            let seats = some
+                .iter()
+                .map(|database| (database.id, Seat::new(database)));
+            self.seats.extend(seats);
         }
     }
 
-    async fn subscribe(&mut self, trust: &Trust, channel: String) -> bool {
-        let subscribe = command("SUBSCRIBE", [channel.into()]);
-        let told = self.line.ask_one(trust, Patience::Background, subscribe);
-        let trouble = match told.await {
+    /// Hears from now on what is published in some channels; whether that is so.
+    async fn subscribe(&mut self, trust: &Trust, channels: impl Iterator<Item = String>) -> bool {
+        let subscribe = channels.map(|channel| command("SUBSCRIBE", [channel.into()]));
+        let told = self
+            .line
+            .ask(trust, Patience::Background, subscribe.collect());
+        let told: Result<Vec<_>, _> = told.await.and_then(|told| told.into_iter().collect());
+        let trouble = match told {
             Ok(_) => return true,
             Err(fault) => classify(&fault),
         };
@@ -192,18 +204,44 @@ impl Ear<'_> {
             .collect();
         // Who is waited for comes first.
         due.sort_by_key(|&(idle, _)| idle);
-        for (_, id) in due {
-            if self.ask(id, &trust).await.is_err() {
+        for some in due.chunks(TOGETHER_MAX) {
+            let ids = some.iter().map(|&(_, id)| id);
+            if self.ask(ids, &trust).await.is_err() {
                 self.hang_up();
                 return;
             }
         }
     }
 
-    async fn ask(&mut self, id: DatabaseId, trust: &Arc<Trust>) -> Result<(), Deaf> {
-        let Some(seat) = self.seats.get_mut(&id) else {
-            return Ok(());
-        };
+    /// Asks for seats, in one round trip.
+    async fn ask(
+        &mut self,
+        ids: impl Iterator<Item = DatabaseId>,
+        trust: &Arc<Trust>,
+    ) -> Result<(), Deaf> {
+        let asked: Vec<_> = ids.filter_map(|id| self.order(id, trust)).collect();
+        let by = (self.line, &**trust);
+        let told = asked.iter().map(|asked| {
+            let (keys, arguments) = (asked.keys.clone(), asked.arguments.clone());
+            LEDGER.run(by, Patience::Background, keys, arguments)
+        });
+        let told = join_all(told).await;
+        if self.line.check(trust).is_err() {
+            return Err(Deaf);
+        }
+        let answers = asked.iter().zip(told);
+        let (joins, beats): (Vec<_>, Vec<_>) = answers.partition(|(asked, _)| asked.joins);
+        // Without a seat, what was published behind the answer would have meant nothing.
+        joins.into_iter().for_each(|it| self.answered(it));
+        // What was published before an answer is on its way to us no more: it is here.
+        self.receive_all()?;
+        beats.into_iter().for_each(|it| self.answered(it));
+        Ok(())
+    }
+
+    /// What is to be asked for a seat now.
+    fn order(&mut self, id: DatabaseId, trust: &Trust) -> Option<Asked> {
+        let seat = self.seats.get_mut(&id)?;
         if seat.database.ward.has_lapsed() {
             self.near.note_lost();
         }
@@ -224,13 +262,15 @@ impl Ear<'_> {
             false
         };
         let keys = vec![seat.database.keys.ledger(), seat.database.keys.term()];
-        let told = LEDGER
-            .run((self.line, trust), Patience::Background, keys, arguments)
-            .await;
-        if !joins {
-            // What was published before the answer is on its way to us no more: it is here.
-            self.receive_all()?;
-        }
+        Some(Asked {
+            id,
+            joins,
+            keys,
+            arguments,
+        })
+    }
+
+    fn answered(&mut self, (asked, told): (&Asked, Result<Vec<Value>, Trouble>)) {
         let answer = match told {
             Ok(reply) => answer(&reply),
             Err(trouble) => {
@@ -238,23 +278,15 @@ impl Ear<'_> {
                 Answer::Silence
             }
         };
-        if self.line.check(trust).is_err() {
-            return Err(Deaf);
-        }
-        if let Some(seat) = self.seats.get_mut(&id) {
+        if let Some(seat) = self.seats.get_mut(&asked.id) {
             let mut actions = Vec::new();
             seat.holder.answered(answer, clock::now(), &mut actions);
             seat.perform(self.near, &actions, &[]);
-            if answer == Answer::Stranger && !joins {
+            if answer == Answer::Stranger && !asked.joins {
                 self.near.note_lost();
                 seat.renewed = None;
             }
         }
-        if joins {
-            // Without a seat, what was published behind the answer would have meant nothing.
-            self.receive_all()?;
-        }
-        Ok(())
     }
 
     /// Takes all messages that have come.
@@ -306,6 +338,17 @@ impl Ear<'_> {
 }
 
 impl Seat {
+    /// Not taken yet.
+    fn new(database: &Arc<Database>) -> Self {
+        Self {
+            channel: database.keys.marks(),
+            holder: Holder::new(clock::PACE),
+            renewed: None,
+            writers: Vec::new(),
+            database: Arc::clone(database),
+        }
+    }
+
     fn perform(&self, near: &Near, actions: &[Action], stripes: &[Stripe]) {
         near.perform(&self.database.ward, actions, stripes);
     }
@@ -394,6 +437,9 @@ const RENEW_EVERY: Duration = Duration::from_millis(200);
 
 /// Between two looks at what is due.
 const ROUND_EVERY: Duration = Duration::from_millis(50);
+
+/// Subscriptions that travel together, which a connection can tell from other commands.
+const SUBSCRIPTIONS_MAX: usize = 16;
 
 /// Between two attempts at a subscription.
 const SUBSCRIBE_PAUSE: Duration = Duration::from_secs(1);
