@@ -292,3 +292,62 @@ async fn a_mark_that_is_lost_with_its_object_is_set_again() {
     mark.bump().await;
     reader.never_again("old", "new").await;
 }
+
+/// Whoever may do what to a server may be changed at any time.
+#[tokio::test]
+async fn a_server_that_forbids_some_commands_serves_nothing_old() {
+    let server = Server::start(&[]);
+    let (a, b) = (ready(&server).await, ready(&server).await);
+    let (here, there) = (Reader::new(&a, 1), Reader::new(&b, 1));
+    let mut text = "0".to_owned();
+    here.warm(&text).await;
+    for (n, commands) in [
+        &["getex"][..],
+        &["mget"],
+        &["get"],
+        &["set"],
+        &["zadd"],
+        &["publish"],
+        &["info"],
+        &["eval", "evalsha"],
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let rule = |sign| {
+            let rules = commands.iter().map(|command| format!("{sign}{command}"));
+            let rules: Vec<_> = rules.collect();
+            let mut words = vec!["ACL", "SETUSER", "default"];
+            words.extend(rules.iter().map(String::as_str));
+            assert_eq!(server.cli(&words).trim(), "OK", "{commands:?}");
+        };
+        rule("-");
+        let begun = Instant::now();
+        write(&a, 1).await.bump().await;
+        let took = begun.elapsed();
+        assert!(took < Duration::from_secs(9), "{commands:?}: {took:?}");
+        for reader in [&here, &there] {
+            assert_ne!(reader.text().await.as_ref(), Some(&text), "{commands:?}");
+        }
+        rule("+");
+        let new = (n + 1).to_string();
+        let bound = Duration::from_secs(15);
+        tokio::join!(
+            here.never_again_within(bound, &text, &new),
+            there.never_again_within(bound, &text, &new)
+        );
+        text = new;
+    }
+    assert_eq!(a.status().owed, 0);
+}
+
+#[tokio::test]
+async fn a_server_that_speaks_an_old_protocol_is_not_used() {
+    let server = Server::start(&["--rename-command", "HELLO", ""]);
+    let store = store(&server);
+    eventually(async || store.status().count(Trouble::Reply) > 2).await;
+    assert_eq!(store.status().state, State::Down);
+    let begun = Instant::now();
+    write(&store, 1).await.bump().await;
+    assert!(begun.elapsed() < Duration::from_secs(2));
+}
