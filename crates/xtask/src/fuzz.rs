@@ -13,10 +13,11 @@ use anyhow::{Context, Result, bail, ensure};
 use crate::tools::{cargo, command, root, run, run_quietly, say};
 
 /// The fuzz targets.
-const TARGETS: [&str; 6] = [
+const TARGETS: [&str; 7] = [
     "codec",
     "startup",
     "value",
+    "resp",
     "analysis",
     "session",
     "conversation",
