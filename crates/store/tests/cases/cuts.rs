@@ -58,6 +58,24 @@ async fn a_write_of_which_nobody_hears_waits_until_the_others_have_given_up() {
     other.warm("new").await;
 }
 
+/// They are one key, which may be evicted like any other.
+#[tokio::test]
+async fn a_write_of_which_nobody_hears_is_waited_for_though_the_members_are_lost() {
+    let server = Server::start(&[]);
+    let way = Way::to(server.port()).await;
+    let (stays, store) = (ready(&server).await, distant(&server, &way).await);
+    let reader = Reader::new(&stays, 1);
+    reader.warm("old").await;
+    way.cut();
+    server.cli(&["DEL", "test:2:{0000000000000abc:5}:i"]);
+    let mark = write(&store, 1).await;
+    let found = reader.look_up().await;
+    assert!(!matches!(found, Found::Hit(_)), "{found:?}");
+    way.mend();
+    mark.bump().await;
+    reader.never_again("old", "new").await;
+}
+
 #[tokio::test]
 async fn a_write_that_can_be_announced_in_time_is() {
     let server = Server::start(&[]);

@@ -18,12 +18,14 @@ local known = type(term) == 'string' and #term == 56 and string.sub(term, 1, 40)
 
 local ledger = redis.call('EXISTS', KEYS[3])
 
--- A member that fell silent may have had bumps that never came.
+-- A member that fell silent may have had bumps that never came. If all are gone at once, evicted for
+-- one, one of them may be silent of whom nobody will know.
 local silent = redis.pcall('ZRANGEBYSCORE', KEYS[2], '-inf', now)
 if silent.err then
   redis.call('DEL', KEYS[2])
   silent = {}
 end
+local lost = redis.call('EXISTS', KEYS[2]) == 0
 if #silent > 0 then
   redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', now)
 end
@@ -39,7 +41,7 @@ redis.pcall('PEXPIRE', KEYS[2], ttl)
 local first = redis.call('ZRANGE', KEYS[2], 0, 0, 'WITHSCORES')
 local lasts = math.max(1, tonumber(first[2]) - now)
 
-local rotate = force == '1' or not known or #silent > 0
+local rotate = force == '1' or not known or lost or #silent > 0
 if rotate then
   term = server .. fresh
   local done = redis.pcall('SET', KEYS[1], term, 'PX', lasts)
