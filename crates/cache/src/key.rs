@@ -28,7 +28,7 @@ impl fmt::Debug for CacheKey {
 }
 
 /// A digest of part of a key, itself a field of another.
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
 pub struct Digest([u8; 32]);
 
 impl Digest {

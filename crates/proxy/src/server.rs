@@ -481,18 +481,14 @@ fn sasl(client: &ClientStream, server: &ServerStream, acceptor: Option<&Acceptor
 fn state(packet: &StartupPacket, login: &Login, generation: Option<u64>) -> session::Login {
     let mut digest = DigestBuilder::default();
     digest.field(&packet.raw);
-    let mut readable = true;
     for (name, value) in &login.parameters {
         digest.field(name).field(value);
-        match &name[..] {
-            b"standard_conforming_strings" => readable &= &value[..] == b"on",
-            b"client_encoding" => readable &= session::is_ascii_safe(value),
-            _ => {}
-        }
     }
+    let reports = login.parameters.iter();
+    let reports = reports.map(|(name, value)| (&name[..], &value[..]));
     session::Login {
         digest: digest.finish(),
-        readable,
+        texts: session::Texts::at_login(reports),
         generation,
     }
 }

@@ -12,7 +12,7 @@ use wire::{
 use crate::{
     client::Step,
     extended::is_plain_control,
-    prepared::Shape,
+    prepared::{Prepared, Shape},
     queue::{Awaited, Expect, Slot},
     registry::Source,
     session::Session,
@@ -100,7 +100,8 @@ impl Session {
         let (mut capture, mut learn) = (false, None);
         let failed = self.is_failed();
         let settled = !self.queue.is_unsettled();
-        let known = self.sees_known_definitions();
+        // What it returns was settled at its Bind; how that is spelled, only now.
+        let known = self.sees_known_definitions().then(|| self.context());
         if let Some(portal) = self.registry.portal_mut(name) {
             match &mut portal.source {
                 Source::Entry { .. } | Source::Control { .. } if !settled => {
@@ -124,8 +125,8 @@ impl Session {
                 } => {
                     capture = recording.is_some() && !*described;
                     *described |= capture;
-                    if let Some(statement) = portal.statement.as_ref().filter(|_| capture && known)
-                    {
+                    let known = |it: &&Arc<Prepared>| capture && known == Some(it.context);
+                    if let Some(statement) = portal.statement.as_ref().filter(known) {
                         learn = Some((Arc::clone(statement), portal.types.clone()));
                     }
                 }

@@ -107,7 +107,11 @@ impl Session {
 
     /// Whether statements are on their way that may change how the server reads texts.
     pub(crate) fn awaits_other_texts(&self) -> bool {
-        self.segment.texts || self.queue.boundaries().any(|it| it.texts)
+        // A block that ends takes back what it has set.
+        let ends = self.segment.control || self.queue.has_control();
+        self.segment.texts
+            || self.queue.boundaries().any(|it| it.texts)
+            || self.transaction.settings && ends
     }
 
     /// Whether statements are on their way that change settings.

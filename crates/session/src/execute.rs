@@ -203,7 +203,7 @@ impl Session {
             None => {
                 frontend::put_describe(self.to_server.tail(), Target::Portal, name);
                 let learn = statement
-                    .filter(|_| self.sees_known_definitions())
+                    .filter(|it| self.sees_known_definitions() && it.context == self.context())
                     .map(|statement| (statement, types));
                 let capture = true;
                 self.push_swallowed(Expect::DescribePortal { capture, learn }, None);

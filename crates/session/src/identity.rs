@@ -31,6 +31,9 @@ pub struct Identity {
     pub(crate) shaping: Digest,
     /// Of those, the ones by which literals are read and values written.
     pub(crate) forms: Digest,
+    /// Of those, the ones by which the server decides whether it accepts a text, what it says
+    /// meanwhile, and how it spells the names of columns.
+    pub(crate) reading: Digest,
     /// What the setting `search_path` lists.
     pub(crate) names: Box<[u8]>,
     /// The first words of settings that libraries have defined, and of those that are asked for by
@@ -227,6 +230,7 @@ impl Identity {
         forms.field(settings.unwrap_or_default());
         forms.field(unloaded.unwrap_or_default());
         let forms = forms.finish();
+        let listed = settings.unwrap_or_default();
         let mut shaping = DigestBuilder::default();
         shaping.digest(&forms);
         // Of the settings that were asked for, those that views and policies read enter the keys
@@ -257,10 +261,11 @@ impl Identity {
             role,
             shaping,
             forms,
+            reading: reading(listed),
             names: names.into(),
             libraries: words(libraries.unwrap_or_default())?,
             isolation: isolation.into(),
-            listed: settings.unwrap_or_default().into(),
+            listed: listed.into(),
             unloaded: unloaded.unwrap_or_default().into(),
             path,
             // A path that begins with temporary objects makes some of any CREATE.
@@ -269,6 +274,42 @@ impl Identity {
             read_committed: isolation == b"read committed" || isolation == b"read uncommitted",
         })
     }
+}
+
+/// Settings that decide how a statement is parsed and described, whatever its parameters; sorted.
+const READING: [&str; 11] = [
+    "array_nulls",
+    "backslash_quote",
+    "client_encoding",
+    "client_min_messages",
+    "datestyle",
+    "escape_string_warning",
+    "lc_monetary",
+    "row_security",
+    "standard_conforming_strings",
+    "timezone_abbreviations",
+    "xmloption",
+];
+
+/// Whether a (lower-case) name is that of a setting which decides how statements are parsed and
+/// described.
+pub(crate) fn bears_on_reading(name: &str) -> bool {
+    READING.binary_search(&name).is_ok()
+}
+
+/// Of settings as the server lists them, those that decide how statements are parsed and described.
+fn reading(listed: &[u8]) -> Digest {
+    let mut digest = DigestBuilder::default();
+    let Some(settings) = crate::recipe::listed(listed) else {
+        return digest.field(listed).finish();
+    };
+    for (name, value) in settings {
+        let name = name.to_ascii_lowercase();
+        if bears_on_reading(&name) {
+            digest.field(name.as_bytes()).field(value.as_bytes());
+        }
+    }
+    digest.finish()
 }
 
 /// What every reply depends on: where names are resolved, for whom, and the settings.
@@ -346,7 +387,7 @@ mod tests {
 
     #[test]
     fn harmless_settings_are_sorted_for_the_search() {
-        assert!(HARMLESS.is_sorted());
+        assert!(HARMLESS.is_sorted() && READING.is_sorted());
         assert!(is_harmless("application_name") && is_harmless("work_mem"));
         assert!(!is_harmless("timezone") && !is_harmless("search_path"));
     }

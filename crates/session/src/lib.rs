@@ -39,6 +39,7 @@ mod telemetry;
 mod temporary;
 #[cfg(test)]
 mod tests;
+mod texts;
 mod transaction;
 
 pub use flight::Lead;
@@ -52,21 +53,4 @@ pub use scopes::written;
 pub use session::Session;
 pub use shared::{Limits, Shared};
 pub use telemetry::{Counter, FlightCounters, Gauge, Histogram, RefusedFill, Renewal, Telemetry};
-
-/// Whether no byte of a multibyte character of this client encoding can be mistaken for ASCII, so
-/// that text in it can be read byte by byte.
-pub fn is_ascii_safe(encoding: &[u8]) -> bool {
-    const UNSAFE: [&[u8]; 8] = [
-        b"SJIS",
-        b"SHIFT_JIS_2004",
-        b"BIG5",
-        b"GBK",
-        b"UHC",
-        b"GB18030",
-        b"JOHAB",
-        b"MULE_INTERNAL",
-    ];
-    !UNSAFE
-        .iter()
-        .any(|name| name.eq_ignore_ascii_case(encoding))
-}
+pub use texts::Texts;

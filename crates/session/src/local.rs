@@ -181,6 +181,9 @@ impl Identity {
             }
         }
         self.shaping = shaping.finish();
+        if identity::bears_on_reading(name) {
+            self.reading = DigestBuilder::default().digest(&self.shaping).finish();
+        }
         self.forms = DigestBuilder::default().digest(&self.shaping).finish();
         Some(())
     }

@@ -348,6 +348,7 @@ mod tests {
             temporary: None,
             shaping: digest,
             forms: digest,
+            reading: digest,
             names: [].into(),
             libraries: [].into(),
             read_committed: true,

@@ -6,7 +6,7 @@ use cache::{CacheKey, Digest, Entry, Scopes, Stamp};
 use sql::{Reason, Writes};
 use wire::FrameError;
 
-use crate::{Knowledge, Recipe, prepared::Prepared};
+use crate::{Knowledge, Recipe, Texts, prepared::Prepared};
 
 /// What the shell must do before the session can go on. Everything else lies in the two outputs.
 #[derive(Debug)]
@@ -98,9 +98,8 @@ pub enum SessionError {
 pub struct Login {
     /// Digest over the startup packet and the parameters the server reported.
     pub digest: Digest,
-    /// The lexical rules of the session are those our reader knows: `standard_conforming_strings`
-    /// is on, and no byte of a multibyte character can be mistaken for ASCII.
-    pub readable: bool,
+    /// How the session's texts are to be read.
+    pub texts: Texts,
     /// The generation of what was known of the database before the login began. What roles and
     /// database set at a login is as old as that, or the login has nothing in common with others.
     pub generation: Option<u64>,

@@ -132,7 +132,7 @@ impl Recipe {
 
 /// Names and values of settings as the server lists them: a name, the length of its value, and
 /// the value, with 30 between them and 31 between settings.
-fn listed(mut list: &[u8]) -> Option<Vec<(&str, &str)>> {
+pub(crate) fn listed(mut list: &[u8]) -> Option<Vec<(&str, &str)>> {
     let text = |bytes| std::str::from_utf8(bytes).ok();
     let mut settings = Vec::new();
     while !list.is_empty() {

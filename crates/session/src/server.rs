@@ -189,12 +189,10 @@ impl Session {
         let Ok((name, value)) = backend::parameter_status(frame) else {
             return;
         };
-        match name {
-            b"application_name" | b"in_hot_standby" | b"is_superuser" => return,
-            b"standard_conforming_strings" => self.readable &= value == b"on",
-            b"client_encoding" => self.readable &= crate::is_ascii_safe(value),
-            _ => {}
+        if let b"application_name" | b"in_hot_standby" | b"is_superuser" = name {
+            return;
         }
+        self.texts.note(name, value);
         // Reported with the statement that did it; otherwise something changed behind our back.
         let expected = self.mirror.identity().is_none();
         if !expected {

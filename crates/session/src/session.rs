@@ -19,6 +19,7 @@ use crate::{
     queue::{Awaited, Boundary, Expect, Queue, Route, Slot},
     recorder::{Recorder, Recording},
     registry::{Name, Registry, Undo},
+    texts::Texts,
     transaction::{Block, Transaction},
 };
 
@@ -31,7 +32,7 @@ pub struct Session {
     pub(crate) shared: Arc<Shared>,
     pub(crate) knowledge: Option<Arc<Knowledge>>,
     pub(crate) mirror: Mirror,
-    pub(crate) readable: bool,
+    pub(crate) texts: Texts,
     pub(crate) registry: Registry,
     pub(crate) queue: Queue,
     pub(crate) transaction: Transaction,
@@ -103,7 +104,7 @@ impl Session {
             shared,
             knowledge: None,
             mirror: Mirror::new(login.digest, login.generation),
-            readable: login.readable,
+            texts: login.texts,
             registry: Registry::default(),
             queue: Queue::default(),
             transaction: Transaction::default(),
@@ -318,8 +319,7 @@ impl Session {
 
     /// What is known of a text in this session's present context.
     pub(crate) fn prepared(&self, text: &[u8]) -> Arc<Prepared> {
-        let readable = self.readable && !self.awaits_other_texts();
-        if !readable && text.iter().any(|&byte| byte == b'\\' || byte >= 0x80) {
+        if !self.may_read(text) {
             return Arc::new(Prepared::opaque(text));
         }
         let context = self.context();
@@ -333,6 +333,14 @@ impl Session {
             Prepared::new(text, place)
         };
         self.shared.prepared(context, text, plan)
+    }
+
+    /// Whether a text means to us what it means to the server.
+    fn may_read(&self, text: &[u8]) -> bool {
+        if self.awaits_other_texts() || !self.texts.are_plain() {
+            return text.is_ascii() && !text.contains(&b'\\');
+        }
+        self.texts.are_utf8() || text.is_ascii() || !sql::has_foreign_names(text)
     }
 
     /// What is known of a text whatever the context.

@@ -52,8 +52,9 @@ const CONTEXTS_MAX: usize = 10_000;
 /// No role has this identity.
 const NOBODY: RoleId = RoleId::from_oid(0);
 
-/// A catalog snapshot, role, search path, and what temporary objects may do.
-type Context = (u64, RoleId, SearchPath, Temporary);
+/// A catalog snapshot, role, search path, what temporary objects may do, and the settings that decide
+/// how statements are parsed and described.
+type Context = (u64, RoleId, SearchPath, Temporary, Digest);
 
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 struct Key(u64, bytes::Bytes);
@@ -96,23 +97,24 @@ impl Shared {
         }
     }
 
-    /// The number of a context: one catalog snapshot, role and search path, and what temporary
-    /// objects may do.
+    /// The number of a context: one catalog snapshot, role and search path, what temporary objects
+    /// may do, and how statements are parsed and described.
     pub(crate) fn context(&self, knowledge: &Knowledge, identity: &Identity) -> u64 {
         let (role, path) = (identity.role, identity.path.clone());
-        self.number(knowledge, role, path, identity.temporary())
+        let place = (role, path, identity.reading);
+        self.number(knowledge, place, identity.temporary())
     }
 
     /// The number of the context of those whose role and search path are not known.
     pub(crate) fn anywhere(&self, knowledge: &Knowledge, temporary: &Temporary) -> u64 {
-        self.number(knowledge, NOBODY, SearchPath(Box::default()), temporary)
+        let place = (NOBODY, SearchPath(Box::default()), Digest::default());
+        self.number(knowledge, place, temporary)
     }
 
     fn number(
         &self,
         knowledge: &Knowledge,
-        role: RoleId,
-        path: SearchPath,
+        (role, path, reading): (RoleId, SearchPath, Digest),
         temporary: &Temporary,
     ) -> u64 {
         let mut contexts = self.contexts.lock().unwrap_or_else(PoisonError::into_inner);
@@ -120,7 +122,7 @@ impl Shared {
             contexts.clear();
         }
         *contexts
-            .entry((knowledge.generation, role, path, temporary.clone()))
+            .entry((knowledge.generation, role, path, temporary.clone(), reading))
             .or_insert_with(|| self.next_context.fetch_add(1, Ordering::Relaxed))
     }
 

@@ -41,10 +41,11 @@ impl Session {
     }
 
     /// Whether what the server says of a statement holds for all sessions in this context: this one
-    /// has no temporary objects, has changed no definitions that others do not see yet, and nobody
-    /// else has changed any since the catalog was read.
+    /// has no temporary objects, has changed no definitions that others do not see yet and no settings
+    /// that have not arrived, and nobody else has changed any since the catalog was read.
     pub(crate) fn sees_known_definitions(&self) -> bool {
         self.sees_common_definitions()
+            && self.mirror.identity().is_some()
             && self.knowledge.as_ref().is_some_and(|it| !it.is_outdated())
     }
 
@@ -128,11 +129,11 @@ impl Session {
         };
         let current = self.current(&prepared);
         let common = self.sees_common_definitions();
+        let respelled = self.texts.have_changed() || self.awaits_other_texts();
         if let Some(statement) = self.registry.statement_mut(name) {
-            let same = statement
-                .row
-                .as_ref()
-                .is_none_or(|then| backend::same_columns(then, row));
+            let same = statement.row.as_ref().is_none_or(|then| {
+                backend::same_columns(then, row) || respelled && backend::same_types(then, row)
+            });
             if same && common {
                 statement.prepared = current;
             } else if !same {

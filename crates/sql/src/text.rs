@@ -32,6 +32,13 @@ pub fn last_parameter(text: &[u8]) -> u16 {
     parameters.filter_map(number).max().unwrap_or(0)
 }
 
+/// Whether characters beyond ASCII stand where they could be part of a name: anywhere but in strings
+/// and comments.
+pub fn has_foreign_names(text: &[u8]) -> bool {
+    let inside = |kind: Kind| kind.is_blank() || matches!(kind, Kind::String | Kind::Escape);
+    lexemes(text).any(|lexeme| !inside(lexeme.kind) && !lexeme.bytes.is_ascii())
+}
+
 /// Whether a comment before the first token is `/* pgmemo: nocache */`.
 pub fn has_nocache_hint(text: &[u8]) -> bool {
     let text = trimmed(text);

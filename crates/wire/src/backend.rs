@@ -200,6 +200,14 @@ pub fn same_columns(one: &[u8], other: &[u8]) -> bool {
     described(one).is_ok_and(|one| described(other).is_ok_and(|other| one == other))
 }
 
+/// Whether two descriptions have columns of the same types, whatever their names.
+pub fn same_types(one: &[u8], other: &[u8]) -> bool {
+    let types = |frame| -> Result<Vec<_>, BodyError> {
+        Ok(described(frame)?.into_iter().map(|(_, ty)| ty).collect())
+    };
+    types(one).is_ok_and(|one| types(other).is_ok_and(|other| one == other))
+}
+
 /// The name of a column, and its type with length and modifier.
 type Column<'a> = (&'a [u8], &'a [u8]);
 

@@ -242,6 +242,19 @@ fn replies_are_told_apart_by_settings() {
             ",
         ),
         (
+            "K13 names in another encoding",
+            "
+            d: CREATE TABLE \"ö\" (id int PRIMARY KEY, v text); INSERT INTO \"ö\" VALUES (1, 'a')
+            d: CREATE TABLE \"Ã¶\" (id int PRIMARY KEY, v text); INSERT INTO \"Ã¶\" VALUES (1, 'a')
+            s1 hot: SELECT v FROM \"Ã¶\"
+            s2: SET client_encoding = 'LATIN1'
+            s2: UPDATE \"ö\" SET v = 'b'
+            s1: SELECT v FROM \"Ã¶\"
+            s2: UPDATE t SET v = 'ö' WHERE id = 1
+            s1 hot: SELECT v FROM \"ö\"
+            ",
+        ),
+        (
             "K14 settings that shape output",
             "
             d: CREATE TABLE o AS SELECT '\\x00ff'::bytea AS b, 0.1::float8 + 0.2 AS f, 12.5::money AS m

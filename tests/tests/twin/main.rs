@@ -29,6 +29,8 @@ CREATE TABLE late (id int UNIQUE DEFERRABLE INITIALLY DEFERRED);
 INSERT INTO late VALUES (1);
 CREATE TABLE nothing ();
 INSERT INTO nothing DEFAULT VALUES;
+CREATE TABLE named (id int PRIMARY KEY, größe text);
+INSERT INTO named VALUES (1, 'a'), (2, 'ß');
 CREATE FUNCTION says(text) RETURNS text LANGUAGE plpgsql AS
     $$ BEGIN RAISE NOTICE 'said %', $1; RETURN $1; END $$;
 CREATE TYPE colour AS ENUM ('red', 'green');

@@ -1,6 +1,8 @@
 //! Settings, and reads whose bytes depend on them.
 
-use super::{READ, check, talk};
+use pgmemo_tests::{twin::Talk, wire::Login};
+
+use super::{READ, check, talk, writing};
 
 const INSTANT: &str = "SELECT id, '2024-03-05 06:07:08+00'::timestamptz FROM t WHERE id = 1";
 
@@ -157,6 +159,93 @@ fn the_temporary_schema_is_made_when_the_client_makes_it() {
             (
                 "first that exists",
                 made_in_transaction("missing, PG_TEMP, public"),
+            ),
+        ],
+    );
+}
+
+/// The names of columns come in the client's encoding, whoever was told them before.
+#[test]
+fn columns_are_named_in_the_encoding_of_each_client() {
+    let login = |encoding| Login::to("").with("client_encoding", encoding);
+    let run = |talk: Talk| {
+        talk.say(|f| {
+            f.bind("", "s", &[])
+                .describe_portal("")
+                .execute("", 0)
+                .sync()
+        })
+        .ready()
+    };
+    let prepare = |talk: Talk| {
+        let read = "SELECT * FROM named";
+        talk.say(|f| f.parse("s", read, &[]).describe_statement("s").sync())
+            .ready()
+            .say(|f| f.bind("", "s", &[]).execute("", 0).sync())
+            .ready()
+    };
+    // Its own write keeps the second one from being looked up.
+    let use_it = |talk: Talk| {
+        let talk = run(prepare(talk)).query("BEGIN");
+        run(talk.query("INSERT INTO w VALUES (7, 'x')")).query("ROLLBACK")
+    };
+    let both = |first, second| {
+        let talk = use_it(writing().by('a').login(login(first)));
+        let talk = use_it(talk.by('b').login(login(second)));
+        use_it(talk.by('c').login(login(first)))
+    };
+    check(6, vec![("UTF-8 first", both("UTF8", "LATIN1"))]);
+    check(6, vec![("LATIN1 first", both("LATIN1", "UTF8"))]);
+    let other = |talk: Talk| talk.query("SET client_encoding = 'LATIN1'");
+    let describe = |talk: Talk| talk.say(|f| f.describe_statement("s").sync()).ready();
+    check(
+        4,
+        vec![
+            ("one session", run(other(prepare(talk())))),
+            ("a description", describe(other(prepare(talk())))),
+            (
+                "in a block",
+                run(other(prepare(talk()).query("BEGIN"))).query("ROLLBACK"),
+            ),
+        ],
+    );
+}
+
+/// A text may be accepted under some settings only, and bring notices under some.
+#[test]
+fn statements_are_parsed_by_the_settings_of_each_client() {
+    let set = |talk: Talk, setting: &str| talk.query(&format!("SET {setting}"));
+    let prepare = |talk: Talk, read: &str| {
+        talk.say(|f| f.parse("s", read, &[]).sync())
+            .ready()
+            .say(|f| f.describe_statement("s").sync())
+            .ready()
+            .say(|f| f.bind("", "s", &[]).execute("", 0).sync())
+            .ready()
+            .say(|f| f.close_statement("s").sync())
+            .ready()
+    };
+    let both = |read: &str, first: &str, second: &str| {
+        let talk = prepare(set(talk(), first), read);
+        prepare(set(talk.by('b'), second), read)
+    };
+    let date = "SELECT id FROM t WHERE date '13/02/2020' < '2024-01-01' ORDER BY id";
+    let ident =
+        "SELECT id FROM t AS an_alias_that_is_far_longer_than_the_sixty_three_bytes_of_a_name";
+    check(
+        2,
+        vec![
+            (
+                "DateStyle",
+                both(date, "datestyle = DMY", "datestyle = MDY"),
+            ),
+            (
+                "client_min_messages",
+                both(
+                    ident,
+                    "client_min_messages = warning",
+                    "client_min_messages = notice",
+                ),
             ),
         ],
     );

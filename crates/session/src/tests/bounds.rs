@@ -19,7 +19,7 @@ fn session() -> Session {
     let login = Login {
         digest: cache::DigestBuilder::default().finish(),
         generation: None,
-        readable: true,
+        texts: crate::Texts::default(),
     };
     Session::new(Arc::new(shared), &login)
 }

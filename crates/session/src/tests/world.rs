@@ -279,7 +279,7 @@ impl Client {
     pub(super) fn new(world: &World, name: &str) -> Self {
         let login = Login {
             digest: DigestBuilder::default().finish(),
-            readable: true,
+            texts: crate::Texts::default(),
             generation: Some(world.knowledge.generation),
         };
         Self {
