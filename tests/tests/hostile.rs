@@ -484,3 +484,79 @@ fn a_huge_result_streams_through() -> Result<()> {
     }
     ground.check()
 }
+
+/// What came before it is answered as if nothing had followed.
+#[test]
+fn what_comes_before_nonsense_is_answered() -> Result<()> {
+    let ground = Ground::new()?;
+    for before in [
+        Frontend::new().query("SELECT pg_sleep(0.1), 'answered'"),
+        Frontend::new()
+            .parse("", "SELECT 'answered'", &[])
+            .bind("", "", &[])
+            .execute("", 0),
+    ] {
+        let mut conn = ground.session()?;
+        conn.send(before.raw(b"Q\0\0\0\x01").bytes())?;
+        let mut answered = false;
+        while let Some(message) = conn.try_read()? {
+            answered |= message.tag == b'D';
+        }
+        ensure!(answered, "the reply is missing");
+    }
+    Ok(())
+}
+
+/// Whatever a request hits, either nothing of a transaction is done, or all that was acknowledged.
+#[test]
+fn a_cancel_request_never_leaves_half_a_transaction() -> Result<()> {
+    let ground = Ground::new()?;
+    let mut conn = ground.session()?;
+    let mut random = Random::new(seed());
+    let mut control = ground.database.connect()?;
+    let mut expected = 0;
+    control.run("CREATE TABLE counted (n int); INSERT INTO counted VALUES (0)")?;
+    let [mut cancelled, mut done] = [0, 0];
+    for round in 0..300 {
+        conn.run("BEGIN")?;
+        let other = conn.another_end()?;
+        let pause = Duration::from_micros(random.below(400));
+        let request = thread::spawn(move || {
+            thread::sleep(pause);
+            other.cancel()
+        });
+        conn.send(
+            Frontend::new()
+                .query("UPDATE counted SET n = n + 1")
+                .bytes(),
+        )?;
+        let answer = conn.read_until(b'Z')?;
+        request.join().expect("it does not panic")?;
+        let last = answer.0.last().map(|message| message.body.clone());
+        match answer.error() {
+            Some(error) => {
+                ensure!(error.contains("57014"), "round {round}: {error}");
+                ensure!(last.as_deref() == Some(b"E"), "round {round}: {answer:?}");
+                cancelled += 1;
+                conn.run("ROLLBACK")?;
+            }
+            None => {
+                ensure!(last.as_deref() == Some(b"T"), "round {round}: {answer:?}");
+                done += 1;
+                expected += 1;
+                // It may come this late.
+                if conn.query("COMMIT")?.error().is_some() {
+                    expected -= 1;
+                    conn.run("ROLLBACK")?;
+                }
+            }
+        }
+        let found = control.value("SELECT n FROM counted")?;
+        ensure!(
+            found == expected.to_string(),
+            "round {round}: {found}, {expected}"
+        );
+    }
+    eprintln!("{cancelled} cancelled, {done} done");
+    Ok(())
+}

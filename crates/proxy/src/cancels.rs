@@ -1,14 +1,18 @@
-//! Cancel requests for statements that wait here, and not at the server.
+//! Cancel requests for statements that wait here, and not at the server, or behind something of ours.
 
 use std::{
     collections::HashMap,
     net::SocketAddr,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    pin::pin,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicU32, Ordering},
+    },
     time::Duration,
 };
 
 use bytes::Bytes;
-use tokio::time::timeout;
+use tokio::{sync::Notify, time::timeout};
 use tokio_util::sync::CancellationToken;
 
 /// Clients whose statements wait, by the process that serves them.
@@ -18,16 +22,39 @@ use tokio_util::sync::CancellationToken;
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Cancels {
     waiting: Arc<Mutex<HashMap<i32, Entry>>>,
-    /// The servers of all clients, by process and key.
-    servers: Arc<Mutex<HashMap<Bytes, SocketAddr>>>,
+    /// All clients, by process and key of their server.
+    clients: Arc<Mutex<HashMap<Bytes, Noticed>>>,
 }
 
-/// Where a client's server is. Dropped, it is forgotten.
+/// What is known of a client. Dropped, it is forgotten.
 #[derive(Debug)]
 pub(crate) struct Noted {
     cancels: Cancels,
     who: Bytes,
+    crossing: Arc<Crossing>,
+    asking: bool,
 }
+
+#[derive(Clone, Debug)]
+struct Noticed {
+    server: Option<SocketAddr>,
+    crossing: Arc<Crossing>,
+}
+
+/// What a client's task and the requests to cancel its statement have to know of each other: a request
+/// that hits something of ours would do harm, and miss what it is meant for.
+#[derive(Debug, Default)]
+struct Crossing {
+    /// The server is at something of ours.
+    asking: AtomicBool,
+    /// Requests that are on their way.
+    going: AtomicU32,
+    changed: Notify,
+}
+
+/// A request that is on its way. Dropped, it has been delivered, or never will be.
+#[derive(Debug)]
+pub(crate) struct Going(Arc<Crossing>);
 
 #[derive(Clone, Debug, Default)]
 struct Entry {
@@ -64,22 +91,48 @@ impl Cancels {
         }
     }
 
-    /// Notes where the server of a client is, whose process and key are these.
-    pub(crate) fn note(&self, who: Bytes, server: SocketAddr) -> Noted {
-        self.servers().insert(who.clone(), server);
+    /// Notes a client whose server has this process and key, and where that is.
+    pub(crate) fn note(&self, who: Bytes, server: Option<SocketAddr>) -> Noted {
+        let crossing = Arc::new(Crossing::default());
+        let noticed = Noticed {
+            server,
+            crossing: Arc::clone(&crossing),
+        };
+        self.clients().insert(who.clone(), noticed);
         Noted {
             cancels: self.clone(),
             who,
+            crossing,
+            asking: false,
         }
     }
 
     /// The server that a CancelRequest is meant for.
     pub(crate) fn server(&self, packet: &[u8]) -> Option<SocketAddr> {
-        self.servers().get(packet.get(8..)?).copied()
+        self.clients().get(packet.get(8..)?)?.server
     }
 
-    fn servers(&self) -> MutexGuard<'_, HashMap<Bytes, SocketAddr>> {
-        self.servers.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Waits, but not for long, until the server of the client that a CancelRequest means is not at
+    /// something of ours. As long as what is returned lives, the client asks for nothing. Cancel safe.
+    pub(crate) async fn go(&self, packet: &[u8]) -> Option<Going> {
+        let noticed = self.clients().get(packet.get(8..)?).cloned()?;
+        let crossing = noticed.crossing;
+        let free = async {
+            loop {
+                let is_free = || !crossing.asking.load(Ordering::SeqCst);
+                crossing.until(is_free).await;
+                let going = Going::new(&crossing);
+                if is_free() {
+                    break going;
+                }
+            }
+        };
+        let going = timeout(ASKING_MAX, free).await;
+        Some(going.unwrap_or_else(|_| Going::new(&crossing)))
+    }
+
+    fn clients(&self) -> MutexGuard<'_, HashMap<Bytes, Noticed>> {
+        self.clients.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Frees the client that a CancelRequest means, and waits until its statement has left for the
@@ -114,9 +167,62 @@ impl Freed {
     }
 }
 
+impl Crossing {
+    /// Waits until this is so. Cancel safe.
+    async fn until(&self, is_so: impl Fn() -> bool) {
+        loop {
+            let mut changed = pin!(self.changed.notified());
+            changed.as_mut().enable();
+            if is_so() {
+                return;
+            }
+            changed.await;
+        }
+    }
+}
+
+impl Going {
+    fn new(crossing: &Arc<Crossing>) -> Self {
+        crossing.going.fetch_add(1, Ordering::SeqCst);
+        Self(Arc::clone(crossing))
+    }
+}
+
+impl Drop for Going {
+    fn drop(&mut self) {
+        self.0.going.fetch_sub(1, Ordering::SeqCst);
+        self.0.changed.notify_waiters();
+    }
+}
+
+impl Noted {
+    /// Whether the server is, or is about to be, at something of ours.
+    pub(crate) fn set_asking(&mut self, asking: bool) {
+        if self.asking != asking {
+            self.asking = asking;
+            self.crossing.asking.store(asking, Ordering::SeqCst);
+            self.crossing.changed.notify_waiters();
+        }
+    }
+
+    /// Waits, but not for long, until no request for this client is on its way, so that none can hit
+    /// what follows. Cancel safe.
+    pub(crate) async fn unharmed(&self) {
+        let none = || self.crossing.going.load(Ordering::SeqCst) == 0;
+        if !none() {
+            _ = timeout(GOING_MAX, self.crossing.until(none)).await;
+        }
+    }
+}
+
 impl Drop for Noted {
     fn drop(&mut self) {
-        self.cancels.servers().remove(&self.who);
+        // Another session may have the same process and key by now.
+        let mut clients = self.cancels.clients();
+        let ours = |it: &Noticed| Arc::ptr_eq(&it.crossing, &self.crossing);
+        if clients.get(&self.who).is_some_and(ours) {
+            clients.remove(&self.who);
+        }
     }
 }
 
@@ -144,6 +250,12 @@ impl Drop for Listed {
 
 /// How long a statement may take to leave for the server, before the request leaves without it.
 const LEAVE_MAX: Duration = Duration::from_secs(1);
+
+/// How long a request waits for the answer to something of ours.
+const ASKING_MAX: Duration = Duration::from_millis(500);
+
+/// How long a client's next statement waits for a request that is on its way.
+const GOING_MAX: Duration = Duration::from_secs(1);
 
 /// How soon a request is sent again, at first.
 const AGAIN_AFTER: Duration = Duration::from_millis(20);
@@ -185,12 +297,38 @@ mod tests {
     fn a_request_finds_the_server_of_its_session() {
         let cancels = Cancels::default();
         let server = SocketAddr::from(([127, 0, 0, 1], 5432));
-        let noted = cancels.note(Bytes::from_static(b"\0\0\0\x07key"), server);
+        let noted = cancels.note(Bytes::from_static(b"\0\0\0\x07key"), Some(server));
         let packet = b"\0\0\0\x0f\x04\xd2\x16\x2e\0\0\0\x07key";
         assert_eq!(cancels.server(packet), Some(server));
         assert_eq!(cancels.server(&packet[..14]), None);
         assert_eq!(cancels.server(b"short"), None);
         drop(noted);
         assert_eq!(cancels.server(packet), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_request_waits_for_what_it_is_not_meant_for() {
+        let cancels = Cancels::default();
+        let mut noted = cancels.note(Bytes::from_static(b"\0\0\0\x07key"), None);
+        let packet = b"\0\0\0\x0f\x04\xd2\x16\x2e\0\0\0\x07key";
+        noted.set_asking(true);
+        let asking = cancels.clone();
+        let request = tokio::spawn(async move { asking.go(packet).await });
+        tokio::task::yield_now().await;
+        assert!(!request.is_finished());
+        noted.set_asking(false);
+        let going = request.await.unwrap().expect("the client is known");
+        {
+            let mut next = pin!(noted.unharmed());
+            assert!(timeout(GOING_MAX / 2, &mut next).await.is_err());
+            drop(going);
+            next.await;
+        }
+        // Neither waits for ever.
+        noted.set_asking(true);
+        let going = cancels.go(packet).await;
+        assert!(going.is_some());
+        noted.unharmed().await;
+        assert!(cancels.go(b"short").await.is_none());
     }
 }

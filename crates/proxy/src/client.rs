@@ -53,8 +53,8 @@ pub(crate) struct Client {
     pub(crate) flight: Flight,
     /// It is counted, and its server connection is.
     pub(crate) _counted: [Counted; 2],
-    /// Cancel requests find its server.
-    pub(crate) _noted: Option<Noted>,
+    /// Cancel requests find its server, and do not meet what is ours there.
+    pub(crate) noted: Option<Noted>,
 }
 
 /// When the statement at hand arrived, for the latency histograms.
@@ -183,6 +183,11 @@ impl Client {
             delay(Point::Recording).await;
             self.keep_records();
         }
+        if !self.client.input.is_empty()
+            && let Some(noted) = &self.noted
+        {
+            noted.unharmed().await;
+        }
         while !self.flight.is_waiting() {
             let need = self.session.client(&mut self.client.input)?;
             if matches!(need, Need::Input) {
@@ -309,6 +314,9 @@ impl Client {
 
     /// Writes what waits and reads what comes.
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Event, End>> {
+        if let Some(noted) = &mut self.noted {
+            noted.set_asking(self.session.is_asking());
+        }
         if self.server.must_drain(&self.session.to_server)
             && let Poll::Ready(written) = self.server.poll_drain(cx, &mut self.session.to_server)
         {

@@ -335,8 +335,13 @@ impl Front {
     }
 
     async fn deliver(&self, cancel: &[u8], due: impl Fn() -> bool) {
-        let server = self.services.cancels.server(cancel);
-        if let Err(error) = self.upstream.cancel(cancel, server, due).await {
+        let cancels = &self.services.cancels;
+        let server = cancels.server(cancel);
+        let going = async {
+            let going = cancels.go(cancel).await;
+            due().then_some(going)
+        };
+        if let Err(error) = self.upstream.cancel(cancel, server, going).await {
             tracing::debug!(%error, "cancel request was not delivered");
         }
     }
@@ -448,10 +453,9 @@ impl Front {
         );
         place.wait(FIRST_SNAPSHOT_MAX).await;
         let cancels = &self.services.cancels;
-        let noted = server
-            .address()
-            .zip(login.backend())
-            .map(|(server, who)| cancels.note(who, server));
+        let noted = login
+            .backend()
+            .map(|who| cancels.note(who, server.address()));
         let session = Session::new(Arc::clone(&self.services.sessions), &state);
         Box::new(Client {
             place,
@@ -462,7 +466,7 @@ impl Front {
             timing: Timing::default(),
             flight: Flight::default(),
             _counted: counted,
-            _noted: noted,
+            noted,
         })
     }
 }
@@ -488,7 +492,10 @@ fn state(packet: &StartupPacket, login: &Login, generation: Option<u64>) -> sess
     let reports = reports.map(|(name, value)| (&name[..], &value[..]));
     session::Login {
         digest: digest.finish(),
-        texts: session::Texts::at_login(reports),
+        texts: session::Texts::at_login(reports.clone()),
+        primary: reports
+            .into_iter()
+            .any(|report| report == (&b"in_hot_standby"[..], &b"off"[..])),
         generation,
     }
 }

@@ -170,24 +170,24 @@ impl Upstream {
 
     /// Sends a CancelRequest as the client sent it, and waits until the server has closed: the one
     /// at this address, if the session's is known. Nothing is sent if by then it is not `due` any
-    /// more.
+    /// more; what `due` has returned lives until it is over.
     ///
     /// The server closes once the signal is sent; there is no other answer.
     ///
     /// # Errors
     ///
     /// When the server cannot be reached or does not close in time.
-    pub async fn cancel(
+    pub async fn cancel<T>(
         &self,
         packet: &[u8],
         address: Option<SocketAddr>,
-        due: impl Fn() -> bool,
+        due: impl Future<Output = Option<T>>,
     ) -> Result<(), UpstreamError> {
         let deliver = async {
             let mut stream = self.establish(address).await?;
-            if !due() {
+            let Some(_due) = due.await else {
                 return Ok(());
-            }
+            };
             stream
                 .write_all(packet)
                 .await

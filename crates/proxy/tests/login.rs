@@ -86,7 +86,10 @@ async fn serve(
     let (startup, ahead) = match greeting {
         Ok(Greeting::Startup(startup, ahead)) => (startup, ahead),
         Ok(Greeting::Cancel(packet)) => {
-            return upstream.cancel(&packet, None, || true).await.unwrap();
+            return upstream
+                .cancel(&packet, None, async { Some(()) })
+                .await
+                .unwrap();
         }
         Ok(Greeting::Encrypt | Greeting::Gone) | Err(_) => return,
     };

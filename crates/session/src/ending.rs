@@ -14,9 +14,7 @@ impl Session {
     /// What has to happen before a ReadyForQuery may reach the client: the marks of its segment
     /// end, so that the client's next read, anywhere, finds new versions.
     pub(crate) fn before_ready(&mut self, frame: &[u8]) -> Option<Need> {
-        if self.answer.take().is_some() {
-            return None;
-        }
+        let answered = self.answer.take().is_some();
         // Where replication begins, no command will ever complete.
         let status = backend::read_ready(frame).unwrap_or(Status::Idle);
         let Some(Slot::Server(Awaited { expect, .. })) = self.queue.front_mut() else {
@@ -26,8 +24,36 @@ impl Session {
             return None;
         }
         let boundary = boundary_mut(expect)?;
-        let ticket = boundary.ticket.take()?;
-        Some(Need::End(ticket, outcome(boundary, status)))
+        if let Some(ticket) = boundary.ticket.take() {
+            return Some(Need::End(ticket, outcome(boundary, status)));
+        }
+        if answered {
+            return None;
+        }
+        let written = strays(boundary, status).then(|| boundary.writes.clone());
+        written.map(|written| self.mark_stray(written))
+    }
+
+    /// A segment has committed by itself what it wrote, as its block turns out not to be there: a mark
+    /// is set before anybody hears of it.
+    ///
+    /// Marks end in order, and none that later segments hold may end with this one's.
+    fn mark_stray(&mut self, written: Writes) -> Need {
+        let ticket = self.next_ticket;
+        self.next_ticket += 1;
+        let last = if self.segment.ticket.is_some() {
+            Some(&mut self.segment)
+        } else {
+            self.queue.last_marked_mut()
+        };
+        if let Some(boundary) = last {
+            boundary.ticket = Some(ticket);
+            boundary.commits = true;
+            boundary.convict();
+        } else if let Some(boundary) = self.queue.boundary_mut() {
+            boundary.ticket = Some(ticket);
+        }
+        Need::Mark(ticket, written)
     }
 
     pub(crate) fn ready(&mut self, frame: &[u8]) -> Result<(), SessionError> {
@@ -132,6 +158,16 @@ pub(crate) fn judge(boundary: &mut Boundary, command: &[u8]) {
     } else if boundary.judged == Judged::Cleared && !sql::tag_clears(command) {
         boundary.judged = Judged::Guilty;
     }
+}
+
+/// Whether a segment that has written without a mark, as its block was to end by itself, ended outside
+/// of one: the server had refused the BEGIN.
+fn strays(boundary: &Boundary, status: Status) -> bool {
+    status == Status::Idle
+        && !boundary.writes.is_nothing()
+        && !boundary.control
+        && !boundary.failed
+        && boundary.judged != Judged::Cleared
 }
 
 /// How the work of a segment ended, as far as its marks are concerned.

@@ -100,6 +100,8 @@ pub struct Login {
     pub digest: Digest,
     /// How the session's texts are to be read.
     pub texts: Texts,
+    /// The server has said that it is no standby.
+    pub primary: bool,
     /// The generation of what was known of the database before the login began. What roles and
     /// database set at a login is as old as that, or the login has nothing in common with others.
     pub generation: Option<u64>,

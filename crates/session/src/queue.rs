@@ -399,6 +399,28 @@ impl Queue {
         }
     }
 
+    /// The last boundary that holds a mark.
+    pub(crate) fn last_marked_mut(&mut self) -> Option<&mut Boundary> {
+        self.slots.iter_mut().rev().find_map(|slot| match slot {
+            Slot::Server(awaited) => {
+                boundary_mut(&mut awaited.expect).filter(|boundary| boundary.ticket.is_some())
+            }
+            Slot::Local(..) | Slot::Ready => None,
+        })
+    }
+
+    /// Whether the server is at something that nobody but us has asked for.
+    pub(crate) fn is_ours_first(&self) -> bool {
+        match self.slots.front() {
+            Some(Slot::Server(Awaited { expect, route, .. })) => match route {
+                Route::Probe | Route::Repeat => true,
+                Route::Swallow => matches!(expect, Expect::Query(..)),
+                Route::Relay | Route::Refusal => false,
+            },
+            Some(Slot::Local(..) | Slot::Ready) | None => false,
+        }
+    }
+
     /// The catalog has changed: see [`Boundary::distrust`].
     pub(crate) fn distrust(&mut self) {
         for end in &self.ends {

@@ -189,8 +189,13 @@ impl Session {
         let Ok((name, value)) = backend::parameter_status(frame) else {
             return;
         };
-        if let b"application_name" | b"in_hot_standby" | b"is_superuser" = name {
-            return;
+        match name {
+            b"application_name" | b"is_superuser" => return,
+            b"in_hot_standby" => {
+                self.primary = value == b"off";
+                return;
+            }
+            _ => {}
         }
         self.texts.note(name, value);
         // Reported with the statement that did it; otherwise something changed behind our back.

@@ -33,6 +33,8 @@ pub struct Session {
     pub(crate) knowledge: Option<Arc<Knowledge>>,
     pub(crate) mirror: Mirror,
     pub(crate) texts: Texts,
+    /// The server has said that it is no standby.
+    pub(crate) primary: bool,
     pub(crate) registry: Registry,
     pub(crate) queue: Queue,
     pub(crate) transaction: Transaction,
@@ -105,6 +107,7 @@ impl Session {
             knowledge: None,
             mirror: Mirror::new(login.digest, login.generation),
             texts: login.texts,
+            primary: login.primary,
             registry: Registry::default(),
             queue: Queue::default(),
             transaction: Transaction::default(),
@@ -235,6 +238,28 @@ impl Session {
         self.to_client.shrink();
         self.to_server.shrink();
         self.queue.shrink();
+    }
+
+    /// Whether the server is at something of ours, which a cancel request of the client's is not
+    /// meant for.
+    pub fn is_asking(&self) -> bool {
+        self.queue.is_ours_first()
+    }
+
+    /// Whether the client believes to be in a block of which the server has not heard.
+    pub const fn is_in_virtual_block(&self) -> bool {
+        matches!(self.transaction.block, Block::Virtual { .. })
+    }
+
+    /// Begins that block at the server, which then counts its time and holds back notifications.
+    /// False, and nothing done, unless the session stands between commands.
+    pub fn begin_block(&mut self) -> bool {
+        let may = self.server_is_quiet() && self.is_between_messages();
+        let may = may && !self.ended && !self.broken;
+        if may {
+            self.materialize_block();
+        }
+        may
     }
 
     /// Whether replies of the server are owed.

@@ -148,6 +148,10 @@ impl Session {
                     // The server refuses to set a level behind a Parse.
                     return None;
                 }
+                // A standby refuses it.
+                if begin.read_only == Some(false) && !self.primary {
+                    return None;
+                }
                 let identity = self.mirror.identity()?;
                 let read_committed = begin.isolation.map_or(identity.read_committed, |level| {
                     level == Isolation::ReadCommitted

@@ -17,4 +17,5 @@ mod recorder;
 mod same;
 mod script;
 mod sql;
+mod strays;
 pub(crate) mod world;

@@ -141,7 +141,7 @@ async fn connections_keep_to_one_address() {
         socket.read_buf(&mut packet).await.unwrap();
         packet
     };
-    let cancel = upstream.cancel(b"cancel", Some(there), || true);
+    let cancel = upstream.cancel(b"cancel", Some(there), async { Some(()) });
     let (sent, packet) = tokio::join!(cancel, served);
     sent.unwrap();
     assert_eq!(packet, b"cancel");
@@ -155,7 +155,7 @@ async fn connections_keep_to_one_address() {
         let (mut socket, _) = second.accept().await.unwrap();
         socket.read_buf(&mut Vec::new()).await.unwrap()
     };
-    let late = upstream.cancel(b"cancel", Some(there), || false);
+    let late = upstream.cancel(b"cancel", Some(there), async { None::<()> });
     let (sent, read) = tokio::join!(late, served);
     sent.unwrap();
     assert_eq!(read, 0, "what is not due any more is not sent");

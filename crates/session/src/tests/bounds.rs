@@ -20,6 +20,7 @@ fn session() -> Session {
         digest: cache::DigestBuilder::default().finish(),
         generation: None,
         texts: crate::Texts::default(),
+        primary: false,
     };
     Session::new(Arc::new(shared), &login)
 }

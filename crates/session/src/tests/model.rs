@@ -161,6 +161,8 @@ pub(super) struct Server {
     input: BytesMut,
     output: BytesMut,
     flushed: usize,
+    /// BEGIN is refused, as if it had been cancelled.
+    pub(super) refuses_blocks: bool,
     /// Everything has been said.
     pub(super) ended: bool,
 }
@@ -202,6 +204,7 @@ impl Server {
             input: BytesMut::new(),
             output: BytesMut::new(),
             flushed: 0,
+            refuses_blocks: false,
             ended: false,
         }
     }

@@ -154,7 +154,7 @@ fn statement(words: &[&str]) -> Option<Sql> {
                 _ => return None,
             },
         },
-        ["begin"] => Sql::Begin {
+        ["begin"] | ["begin", "read", "write"] => Sql::Begin {
             start: false,
             repeatable: false,
         },

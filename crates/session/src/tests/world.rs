@@ -16,7 +16,7 @@ use catalog::{DatabaseId, Event, RelationId, Snapshot, SystemId, fixture::Fixtur
 use sql::{Reason, Writes};
 
 use super::{
-    message::{Message, show_client},
+    message::{Message, put, show_client},
     model::{self, Database, Server},
 };
 use crate::{Answer, Knowledge, Limits, Login, Need, Outcome, Session, Shared, Telemetry};
@@ -280,6 +280,7 @@ impl Client {
         let login = Login {
             digest: DigestBuilder::default().finish(),
             texts: crate::Texts::default(),
+            primary: false,
             generation: Some(world.knowledge.generation),
         };
         Self {
@@ -439,6 +440,20 @@ impl Client {
         self.settle(world, None);
         self.server.close();
         self.end_marks(world, u64::MAX, true);
+    }
+
+    /// The server says that it is no standby any more.
+    pub(super) fn promote(&mut self) {
+        let mut report = BytesMut::new();
+        put(&mut report, b'S', |out| {
+            out.extend_from_slice(b"in_hot_standby\0off\0");
+        });
+        self.interject(&report);
+    }
+
+    /// The server refuses to begin a block from now on.
+    pub(super) fn refuse_blocks(&mut self) {
+        self.server.refuses_blocks = true;
     }
 
     /// The server says something that nobody has asked for.

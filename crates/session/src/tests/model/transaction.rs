@@ -84,6 +84,9 @@ impl Server {
 
     pub(super) fn control(&mut self, sql: &Sql) -> Outcome<&'static str> {
         match sql {
+            Sql::Begin { .. } if self.refuses_blocks => {
+                fault("57014", "canceling statement due to user request")
+            }
             Sql::Begin { start, repeatable } => {
                 if self.state == State::Block {
                     self.warn("25001", "there is already a transaction in progress");
