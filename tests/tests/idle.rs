@@ -123,3 +123,36 @@ fn notifications_come_while_reads_are_hits() {
         assert_eq!(heard.unwrap(), format!("notification l '{number}'"));
     }
 }
+
+/// A block that its server has not heard of is one all the same.
+#[test]
+fn a_client_that_waits_in_a_block_is_not_idle() {
+    let scene = scene().unwrap();
+    let login = scene.login().with("idle_session_timeout", "3s");
+    let mut fresh = scene.connect(&login).unwrap();
+    let mut served = scene.connect(&login).unwrap();
+    fresh.run("BEGIN").unwrap();
+    served.run("BEGIN").unwrap();
+    served.run(READ).unwrap();
+    std::thread::sleep(Duration::from_secs(6));
+    for mut conn in [fresh, served] {
+        let answer = conn.query(READ).unwrap();
+        let last = answer.0.last().unwrap();
+        assert_eq!((last.tag, &last.body[..]), (b'Z', &b"T"[..]));
+        conn.run("COMMIT").unwrap();
+    }
+}
+
+/// And ends when its server says so.
+#[test]
+fn a_block_that_waits_for_too_long_is_ended() {
+    let scene = scene().unwrap();
+    let timeout = "idle_in_transaction_session_timeout";
+    let mut conn = scene.connect(&scene.login().with(timeout, "2s")).unwrap();
+    conn.run("BEGIN").unwrap();
+    conn.run(READ).unwrap();
+    conn.set_deadline(Duration::from_secs(20)).unwrap();
+    let last = conn.read().unwrap();
+    assert_eq!((last.tag, &*last.sqlstate()), (b'E', "25P03"));
+    assert!(conn.try_read().unwrap().is_none());
+}

@@ -5,7 +5,7 @@
 use std::{
     future::poll_fn,
     io,
-    pin::pin,
+    pin::{Pin, pin},
     task::{Context, Poll},
     time::{Duration, Instant},
 };
@@ -14,7 +14,12 @@ use cache::Stamp;
 use session::{Answer, Need, Outcome, PENDING_MAX, Session, SessionError};
 use sql::{Reason, Writes};
 use store::{Fill, Found, Lead, Point, delay};
-use tokio::{io::AsyncWriteExt, net::TcpStream, runtime::Handle, time::timeout};
+use tokio::{
+    io::AsyncWriteExt,
+    net::TcpStream,
+    runtime::Handle,
+    time::{Sleep, timeout},
+};
 use tokio_rustls::{client, server};
 
 use crate::{
@@ -35,6 +40,9 @@ const LINGER_MAX: Duration = Duration::from_secs(60);
 /// How long the server may go without a word while its client is served from the store: settings
 /// and firewalls end connections that seem to be idle.
 const SILENCE_MAX: Duration = Duration::from_secs(1);
+
+/// How long a client may wait in a block before its server hears of it.
+const WAIT_MAX: Duration = Duration::from_secs(1);
 
 /// How long a client may read nothing of what is left for it when its server has ended.
 const READ_MAX: Duration = Duration::from_secs(60);
@@ -64,6 +72,8 @@ pub(crate) struct Timing {
     missed: Option<Instant>,
     /// Since when the server has not said a word, as far as hits have looked.
     silent: Option<Instant>,
+    /// When a block may have waited for too long without the server.
+    waits: Option<Pin<Box<Sleep>>>,
 }
 
 /// Why a client's task ends.
@@ -378,9 +388,34 @@ impl Client {
                 Err(error) => Err(End::ClientSocket(error)),
             });
         }
+        if self.session.is_in_virtual_block() && self.poll_waiting(cx).is_ready() {
+            return Poll::Ready(Ok(Event::Progress));
+        }
         self.client.shrink();
         self.server.shrink();
         self.session.rest();
+        Poll::Pending
+    }
+
+    /// A client that waits in a block of which the server has not heard is taken for idle there: it is
+    /// begun before long. Ready when that was done.
+    fn poll_waiting(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let now = Instant::now();
+        let since = self.timing.arrived.unwrap_or(now);
+        let waits = self
+            .timing
+            .waits
+            .get_or_insert_with(|| Box::pin(tokio::time::sleep_until((since + WAIT_MAX).into())));
+        // One alarm serves all blocks of a second.
+        while waits.as_mut().poll(cx).is_ready() {
+            let due = now.duration_since(since) >= WAIT_MAX;
+            if due && self.session.begin_block() {
+                self.timing.waits = None;
+                return Poll::Ready(());
+            }
+            let from = if due { now } else { since };
+            waits.as_mut().reset((from + WAIT_MAX).into());
+        }
         Poll::Pending
     }
 
