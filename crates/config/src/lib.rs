@@ -32,4 +32,4 @@ pub use settings::{
     Secret, StoreChoice, TableRule,
 };
 pub use units::{duration_text, size_text};
-pub use upstream::{ChannelBinding, ClientCertificate, TlsMode, Upstream};
+pub use upstream::{ChannelBinding, ClientCertificate, Liveness, TlsMode, Upstream};

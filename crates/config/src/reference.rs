@@ -151,10 +151,12 @@ a Unix-domain socket is its directory: `postgres:///?host=/var/run/postgresql`.
 | `channel_binding` | `disable`, `prefer` or `require`, for pgmemo's own connections | `prefer` |
 | `options` | switches for pgmemo's own connections | |
 | `connect_timeout` | seconds from 1 to 600; `0` for 600 | `10` |
+| `keepalives`, `keepalives_idle`, `keepalives_interval`, `keepalives_count` | as in libpq: `0` for no probes; after how many seconds of silence the server's host is asked for a sign of life, how many it may take, and how many may fail | `1`, `60`, `10`, the system's |
+| `tcp_user_timeout` | milliseconds for which the server's host may leave what it is sent unacknowledged, before the connection counts as lost; `30000` lets clients hear of a failover that took the host away within half a minute. It also ends a connection whose server has stopped reading for as long, such as a COPY that waits for a lock | `0`: the system's, about 15 minutes |
 | `host`, `port`, `user`, `password`, `dbname` | as in the rest of the URL, and stronger | |
 
 What shapes clients alone may stay in a URL that is copied, and is left aside: `application_name`,
-`target_session_attrs`, `keepalives` and its like, settings of sessions, and what drivers and ORMs
+`target_session_attrs`, settings of sessions, and what drivers and ORMs
 add (`schema`, `connection_limit`, `pgbouncer`, `conn_max_age`, `pool_max_conns`, `+asyncpg` behind the
 scheme, …). The start names what was left aside. What bears on how the server is reached and is not
 done is refused, with the reason.

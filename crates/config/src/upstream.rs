@@ -1,5 +1,6 @@
 //! The PostgreSQL server behind us, as a `postgres://` URL says it.
 
+mod liveness;
 mod parameters;
 #[cfg(test)]
 mod tests;
@@ -13,6 +14,8 @@ use crate::{
     units,
     url::{Parts, decode},
 };
+
+pub use liveness::Liveness;
 
 /// The PostgreSQL server behind us, as a `postgres://` URL says it.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -41,6 +44,8 @@ pub struct Upstream {
     pub options: Option<String>,
     /// How long a connection to the server may take. Default 10 s.
     pub connect_timeout: Duration,
+    /// How it is noticed that the server's host is gone.
+    pub liveness: Liveness,
     /// Parameters that were left aside, since they are for clients alone.
     pub ignored: Vec<String>,
 }
@@ -144,6 +149,7 @@ struct Draft {
     channel_binding: ChannelBinding,
     options: Option<String>,
     connect_timeout: Duration,
+    liveness: Liveness,
     ignored: Vec<String>,
 }
 
@@ -171,6 +177,7 @@ impl Draft {
             channel_binding: ChannelBinding::default(),
             options: None,
             connect_timeout: Duration::from_secs(10),
+            liveness: Liveness::default(),
             ignored: Vec::new(),
         })
     }
@@ -196,6 +203,7 @@ impl Draft {
             "channel_binding" => self.channel_binding = channel_binding(value)?,
             "options" => self.options = Some(value.to_owned()),
             "connect_timeout" => self.connect_timeout = connect_timeout(value)?,
+            name if liveness::NAMES.contains(&name) => self.liveness.parameter(name, value)?,
             other => {
                 parameters::judge(other, value)?;
                 self.ignored.push(other.to_owned());
@@ -260,6 +268,7 @@ impl Draft {
             channel_binding: self.channel_binding,
             options: self.options,
             connect_timeout: self.connect_timeout,
+            liveness: self.liveness,
             ignored: self.ignored,
         })
     }

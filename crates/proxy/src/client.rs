@@ -164,6 +164,7 @@ impl Client {
                 // gives up what was not, and closes; or it notices amid its work, if it is told to.
                 Event::ClientEnded => {
                     self.session.client_left();
+                    self.server.stream().limit_silence(LINGER_MAX);
                     self.server.finish();
                 }
                 Event::ServerEnded => return Ok(End::Server),
@@ -448,6 +449,7 @@ impl Client {
         self.session.release_leads();
         let work = async {
             self.session.client_left();
+            self.server.stream().limit_silence(LINGER_MAX);
             self.server.finish();
             while self.marks.are_pressing() && !self.server.ended {
                 self.session.to_client.clear();

@@ -5,9 +5,11 @@ use std::{
     net::SocketAddr,
     pin::Pin,
     task::{Context, Poll},
+    time::Duration,
 };
 
 use rustls::pki_types::CertificateDer;
+use socket2::SockRef;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::{TcpStream, UnixStream},
@@ -56,6 +58,23 @@ impl ServerStream {
             Self::Tls(stream) => stream.get_ref().0.peer_addr().ok(),
             Self::Unix(_) => None,
         }
+    }
+
+    /// From now on, a server whose host does not take what it is sent counts as gone after this time,
+    /// if not earlier. Nobody is left who would wait for longer.
+    pub(crate) fn limit_silence(&self, most: Duration) {
+        let socket = match self {
+            Self::Tcp(stream) => SockRef::from(stream),
+            Self::Tls(stream) => SockRef::from(stream.get_ref().0),
+            Self::Unix(_) => return,
+        };
+        #[cfg(target_os = "linux")]
+        if !matches!(socket.tcp_user_timeout(), Ok(Some(set)) if set <= most) {
+            // It is a matter of how long something is kept for nobody.
+            let _ = socket.set_tcp_user_timeout(Some(most));
+        }
+        #[cfg(not(target_os = "linux"))]
+        let _ = (socket, most);
     }
 
     /// The certificate that the server showed.

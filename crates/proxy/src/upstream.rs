@@ -14,7 +14,7 @@ use std::{
     time::Duration,
 };
 
-use config::TlsMode;
+use config::{Liveness, TlsMode};
 use socket2::{SockRef, TcpKeepalive};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -91,6 +91,7 @@ pub struct Upstream {
     /// What the server sees of us is a certificate of our own, whoever logs in through us.
     vouches: bool,
     connect_timeout: Duration,
+    liveness: Liveness,
     /// Whether the server was there when it was last tried, and when that was.
     reached: Mutex<Option<(Instant, bool)>>,
     /// Which address of several led to it last.
@@ -131,6 +132,7 @@ impl Upstream {
             tls_mode: config.tls,
             vouches: config.client_certificate.is_some(),
             connect_timeout: config.connect_timeout,
+            liveness: config.liveness,
             reached: Mutex::default(),
             address: Mutex::default(),
         })
@@ -301,7 +303,7 @@ impl Upstream {
             let attempt = timeout_at(now + share, TcpStream::connect(address))
                 .await
                 .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
-                .and_then(tuned);
+                .and_then(|socket| tuned(socket, &self.liveness));
             match attempt {
                 Ok(socket) => return Ok(socket),
                 Err(source) => {
@@ -357,12 +359,20 @@ async fn secure(
 }
 
 /// Sets what every socket to the server has: no waiting for more to send, and a sign of life.
-fn tuned(socket: TcpStream) -> io::Result<TcpStream> {
+fn tuned(socket: TcpStream, liveness: &Liveness) -> io::Result<TcpStream> {
     socket.set_nodelay(true)?;
-    let alive = TcpKeepalive::new()
-        .with_time(KEEPALIVE_AFTER)
-        .with_interval(KEEPALIVE_EVERY);
-    SockRef::from(&socket).set_tcp_keepalive(&alive)?;
+    let tuned = SockRef::from(&socket);
+    if liveness.asks {
+        let mut alive = TcpKeepalive::new()
+            .with_time(liveness.after)
+            .with_interval(liveness.every);
+        if let Some(count) = liveness.count {
+            alive = alive.with_retries(count);
+        }
+        tuned.set_tcp_keepalive(&alive)?;
+    }
+    #[cfg(target_os = "linux")]
+    tuned.set_tcp_user_timeout(liveness.unacknowledged_max)?;
     Ok(socket)
 }
 
@@ -371,12 +381,6 @@ const SSL_REQUEST: [u8; 8] = [0, 0, 0, 8, 0x04, 0xd2, 0x16, 0x2f];
 
 /// How many addresses of one host are tried.
 const ADDRESSES_MAX: usize = 16;
-
-/// How long a connection is idle before the system asks whether the server is still there.
-const KEEPALIVE_AFTER: Duration = Duration::from_secs(60);
-
-/// How often it asks again.
-const KEEPALIVE_EVERY: Duration = Duration::from_secs(10);
 
 #[cfg(test)]
 mod tests;

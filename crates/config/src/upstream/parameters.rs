@@ -36,7 +36,7 @@ pub(super) fn judge(name: &str, value: &str) -> Result<(), Refusal> {
 
 fn is_for_clients(name: &str) -> bool {
     let base = name.split_once('[').map_or(name, |(base, _)| base);
-    let prefixes = ["pool_", "keepalives", "idle_", "statement_", "tcp_"];
+    let prefixes = ["pool_", "idle_", "statement_"];
     FOR_CLIENTS
         .iter()
         .any(|known| known.eq_ignore_ascii_case(base))
@@ -58,7 +58,7 @@ fn unknown(name: &str) -> Refusal {
 }
 
 /// Those that are done.
-const KNOWN: [&str; 14] = [
+const KNOWN: [&str; 19] = [
     "host",
     "port",
     "user",
@@ -71,6 +71,11 @@ const KNOWN: [&str; 14] = [
     "sslsni",
     "channel_binding",
     "connect_timeout",
+    "keepalives",
+    "keepalives_idle",
+    "keepalives_interval",
+    "keepalives_count",
+    "tcp_user_timeout",
     "options",
     "application_name",
 ];

@@ -25,6 +25,7 @@ fn reads_every_part() {
             channel_binding: ChannelBinding::Prefer,
             options: None,
             connect_timeout: Duration::from_secs(3),
+            liveness: Liveness::default(),
             ignored: vec!["application_name".to_owned()],
         }
     );
@@ -154,8 +155,7 @@ fn takes_urls_as_they_are_handed_out() {
             "db",
         ),
         (
-            "postgres://u@db/app?keepalives=1&keepalives_idle=30&keepalives_interval=10&\
-             keepalives_count=3&tcp_user_timeout=1000&gssencmode=disable&sslcompression=0",
+            "postgres://u@db/app?gssencmode=disable&sslcompression=0",
             "db",
         ),
         (
@@ -173,6 +173,24 @@ fn takes_urls_as_they_are_handed_out() {
     ] {
         host(url, name);
     }
+    let liveness = parsed(
+        "postgres://db?keepalives_idle=30&keepalives_interval=5&keepalives_count=3&tcp_user_timeout=9000",
+    )
+    .liveness;
+    let expected = Liveness {
+        asks: true,
+        after: Duration::from_secs(30),
+        every: Duration::from_secs(5),
+        count: Some(3),
+        unacknowledged_max: Some(Duration::from_secs(9)),
+    };
+    assert_eq!(liveness, expected);
+    let off = parsed("postgres://db?keepalives=0&tcp_user_timeout=0&keepalives_idle=0").liveness;
+    let expected = Liveness {
+        asks: false,
+        ..Liveness::default()
+    };
+    assert_eq!(off, expected);
     assert_eq!(parsed("postgres://db?ssl=true").tls, TlsMode::Require);
     assert_eq!(
         parsed("postgres://db?sslmode=no-verify").tls,

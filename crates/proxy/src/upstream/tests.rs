@@ -23,6 +23,7 @@ fn settings(port: u16, tls: TlsMode) -> Settings {
         options: None,
         ignored: Vec::new(),
         connect_timeout: Duration::from_secs(5),
+        liveness: config::Liveness::default(),
     }
 }
 
@@ -159,4 +160,53 @@ async fn connections_keep_to_one_address() {
     let (sent, read) = tokio::join!(late, served);
     sent.unwrap();
     assert_eq!(read, 0, "what is not due any more is not sent");
+}
+
+/// What the URL says of a host that is gone is done for the sockets to the server.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn sockets_are_looked_after_as_the_url_says() {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    let mut settings = settings(listener.local_addr().unwrap().port(), TlsMode::Disable);
+    settings.host = "127.0.0.1".to_owned();
+    let connect = async |settings: &config::Upstream| {
+        let stream = Upstream::new(settings).unwrap().connect().await.unwrap();
+        let ServerStream::Tcp(socket) = &stream else {
+            panic!("{stream:?}")
+        };
+        let socket = SockRef::from(socket);
+        let kept = socket.keepalive().unwrap();
+        let times = (socket.tcp_keepalive_time(), socket.tcp_keepalive_interval());
+        let limit = socket.tcp_user_timeout().unwrap();
+        (stream, kept, times.0.unwrap(), times.1.unwrap(), limit)
+    };
+    let seconds = Duration::from_secs;
+    let (stream, kept, after, every, limit) = connect(&settings).await;
+    assert_eq!((kept, after, every), (true, seconds(60), seconds(10)));
+    assert_eq!(limit.unwrap_or_default(), Duration::ZERO);
+    // Nobody is left who would wait for longer.
+    stream.limit_silence(seconds(60));
+    let ServerStream::Tcp(socket) = &stream else {
+        panic!("{stream:?}")
+    };
+    let limit = SockRef::from(socket).tcp_user_timeout().unwrap();
+    assert_eq!(limit, Some(seconds(60)));
+
+    settings.liveness.after = seconds(7);
+    settings.liveness.every = seconds(3);
+    settings.liveness.count = Some(2);
+    settings.liveness.unacknowledged_max = Some(seconds(9));
+    let (stream, kept, after, every, limit) = connect(&settings).await;
+    assert_eq!((kept, after, every), (true, seconds(7), seconds(3)));
+    assert_eq!(limit, Some(seconds(9)));
+    stream.limit_silence(seconds(60));
+    let ServerStream::Tcp(socket) = &stream else {
+        panic!("{stream:?}")
+    };
+    let socket = SockRef::from(socket);
+    assert_eq!(socket.tcp_keepalive_retries().unwrap(), 2);
+    assert_eq!(socket.tcp_user_timeout().unwrap(), Some(seconds(9)));
+
+    settings.liveness.asks = false;
+    assert!(!connect(&settings).await.1);
 }

@@ -170,6 +170,7 @@ impl Postgres {
             options: None,
             ignored: Vec::new(),
             connect_timeout: Duration::from_secs(20),
+            liveness: config::Liveness::default(),
         }
     }
 
