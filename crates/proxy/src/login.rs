@@ -243,6 +243,12 @@ where
             };
             step = self.dialogue.hear(frame.freeze(), &mut out);
         }
+        if let Some(proof) = self.dialogue.take_proof() {
+            match proof.make().await {
+                Ok(made) => self.dialogue.made(made),
+                Err(error) => step = Err(error),
+            }
+        }
         if let Err(error) = &step {
             out.unsplit(last_word(error));
         }

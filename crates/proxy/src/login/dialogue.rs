@@ -1,9 +1,13 @@
 //! What the messages of a login mean: the part without sockets.
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
+use postgres_protocol::authentication::sasl::ScramSha256;
 use wire::backend::{self, Status, tag};
 
-use super::{LoginError, LoginRules, Sasl, Trust, scram::Vouching};
+use super::{
+    LoginError, LoginRules, Sasl, Trust,
+    scram::{Proof, Vouching},
+};
 
 /// A login as far as it has come.
 #[derive(Debug)]
@@ -130,8 +134,20 @@ impl Dialogue {
     fn vouch(&mut self, code: i32, message: &[u8]) -> Result<(), LoginError> {
         match &mut self.vouching {
             Some(vouching) if code == SASL_FINAL => vouching.finish(message),
-            Some(vouching) => vouching.go_on(message, &mut self.to_server),
+            Some(vouching) => vouching.go_on(message),
             None => Ok(()),
+        }
+    }
+
+    /// A proof that the server waits for and that takes a while to be made.
+    pub(super) fn take_proof(&mut self) -> Option<Proof> {
+        self.vouching.as_mut()?.take_proof()
+    }
+
+    /// It has been made.
+    pub(super) fn made(&mut self, made: Box<ScramSha256>) {
+        if let Some(vouching) = &mut self.vouching {
+            vouching.made(made, &mut self.to_server);
         }
     }
 }

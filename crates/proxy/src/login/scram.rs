@@ -7,6 +7,7 @@ use std::io;
 
 use bytes::{BufMut, BytesMut};
 use postgres_protocol::authentication::sasl::{ChannelBinding, SCRAM_SHA_256, ScramSha256};
+use tokio::sync::Semaphore;
 use wire::frontend::tag;
 
 use super::{LoginError, dialogue::names};
@@ -17,6 +18,10 @@ pub(super) enum Vouching {
     Asked,
     /// The server has heard our first message, or also our proof.
     Begun(Box<ScramSha256>),
+    /// The server has said how our proof is to be made.
+    Challenged(Proof),
+    /// It is being made.
+    Proving,
     /// The server has proven that it knows the password.
     Proven,
 }
@@ -50,20 +55,37 @@ impl Vouching {
         Ok(())
     }
 
-    /// The server has gone on: puts our proof to it, or checks its own.
+    /// The server has gone on: a proof is to be made.
     ///
     /// # Errors
     ///
-    /// When it says what does not follow.
-    pub(super) fn go_on(
-        &mut self,
-        message: &[u8],
-        to_server: &mut BytesMut,
-    ) -> Result<(), LoginError> {
-        let scram = self.begun()?;
-        scram.update(message).map_err(LoginError::Scram)?;
+    /// When it is not its turn.
+    pub(super) fn go_on(&mut self, message: &[u8]) -> Result<(), LoginError> {
+        match std::mem::replace(self, Self::Proving) {
+            Self::Begun(scram) => {
+                let message = message.into();
+                *self = Self::Challenged(Proof { scram, message });
+                Ok(())
+            }
+            Self::Asked | Self::Challenged(_) | Self::Proving | Self::Proven => Err(out_of_turn()),
+        }
+    }
+
+    /// The proof that is to be made.
+    pub(super) fn take_proof(&mut self) -> Option<Proof> {
+        if !matches!(self, Self::Challenged(_)) {
+            return None;
+        }
+        match std::mem::replace(self, Self::Proving) {
+            Self::Challenged(proof) => Some(proof),
+            Self::Asked | Self::Begun(_) | Self::Proving | Self::Proven => None,
+        }
+    }
+
+    /// It has been made: puts it to the server.
+    pub(super) fn made(&mut self, scram: Box<ScramSha256>, to_server: &mut BytesMut) {
         put_response(to_server, |body| body.put_slice(scram.message()));
-        Ok(())
+        *self = Self::Begun(scram);
     }
 
     /// The server has proven, or not, that it knows the password.
@@ -81,17 +103,47 @@ impl Vouching {
     pub(super) fn accepted(&self) -> Result<(), LoginError> {
         match self {
             Self::Proven => Ok(()),
-            Self::Asked | Self::Begun(_) => Err(out_of_turn()),
+            Self::Asked | Self::Begun(_) | Self::Challenged(_) | Self::Proving => {
+                Err(out_of_turn())
+            }
         }
     }
 
     fn begun(&mut self) -> Result<&mut ScramSha256, LoginError> {
         match self {
             Self::Begun(scram) => Ok(scram),
-            Self::Asked | Self::Proven => Err(out_of_turn()),
+            Self::Asked | Self::Challenged(_) | Self::Proving | Self::Proven => Err(out_of_turn()),
         }
     }
 }
+
+/// A proof of ours that is to be made. How much work that is, the server's verifier decides.
+pub(super) struct Proof {
+    scram: Box<ScramSha256>,
+    message: Box<[u8]>,
+}
+
+impl Proof {
+    /// Makes it on another thread: this one serves other clients. Cancel safe.
+    ///
+    /// # Errors
+    ///
+    /// When the server says what does not follow.
+    pub(super) async fn make(self) -> Result<Box<ScramSha256>, LoginError> {
+        let turn = AT_ONCE.acquire().await;
+        let Self { mut scram, message } = self;
+        let made = tokio::task::spawn_blocking(move || {
+            let made = scram.update(&message).map(|()| scram);
+            drop(turn);
+            made
+        });
+        let made = made.await.map_err(io::Error::other).flatten();
+        made.map_err(LoginError::Scram)
+    }
+}
+
+/// How many proofs are made at once: others need the processors, too.
+static AT_ONCE: Semaphore = Semaphore::const_new(2);
 
 fn out_of_turn() -> LoginError {
     LoginError::Scram(io::Error::other("the server speaks out of turn"))
@@ -103,6 +155,8 @@ impl std::fmt::Debug for Vouching {
         f.write_str(match self {
             Self::Asked => "Asked",
             Self::Begun(_) => "Begun",
+            Self::Challenged(_) => "Challenged",
+            Self::Proving => "Proving",
             Self::Proven => "Proven",
         })
     }

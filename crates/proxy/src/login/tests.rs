@@ -318,3 +318,43 @@ fn what_the_client_reads_names_no_host() {
     let told = String::from_utf8_lossy(&told);
     assert!(told.contains("C08006") && !told.contains("db.internal"));
 }
+
+/// How much work a proof is, the server's verifier decides; others are served on the same thread.
+#[tokio::test]
+async fn a_proof_that_takes_long_holds_nobody_up() {
+    let login = vouched(&frame(b'p', b"secret\0"), async |client, server| {
+        let mut first = [0; 23 + 3];
+        server.read_exact(&mut first).await.unwrap();
+        let mut rest = [0; 512];
+        let count = server.read(&mut rest).await.unwrap();
+        let bare = String::from_utf8_lossy(&rest[..count]).into_owned();
+        let nonce = bare.split("r=").nth(1).expect("a nonce");
+        let challenge = format!("r={nonce}x,s=c2FsdA==,i=30000");
+        let challenge = authentication(11, challenge.as_bytes());
+        server.write_all(&challenge).await.unwrap();
+        // The runtime has one thread.
+        let mut turns = 0;
+        let mut answer = [0; 16];
+        while tokio::time::timeout(Duration::from_millis(1), server.read_exact(&mut answer))
+            .await
+            .is_err()
+        {
+            turns += 1;
+        }
+        if answer[0] != b'p' {
+            // The outcome says why.
+            return;
+        }
+        assert!(turns > 3, "{turns}");
+        let refusal = frame(b'E', b"SFATAL\0VFATAL\0C28P01\0Mno\0\0");
+        server.write_all(&refusal).await.unwrap();
+        let mut told = Vec::new();
+        client.read_to_end(&mut told).await.unwrap();
+        assert_eq!(told, refusal);
+    })
+    .await;
+    assert!(
+        matches!(login, Err(LoginError::Refused { .. })),
+        "{login:?}"
+    );
+}
