@@ -303,6 +303,26 @@ fn sigterm_waits_no_longer_than_it_is_told() -> Result<()> {
     Ok(())
 }
 
+/// Whoever has no session yet has begun nothing.
+#[test]
+fn a_stop_does_not_wait_for_who_says_nothing() -> Result<()> {
+    let Some((database, mut pgmemo)) = ground("")? else {
+        return Ok(());
+    };
+    database
+        .connect()?
+        .run("CREATE ROLE silent LOGIN PASSWORD 'x'")?;
+    let silent = Conn::raw(pgmemo.address())?;
+    let mut half = Conn::raw(pgmemo.address())?;
+    half.send(&[0, 0, 0, 40, 0, 3])?;
+    let mut idle = pgmemo.connect(database.name())?;
+    idle.run(READ)?;
+    pgmemo.term(Duration::from_secs(10))?;
+    ensure!(idle.ends(), "a client was left hanging");
+    drop((silent, half));
+    Ok(())
+}
+
 #[test]
 fn sighup_takes_a_good_file_and_keeps_the_old_one_if_it_is_bad() -> Result<()> {
     let on = "[cache]\ndefault_ttl = '60s'\n";

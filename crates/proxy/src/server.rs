@@ -277,7 +277,12 @@ impl Front {
         let deadline = Instant::now() + config.limits.login_timeout;
         // Each phase is an allocation of its own: what a login takes is given back when the session
         // begins, and of that there is but one copy.
-        match Box::pin(self.greet(stream, deadline)).await {
+        let greeted = tokio::select! {
+            greeted = Box::pin(self.greet(stream, deadline)) => greeted,
+            // A stop does not wait for who says nothing.
+            () = self.stop_for_strangers() => return,
+        };
+        match greeted {
             Ok((stream, acceptor, Greeting::Startup(packet, ahead))) => {
                 let client = (stream, acceptor);
                 let login = Box::pin(self.log_in(client, peer, *packet, ahead));
@@ -318,6 +323,13 @@ impl Front {
         let mut stream = accepted.map_err(|_| GreetError::Timeout)??;
         let greeting = greet(&mut stream, Encryption::InForce, deadline).await?;
         Ok((stream, Some(acceptor), greeting))
+    }
+
+    /// Resolves when those who have no session yet have to leave: a while after the word was given, so
+    /// that who has begun to speak is told. Cancel safe.
+    async fn stop_for_strangers(&self) {
+        self.leave.wait().await;
+        tokio::time::sleep(REFUSAL_MAX).await;
     }
 
     async fn cancel(&self, packet: &[u8], stream: ClientStream) {
@@ -396,7 +408,15 @@ impl Front {
         };
         // Before the server reads what it sets at this login.
         let generation = self.services.databases.generation(&packet.database);
-        match relay_login(&mut client, &mut server, &packet.raw, ahead, rules).await {
+        let login = tokio::select! {
+            login = relay_login(&mut client, &mut server, &packet.raw, ahead, rules) => login,
+            () = self.stop_for_strangers() => {
+                let text = "the database system is shutting down";
+                refuse(&mut client, "57P03", text, None).await;
+                return None;
+            }
+        };
+        match login {
             Ok(login) if packet.replication == Replication::Physical => {
                 tokio::select! {
                     () = pipe(client, server, login) => {}
