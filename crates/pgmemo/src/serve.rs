@@ -25,7 +25,7 @@ const STOP_GRACE: Duration = Duration::from_secs(5);
 /// Serves clients until a signal asks to stop.
 pub(crate) fn serve(invocation: &Invocation) -> Result<(), Failure> {
     let config = Arc::new(invocation.sources.load().map_err(Failure::Settings)?);
-    logging::start(invocation.log_format, invocation.log_filter.as_deref())?;
+    let _rest = logging::start(invocation.log_format, invocation.log_filter.as_deref())?;
     for problem in invocation.sources.environment.misspelt() {
         tracing::warn!(remedy = %problem.remedy, "{}: {}", problem.place, problem.what);
     }
