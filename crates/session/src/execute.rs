@@ -122,6 +122,7 @@ impl Session {
         self.materialize_block();
         self.materialize_pipeline_for(&prepared.plan);
         self.materialize_portal(name);
+        self.materialize_level(&prepared.plan, true);
         self.materialize_for(&prepared.plan);
         let mut execution = Execution {
             deallocates: prepared.plan.effects.deallocates.clone(),
@@ -139,6 +140,7 @@ impl Session {
         let ended =
             ends_block(&prepared.plan).then(|| self.registry.take_portals(self.segment.segment));
         self.push_server(Expect::Execute(execution), ended);
+        self.leave_level(&prepared.plan);
         self.may_copy(prepared);
         Step::Forward
     }

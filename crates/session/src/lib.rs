@@ -29,6 +29,7 @@ mod queue;
 mod recipe;
 mod recorder;
 mod registry;
+mod savepoint;
 mod scopes;
 mod server;
 mod session;

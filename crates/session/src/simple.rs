@@ -100,6 +100,7 @@ impl Session {
     ) -> Step {
         self.unsynced |= self.forwarded;
         self.materialize_block_for(&prepared.plan);
+        self.materialize_level(&prepared.plan, false);
         self.materialize_for(&prepared.plan);
         self.replace_unnamed(prepared);
         // It ends what was begun without a Sync: none has to follow.
@@ -108,6 +109,7 @@ impl Session {
         self.note(&prepared.plan, writes, &prepared.text, settings.as_deref());
         let boundary = self.end_segment();
         self.push_server(Expect::Query(execution, boundary), None);
+        self.leave_level(&prepared.plan);
         self.may_copy(prepared);
         Step::Forward
     }
