@@ -21,6 +21,9 @@ use crate::{
 /// Server messages longer than this, in bytes, pass piece by piece even if they are not rows.
 const WHOLE_MAX: usize = 64 * 1024 * 1024;
 
+/// So many bytes of an ErrorResponse hold its severity, which comes first.
+const SEVERITY_WITHIN: usize = 1024;
+
 impl Session {
     /// Handles what the server has sent, consuming from `input` whatever is dealt with.
     ///
@@ -47,8 +50,10 @@ impl Session {
                 continue;
             }
             let Some(frame) = input.get(..header.total) else {
-                if header.total <= WHOLE_MAX {
-                    reserve(input, header.total);
+                let headless = header.tag == tag::ERROR && input.len() < SEVERITY_WITHIN;
+                if header.total <= WHOLE_MAX || headless {
+                    let whole = header.total <= WHOLE_MAX;
+                    reserve(input, if whole { header.total } else { SEVERITY_WITHIN });
                     return Ok(Need::Input);
                 }
                 self.pass_large(header, input);
@@ -115,6 +120,10 @@ impl Session {
         self.refuse_recording(RefusedFill::TooLarge);
         if header.tag == tag::ROW_DESCRIPTION {
             self.finish_description(None);
+        }
+        if header.tag == tag::ERROR {
+            let beginning = input.get(..SEVERITY_WITHIN).unwrap_or_default().to_vec();
+            self.fail(&beginning);
         }
         let step = input.len().min(header.total);
         self.to_client.take_from(input, step);
@@ -317,6 +326,16 @@ impl Session {
 
     /// ErrorResponse, in answer to the head or out of the blue.
     fn error(&mut self, frame: &[u8]) {
+        match self.fail(frame) {
+            Some(Route::Probe) | None => {}
+            Some(Route::Refusal) => self.to_client.put(&backend::stale_plan(frame)),
+            Some(Route::Relay | Route::Swallow | Route::Repeat) => self.to_client.put(frame),
+        }
+    }
+
+    /// An ErrorResponse begins like this: what is owed after it, and what the client gets to see, as
+    /// of which route; `None` if nothing.
+    fn fail(&mut self, frame: &[u8]) -> Option<Route> {
         self.refuse_recording(RefusedFill::Error);
         self.recorder = None;
         self.captured = None;
@@ -324,20 +343,16 @@ impl Session {
             self.break_fence();
             self.broken = true;
         } else if self.meets_fence(tag::ERROR) {
-            return;
+            return None;
         } else {
             self.fail_copy();
         }
-        let route = match self.queue.front_mut() {
-            Some(Slot::Server(awaited)) => awaited.route,
+        let told = match self.queue.front_mut() {
+            Some(Slot::Server(awaited)) if !is_fatal(frame) => awaited.route,
             Some(_) | None => Route::Relay,
         };
-        if route == Route::Probe && !is_fatal(frame) {
+        if told == Route::Probe {
             self.probed = None;
-        } else if route == Route::Refusal && !is_fatal(frame) {
-            self.to_client.put(&backend::stale_plan(frame));
-        } else {
-            self.to_client.put(frame);
         }
         match self.queue.front_mut() {
             None => {}
@@ -360,6 +375,7 @@ impl Session {
             }
             Some(_) => self.skip_to_sync(false),
         }
+        Some(told)
     }
 
     /// The server discards everything up to the next Sync, and so do we. If it `drops` its unnamed

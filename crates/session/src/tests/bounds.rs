@@ -189,3 +189,37 @@ fn portals_that_come_and_go_here_leave_nothing_behind() {
     assert!(input.is_empty() && session.to_server.is_empty());
     assert!(!session.registry.has_unsure_portals());
 }
+
+/// It is passed on in pieces, and means what any error means.
+#[test]
+fn an_error_that_is_too_long_to_be_held_ends_what_it_answers() {
+    let mut session = session();
+    let mut input = BytesMut::new();
+    frontend::put_parse(&mut input, b"", b"SELECT 1");
+    frontend::put_bind(&mut input, b"", b"");
+    frontend::put_execute(&mut input, b"");
+    input.extend_from_slice(frontend::SYNC);
+    say(&mut session, &mut input);
+    let text = vec![b'x'; 65 * 1024 * 1024];
+    let body = [&b"SERROR\0VERROR\0CP0001\0M"[..], &text, b"\0\0"].concat();
+    let length = u32::try_from(body.len() + 4).unwrap().to_be_bytes();
+    let error = [&b"E"[..], &length, &body].concat();
+    let (mut input, mut passed) = (BytesMut::new(), 0);
+    for piece in error.chunks(3_000_000) {
+        // Its beginning comes in small ones.
+        let (first, rest) = piece.split_at(7);
+        for piece in [first, rest] {
+            input.extend_from_slice(piece);
+            assert!(matches!(session.server(&mut input), Ok(Need::Input)));
+        }
+        passed += session.to_client.len();
+        session.to_client.clear();
+    }
+    assert_eq!(passed, error.len());
+    input.extend_from_slice(backend::ready(backend::Status::Idle));
+    while !matches!(session.server(&mut input), Ok(Need::Input)) {
+        session.answer(crate::Answer::Done);
+    }
+    assert_eq!(session.to_client.len(), 6);
+    assert!(!session.is_owed());
+}
