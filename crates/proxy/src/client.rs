@@ -120,8 +120,10 @@ impl Client {
             End::Server | End::ServerSocket(_) => self.flush_to_client(READ_MAX).await,
             End::Shutdown => self.say_goodbye().await,
             End::Session(ref error) => {
-                let text = refusal::fatal("08P01", &format!("pgmemo: {error}"), None);
-                self.session.to_client.put(&text);
+                if self.session.is_between_replies() {
+                    let text = refusal::fatal("08P01", &format!("pgmemo: {error}"), None);
+                    self.session.to_client.put(&text);
+                }
                 self.flush_to_client(GOODBYE_MAX).await;
             }
         }

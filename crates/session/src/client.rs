@@ -78,8 +78,15 @@ impl Session {
                 self.stall();
                 return Ok(Need::Input);
             }
-            let Some(header) = wire::header(input)? else {
-                return Ok(Need::Input);
+            let header = match wire::header(input) {
+                Ok(Some(header)) => header,
+                Ok(None) => return Ok(Need::Input),
+                // What came before is answered first.
+                Err(_) if !self.queue.is_empty() && !self.takes_data() => {
+                    self.stall();
+                    return Ok(Need::Input);
+                }
+                Err(error) => return Err(error.into()),
             };
             if streams(header.tag) {
                 self.stream(header, input);

@@ -201,6 +201,11 @@ impl Session {
         matches!(self.copy, CopyIn::Both)
     }
 
+    /// Whether the server may be waiting for data of the client.
+    pub(crate) const fn takes_data(&self) -> bool {
+        !matches!(self.copy, CopyIn::None | CopyIn::Asked)
+    }
+
     /// Whether the client has been told whole messages only.
     pub const fn is_between_replies(&self) -> bool {
         self.server_rest == 0
