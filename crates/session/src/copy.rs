@@ -262,7 +262,10 @@ pub(crate) fn may_take_data(text: &[u8]) -> bool {
         text.windows(word.len())
             .any(|window| window.eq_ignore_ascii_case(word))
     };
-    text.is_empty() || (names(b"copy") && (names(b"stdin") || names(b"stdout")))
+    // The second is a command of replication.
+    text.is_empty()
+        || names(b"upload_manifest")
+        || (names(b"copy") && (names(b"stdin") || names(b"stdout")))
 }
 
 #[cfg(test)]
@@ -277,6 +280,7 @@ mod tests {
             "copy t from stdout",
             "/**/Copy\nt from StdIn",
             "copy t to stdout",
+            "UPLOAD_MANIFEST",
             "",
         ] {
             assert!(may_take_data(text.as_bytes()), "{text}");
