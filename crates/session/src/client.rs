@@ -11,7 +11,7 @@ use crate::{
     output::PENDING_MAX,
     prepared::Prepared,
     queue::{Boundary, Execution, Expect, Slot},
-    registry::{Name, Portal, Source},
+    registry::{Name, Portal, Source, Undo},
     session::{PREFIX, Session, reserve, wanted},
 };
 
@@ -133,7 +133,9 @@ impl Session {
             return step;
         }
         if self.skipping && message != tag::SYNC {
-            return Step::Done;
+            // The server looks at its type first, and ends the connection over one it does not know.
+            let known = SKIPPED.contains(&message);
+            return if known { Step::Done } else { Step::Forward };
         }
         if frame.len() > wire::HEADER {
             // The server has to say what is wrong with a Sync or Flush that has a body.
@@ -234,6 +236,26 @@ impl Session {
         Step::Forward
     }
 
+    /// The server will have a statement under this name that nobody can make again, unless the name
+    /// is taken: then it has to say so.
+    fn oversized_parse(&mut self, name: &[u8]) -> Step {
+        if self.awaits(name) {
+            return Step::Wait;
+        }
+        self.materialize_block();
+        if !name.is_empty() && self.registry.statement(name).is_some() {
+            self.materialize_or_stand_in(name);
+            self.registry.doubt(name, self.segment.segment);
+        }
+        let taken = self.registry.remove_statement(name).map(Box::new);
+        let undo = taken.map(|taken| Undo::Statement(Name::from_slice(name), Some(taken)));
+        self.registry.has_strangers = true;
+        self.registry.server_unnamed |= name.is_empty();
+        self.forwarded = true;
+        self.push_server(Expect::Parse(None), undo);
+        Step::Forward
+    }
+
     /// A message too long to be read: what its prefix tells, and the worst otherwise.
     fn oversized(&mut self, header: Header, prefix: &[u8]) -> Step {
         if let Some(step) = self.amid_copy(header.tag, false) {
@@ -253,18 +275,16 @@ impl Session {
             }
             tag::FUNCTION_CALL => self.function_call(),
             tag::PARSE => {
-                self.materialize_block();
                 let name = prefix.get(wire::HEADER..PREFIX).unwrap_or_default();
                 let name = name.split(|&byte| byte == 0).next().unwrap_or_default();
-                // The server will have it under this name, and nobody can make it again.
-                self.registry.remove_statement(name);
-                self.registry.has_strangers = true;
-                self.registry.server_unnamed |= name.is_empty();
-                self.forwarded = true;
-                self.push_server(Expect::Parse(None), None);
-                Step::Forward
+                self.oversized_parse(name)
             }
             tag::BIND => {
+                if let Ok((_, statement)) = frontend::Bind::names(prefix)
+                    && self.awaits(statement)
+                {
+                    return Step::Wait;
+                }
                 self.materialize_block();
                 if let Ok((portal, statement)) = frontend::Bind::names(prefix) {
                     let (portal, statement) =
@@ -303,6 +323,21 @@ impl Session {
         }
     }
 }
+
+/// Messages that the server passes over on its way to a Sync.
+const SKIPPED: [u8; 11] = [
+    tag::BIND,
+    tag::CLOSE,
+    tag::COPY_DATA,
+    tag::COPY_DONE,
+    tag::COPY_FAIL,
+    tag::DESCRIBE,
+    tag::EXECUTE,
+    tag::FLUSH,
+    tag::FUNCTION_CALL,
+    tag::PARSE,
+    tag::QUERY,
+];
 
 /// Messages that are passed on without being looked at.
 const fn streams(message: u8) -> bool {

@@ -413,3 +413,55 @@ fn other_statements_by_extended_query_are_the_same() {
         ],
     );
 }
+
+/// A text that is too long to be read, under a name that the server may not have heard of.
+#[test]
+fn names_of_statements_that_are_too_long_to_be_read_are_the_same() {
+    let long = format!("SELECT 1 /* {} */", "x".repeat(1_100_000));
+    let warm = talk().extended(READ, &[]);
+    check(
+        3,
+        vec![
+            (
+                "taken",
+                warm.clone()
+                    .say(|f| f.parse("s", READ, &[]).sync())
+                    .ready()
+                    .say(|f| f.parse("s", &long, &[]).sync())
+                    .ready()
+                    .say(|f| f.bind("", "s", &[]).execute("", 0).sync())
+                    .ready(),
+            ),
+            (
+                "free",
+                warm.say(|f| f.parse("s", &long, &[]).sync())
+                    .ready()
+                    .say(|f| f.bind("", "s", &[]).execute("", 0).sync())
+                    .ready()
+                    .say(|f| f.parse("s", READ, &[]).sync())
+                    .ready(),
+            ),
+        ],
+    );
+}
+
+#[test]
+fn a_message_of_no_known_type_ends_a_session_that_skips_as_well() {
+    check(
+        0,
+        vec![
+            (
+                "skipping",
+                talk()
+                    .say(|f| f.parse("", "SELEC", &[]).flush())
+                    .until(b'E')
+                    .say(|f| f.query(READ).message(b'?', b""))
+                    .until_end(),
+            ),
+            (
+                "otherwise",
+                talk().say(|f| f.query(READ).message(b'?', b"")).until_end(),
+            ),
+        ],
+    );
+}
