@@ -15,7 +15,7 @@ use super::{
 };
 use crate::tools::{command, run_quietly};
 
-/// How long one script of the isolation tests may take, in seconds.
+/// How long one script or test may take, in seconds.
 const SECONDS_MAX: &str = "400";
 
 /// How long one step of these may wait before it is cancelled, in seconds.
@@ -64,7 +64,7 @@ pub(super) fn pipelines(checkout: &Path, site: &Site) -> Result<Outcomes> {
     for name in tests.split_whitespace() {
         let trace = site.dir.join(format!("{name}.trace"));
         let mut test = command("timeout");
-        test.arg("60").arg(&program).args(["-r", ROWS]);
+        test.arg(SECONDS_MAX).arg(&program).args(["-r", ROWS]);
         test.arg("-t").arg(&trace).args([name, &place(site)]);
         let printed = output(&mut test, &site.dir.join(name))?;
         if UNTIL_FULL.contains(&name) {
