@@ -497,3 +497,30 @@ fn other_rows_are_hits_while_one_is_updated_over_and_over() -> Result<()> {
     ensure!(hits / reads > 0.9, "{hits} of {reads} reads were hits");
     Ok(())
 }
+
+#[test]
+fn the_key_of_a_new_row_is_where_the_server_takes_it_from() {
+    check(&[
+        (
+            "W01 a row that is written out before the key",
+            "
+            d: CREATE TYPE pair AS (a int, b int); CREATE TABLE k (a int, b int, id int PRIMARY KEY, n int); INSERT INTO k VALUES (0, 0, 5, 1)
+            s1 hot: SELECT n FROM k WHERE id = 5
+            s1 hot: SELECT n FROM k WHERE id = 7
+            s2: INSERT INTO k VALUES ((ROW(1, 2)::pair).*, 5, 9) ON CONFLICT (id) DO UPDATE SET n = excluded.n
+            s1: SELECT n FROM k WHERE id = 5
+            s2: INSERT INTO k VALUES ((ROW(1, 2)::pair).*, 7, 9)
+            s1: SELECT n FROM k WHERE id = 7
+            ",
+        ),
+        (
+            "W08 a conflict on one column twice",
+            "
+            d: CREATE TABLE k (a int, b int, n int, PRIMARY KEY (a, b), UNIQUE (a)); INSERT INTO k VALUES (1, 9, 0)
+            s1 hot: SELECT n FROM k WHERE a = 1 AND b = 9
+            s2: INSERT INTO k VALUES (1, 2, 5) ON CONFLICT (a, a) DO UPDATE SET n = excluded.n
+            s1: SELECT n FROM k WHERE a = 1 AND b = 9
+            ",
+        ),
+    ]);
+}

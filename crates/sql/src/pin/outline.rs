@@ -244,6 +244,9 @@ fn insert(mut rest: Tokens<'_>, text: &[Lexeme<'_>]) -> Option<Outline> {
         let mut rows = Vec::new();
         loop {
             let row = items(rest.parentheses()?);
+            if row.iter().any(|item| is_several(item)) {
+                return None;
+            }
             rows.push(row.into_iter().map(|item| whole(item, text)).collect());
             if !rest.mark(b',') {
                 break;
@@ -270,6 +273,12 @@ fn insert(mut rest: Tokens<'_>, text: &[Lexeme<'_>]) -> Option<Outline> {
             upsert,
         }),
     })
+}
+
+/// Whether an item stands for all columns of a composite value, and moves those behind it.
+fn is_several(item: &[Lexeme<'_>]) -> bool {
+    let all = |star: &Lexeme<'_>| star.kind == Kind::Operator && star.bytes == b"*";
+    matches!(item, [.., dot, star] if dot.kind == Kind::Mark(b'.') && all(star))
 }
 
 /// What stands after the rows of an INSERT; `None` if it was not understood.

@@ -143,7 +143,7 @@ impl Schema {
                         // Another index on the same columns may take more texts for equal.
                         let text = key.iter().any(|(family, _)| *family == Family::Text);
                         let same = upsert.conflict.len() == target.key.len()
-                            && upsert.conflict.iter().all(|name| target.key.contains(name));
+                            && target.key.iter().all(|name| upsert.conflict.contains(name));
                         if text || !same || !free(&upsert.assigned) {
                             return None;
                         }
