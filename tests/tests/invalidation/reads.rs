@@ -479,3 +479,23 @@ fn views_are_what_they_show() {
         ),
     ]);
 }
+
+#[test]
+fn what_a_function_calls_finds_its_names_with_the_rights_it_has() {
+    check(&[(
+        "B08 a function that is called with the rights of the owner of another",
+        "
+        d: CREATE SCHEMA priv AUTHORIZATION {bob}; CREATE TABLE priv.c (id int); ALTER TABLE priv.c OWNER TO {bob}; INSERT INTO priv.c VALUES (1)
+        d: CREATE TABLE public.c (id int); GRANT SELECT ON public.c TO {alice}, {bob}; CREATE TABLE one (x int); INSERT INTO one VALUES (1); GRANT SELECT ON one TO {alice}
+        d: CREATE FUNCTION public.inner_n() RETURNS bigint STABLE LANGUAGE sql AS 'SELECT count(*) FROM c'
+        d: CREATE FUNCTION public.outer_n() RETURNS bigint STABLE SECURITY DEFINER LANGUAGE sql BEGIN ATOMIC SELECT public.inner_n(); END
+        d: ALTER FUNCTION public.outer_n() OWNER TO {bob}
+        s1@{alice}: SET search_path = priv, public
+        s1 warm: SELECT outer_n() FROM one
+        s2: INSERT INTO priv.c VALUES (2)
+        s1: SELECT outer_n() FROM one
+        s3@{alice}: SET search_path = public
+        s3: SELECT outer_n() FROM one
+        ",
+    )]);
+}

@@ -16,7 +16,7 @@ use super::Viewer;
 use super::text::is_polymorphic;
 use crate::Reason;
 use crate::analysis::{Analysis, analyze};
-use crate::facts::Bound;
+use crate::facts::{Bound, Name, Read};
 use crate::needs::{Found, Needs};
 use crate::scan::{Kind, lexemes};
 use crate::tokens::identifier;
@@ -150,9 +150,15 @@ impl Viewer<'_> {
         }
         let (path, caller) = match &body.names {
             Names::Caller => (self.caller, self.caller),
+            // Functions that it calls find their names along the path of its owner, then.
+            Names::Printed if function.definer => (Some(&self.trust.printed), None),
             Names::Printed => (Some(&self.trust.printed), self.caller),
             Names::Own(path) => (Some(path), Some(path)),
         };
+        let printed = matches!(body.names, Names::Printed);
+        if !printed && self.snapshot.server_version() >= KEEPS_BODIES && self.hides(read, path) {
+            return Err(unknown);
+        }
         let viewer = Viewer {
             path: path.unwrap_or(&self.trust.everywhere),
             anywhere: path.is_none(),
@@ -175,6 +181,22 @@ impl Viewer<'_> {
         Ok(needs)
     }
 }
+
+impl Viewer<'_> {
+    /// Whether a table that is named without its schema hides another one of that name.
+    fn hides(&self, read: &Read, path: Option<&SearchPath>) -> bool {
+        let path = path.unwrap_or(&self.trust.everywhere);
+        let named = read.relations.iter().filter(|it| it.schema.is_none());
+        named.into_iter().any(|Name { name, .. }| {
+            let all = self.snapshot.relations_named(name);
+            all.filter(|it| path.0.contains(&it.schema)).count() > 1
+        })
+    }
+}
+
+/// From here on a session keeps what the names in a body meant when it first called the function,
+/// also if another table comes to lie before the one that was meant.
+const KEEPS_BODIES: u32 = 180_000;
 
 /// Whether a function that is run by an IMMUTABLE one depends on its arguments alone.
 pub(super) fn is_immutable(function: &Function) -> bool {

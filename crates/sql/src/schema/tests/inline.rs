@@ -254,6 +254,53 @@ fn tables_of_a_function_behind_a_view_must_be_qualified() {
 }
 
 #[test]
+fn what_a_function_calls_with_the_rights_of_its_owner_finds_its_names_along_his_path() {
+    let check = |body, definer| {
+        let db = Database::with(|db| {
+            function(db, "g", Volatility::Stable, 0, body);
+            let text = "RETURN ( SELECT public.g() AS g)";
+            function(db, "f", Volatility::Stable, 0, text);
+            let function = db.last_function().expect("it was made");
+            function.definer = definer;
+        });
+        db.read("select f() from t").is_ok()
+    };
+    assert!(check("select w from u", false) && !check("select w from u", true));
+    assert!(check("select w from public.u", true));
+}
+
+#[test]
+fn a_table_that_hides_another_may_not_be_what_a_session_remembers() {
+    let check = |version, body| {
+        let db = Database::with(|db| {
+            db.builder.server_version = version;
+            function(db, "f", Volatility::Stable, 0, body);
+        });
+        let path = SearchPath(
+            ["other", "public"]
+                .map(|name| db.schema.snapshot().schema_by_name(name).unwrap().id)
+                .into(),
+        );
+        let context = Context {
+            path: &path,
+            role: db.role,
+            temporary: &Temporary::Plain,
+        };
+        let text = b"select f() from far";
+        db.schema.plan(&analyze(text), &context).read.is_ok()
+    };
+    // There is a table `t` in either schema.
+    let body = "select id::text from t";
+    assert!(check(170_000, body) && !check(180_000, body));
+    assert!(check(180_000, "select w from u"));
+    assert!(check(180_000, "select id::text from other.t"));
+    assert!(check(
+        180_000,
+        "RETURN ( SELECT (t.id)::text AS id FROM other.t)"
+    ));
+}
+
+#[test]
 fn each_function_is_read_once_for_a_plan() {
     let db = Database::with(|db| {
         function(db, "f8", Volatility::Stable, 1, "select $1");
