@@ -49,7 +49,9 @@ impl Schema {
         }
         for Name { schema, name } in read.into_iter().flat_map(|read| &read.types) {
             let named = snapshot.types(path, schema.as_deref(), name);
-            kinds.extend(named.map(|known| known.id));
+            let named: Vec<_> = named.map(|known| known.id).collect();
+            named.hash(&mut digest);
+            kinds.extend(named);
             let rows = snapshot.resolve_relation(path, schema.as_deref(), name);
             kinds.extend(rows.map(|relation| relation.row));
         }
