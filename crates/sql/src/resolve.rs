@@ -191,6 +191,10 @@ impl Viewer<'_> {
         if relation.columns.iter().any(zoned) {
             return Err(Reason::Clock);
         }
+        let named = |&(_, kind): &(_, _)| self.trust.named.has(self.snapshot, kind);
+        if relation.columns.iter().any(named) {
+            return Err(Reason::SystemCatalog);
+        }
         Ok(())
     }
 
@@ -309,6 +313,9 @@ impl Viewer<'_> {
         }
         if self.trust.zoned.is_in(self.snapshot, function) {
             return Some(Reason::Clock);
+        }
+        if self.trust.named.is_in(self.snapshot, function) {
+            return Some(Reason::SystemCatalog);
         }
         if let Some(reads) = self.trust.listed(function.id) {
             return reads.iter().find_map(|&id| {

@@ -14,9 +14,10 @@ use crate::Reason;
 use crate::facts::{Name, Read, Shape};
 use crate::needs::Found;
 
-/// The types of which values hold a time with a zone.
+/// The types of which values hold some that are not what they seem: a time with a zone, or the name of
+/// an object.
 #[derive(Debug)]
-pub(super) struct Zoned {
+pub(super) struct Holders {
     known: HashSet<TypeId>,
     /// There are some that users have made, rows of tables among them.
     custom: bool,
@@ -24,10 +25,21 @@ pub(super) struct Zoned {
     declared: bool,
 }
 
-impl Zoned {
-    pub(super) fn of(snapshot: &Snapshot) -> Self {
-        let mut known = HashSet::from_iter([TIMETZ, TIMETZ_ARRAY]);
-        let builtin = known.len();
+impl Holders {
+    /// Those that hold a time with a zone.
+    pub(super) fn of_zones(snapshot: &Snapshot) -> Self {
+        Self::of(snapshot, &[TIMETZ, TIMETZ_ARRAY])
+    }
+
+    /// Those that hold an object, and show it by the name that it has at the moment: to a statement
+    /// that is prepared, a literal stands for the object of that moment. Objects of other sessions'
+    /// temporary schemas come and go unnoticed.
+    pub(super) fn of_names(snapshot: &Snapshot) -> Self {
+        Self::of(snapshot, &NAMES.map(TypeId::from_oid))
+    }
+
+    fn of(snapshot: &Snapshot, held: &[TypeId]) -> Self {
+        let mut known = HashSet::from_iter(held.iter().copied());
         loop {
             let before = known.len();
             let made = snapshot.all_types().filter(|it| {
@@ -51,13 +63,13 @@ impl Zoned {
         };
         let made = known.iter().filter(|kind| !kind.is_builtin());
         Self {
-            custom: known.len() > builtin,
+            custom: made.clone().next().is_some(),
             declared: made.clone().any(|kind| !of_table(kind)),
             known,
         }
     }
 
-    /// Whether values of a type hold a time with a zone. Of arrays of rows nothing is known.
+    /// Whether values of a type hold one. Of arrays of rows nothing is known.
     pub(super) fn has(&self, snapshot: &Snapshot, kind: TypeId) -> bool {
         let unknown = || {
             !kind.is_builtin()
@@ -237,6 +249,12 @@ impl Texts<'_> {
 const TIME: TypeId = TypeId::from_oid(1_083);
 
 const INTERVAL: TypeId = TypeId::from_oid(1_186);
+
+/// `regproc`, `regprocedure`, `regoper`, `regoperator`, `regclass`, `regtype`, `regconfig`,
+/// `regdictionary`, `regnamespace`, `regrole`, `regcollation`.
+const NAMES: [u32; 11] = [
+    24, 2_202, 2_203, 2_204, 2_205, 2_206, 3_734, 3_769, 4_089, 4_096, 4_191,
+];
 
 const TIMETZ: TypeId = TypeId::from_oid(1_266);
 

@@ -7,7 +7,7 @@ use foldhash::HashMap;
 
 use super::inline::Bodies;
 use super::reference::Reference;
-use super::time::Zoned;
+use super::time::Holders;
 use crate::{FunctionRule, classes};
 
 /// What lies outside `pg_catalog` and may still be run by a read.
@@ -25,7 +25,9 @@ pub(crate) struct Trust {
     /// Tables that are read behind functions which do not say so.
     pub(super) references: Box<[Reference]>,
     /// Types of which values hold a time with a zone.
-    pub(super) zoned: Zoned,
+    pub(super) zoned: Holders,
+    /// Types of which values hold the name of an object.
+    pub(super) named: Holders,
     /// The path of text that the server prints with every name qualified.
     pub(crate) printed: SearchPath,
     /// The path that has all schemas.
@@ -52,7 +54,8 @@ impl Trust {
             listed: HashMap::default(),
             bodies: Bodies::new(snapshot),
             references: Reference::all(snapshot),
-            zoned: Zoned::of(snapshot),
+            zoned: Holders::of_zones(snapshot),
+            named: Holders::of_names(snapshot),
             casts: casts.map(|cast| [cast.source, cast.target]).collect(),
             types: types.map(|implicit| implicit.kind).chain(hidden).collect(),
             printed: SearchPath(

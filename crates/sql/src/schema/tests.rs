@@ -111,6 +111,7 @@ fn tables(db: &mut Fixture) {
         &["id", "ts timestamptz", "d date", "tt text"],
     );
     db.table("public", "zoned", &["at timetz"]);
+    db.table("public", "named", &["id", "what regclass"]);
     db.table("other", "t", &["id"]);
     db.table("other", "far", &["id"]);
     let vw = db.view(

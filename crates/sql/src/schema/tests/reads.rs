@@ -133,6 +133,10 @@ fn some_relations_are_never_looked_up() {
     refused(Reason::Sequence, &["select last_value from seq"]);
     refused(Reason::Unlogged, &["select * from fast"]);
     refused(Reason::Clock, &["select * from zoned"]);
+    refused(
+        Reason::SystemCatalog,
+        &["select * from named", "select id from t, named n"],
+    );
     refused(Reason::Temporary, &["select * from pg_temp.t"]);
     refused(
         Reason::SystemCatalog,
