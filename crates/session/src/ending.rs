@@ -116,8 +116,11 @@ impl Session {
         if in_block {
             self.transaction.settings = settings || boundary.settings.is_doubtful();
         }
+        // A COMMIT or ROLLBACK outside a block ends what came before it in the segment, whatever
+        // becomes of the rest.
+        let unsure = in_block || settings || boundary.control || boundary.commits;
         self.mirror
-            .changed(boundary.settings, boundary.failed, in_block || settings);
+            .changed(boundary.settings, boundary.failed, unsure);
         if boundary.temporary || dropped {
             self.mirror.forget();
         } else if settings && !in_block {

@@ -190,12 +190,45 @@ impl Session {
 
 /// Whether texts are read by other rules afterwards.
 fn changes_texts(settings: &SettingsEffect) -> bool {
-    match settings {
-        SettingsEffect::One(setting) => matches!(
-            &*setting.name,
-            "standard_conforming_strings" | "client_encoding" | "names"
-        ),
-        SettingsEffect::ResetAll => true,
-        SettingsEffect::Untouched | SettingsEffect::Calls(_) | SettingsEffect::Unknown => false,
+    let mut named = settings.named();
+    *settings == SettingsEffect::ResetAll
+        || named.any(|(name, _)| {
+            matches!(
+                name,
+                "standard_conforming_strings" | "client_encoding" | "names"
+            )
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_are_read_otherwise_behind_whatever_sets_how() {
+        let changes = |text: &str| {
+            let analysis = sql::analyze(text.as_bytes());
+            changes_texts(&sql::plan_without_catalog(&analysis).effects.settings)
+        };
+        for text in [
+            "set standard_conforming_strings = off",
+            "set client_encoding = latin1",
+            "set names 'latin1'",
+            "reset all",
+        ] {
+            assert!(changes(text), "{text}");
+        }
+        assert!(!changes("set search_path = a") && !changes("select 1"));
+        let world = crate::tests::world::World::new(None);
+        let schema = &world.knowledge().schema;
+        let calls = |text: &str| {
+            let analysis = sql::analyze(text.as_bytes());
+            let plan = schema.plan_anywhere(&analysis, &sql::Temporary::Plain);
+            changes_texts(&plan.effects.settings)
+        };
+        assert!(calls(
+            "select set_config('a.b', 'c', true), set_config('client_encoding', 'latin1', false)"
+        ));
+        assert!(!calls("select set_config('a.b', 'c', true)"));
     }
 }
