@@ -14,8 +14,8 @@ use cache::{Digest, DigestBuilder, Refresh};
 use catalog::RelationId;
 use smallvec::SmallVec;
 use sql::{
-    Arguments, Effects, Form, Literal, Literals, Pinned, Plan, Reason, Setting, SettingsEffect,
-    Temporary, Writes,
+    Arguments, Effects, Form, FormLiterals, Literals, Pinned, Plan, Reason, Setting,
+    SettingsEffect, Temporary, Writes,
 };
 
 use crate::{Identity, Knowledge, copy};
@@ -35,7 +35,7 @@ pub(crate) struct Prepared {
     /// What may be done with it. Statements of one form share it.
     pub(crate) plan: Arc<Plan>,
     /// Where the values stand in the text that the plan leaves open.
-    literals: Box<[Literal]>,
+    literals: FormLiterals,
     /// Whether its plan is that of its form, but for those values.
     formal: bool,
     /// How long a recorded reply lives, or why there is none.
@@ -150,7 +150,7 @@ impl Prepared {
             path,
             formal: analysis.is_formal(),
             plan: Arc::new(plan),
-            literals: Box::default(),
+            literals: FormLiterals::new(),
             shapes: RwLock::default(),
             cost_us: Arc::default(),
             noisy: AtomicBool::new(false),
@@ -197,7 +197,7 @@ impl Prepared {
             digest: OnceLock::new(),
             empty: self.empty,
             plan,
-            literals: Box::default(),
+            literals: FormLiterals::new(),
             formal: self.formal,
             ttl: self.ttl,
             refresh: self.refresh,
@@ -248,7 +248,7 @@ impl Prepared {
                 },
                 pinned: Pinned::default(),
             }),
-            literals: Box::default(),
+            literals: FormLiterals::new(),
             formal: false,
             ttl: Err(Reason::Unreadable),
             refresh: Refresh::default(),

@@ -9,6 +9,8 @@
 //! backslashes or words for the clock, in queries and changes of rows. What stays in the text belongs
 //! to the form.
 
+use smallvec::SmallVec;
+
 use crate::clock::path_names_clock;
 use crate::names_clock;
 use crate::scan::{Kind, Lexeme, lexemes};
@@ -20,8 +22,11 @@ pub struct Form {
     /// With one number of its type, or the empty string, in place of each literal.
     pub text: Vec<u8>,
     /// Where the literals stand in the text that was given, in order.
-    pub literals: Box<[Literal]>,
+    pub literals: FormLiterals,
 }
+
+/// Where the literals of a text stand: a few, in most.
+pub type FormLiterals = SmallVec<[Literal; 6]>;
 
 /// Where a literal stands in a text, in bytes, its quotes included.
 #[derive(Clone, Copy, Debug)]
@@ -51,41 +56,43 @@ pub fn form(text: &[u8]) -> Option<Form> {
     if text.len() > TEXT_BYTES_MAX {
         return None;
     }
-    let mut tokens = lexemes(text).filter(|lexeme| !lexeme.kind.is_blank());
-    if !is_any(&tokens.next()?, &FIRST) {
-        return None;
-    }
-    let mut form = Vec::with_capacity(text.len());
-    let mut literals = Vec::new();
+    let mut begun = false;
+    let mut form = Vec::new();
+    let mut literals = FormLiterals::new();
     let mut ended = false;
+    let mut copied = 0;
     for lexeme in lexemes(text) {
-        if ended && !lexeme.kind.is_blank() {
-            return None;
+        if !lexeme.kind.is_blank() {
+            if ended || !begun && !is_any(&lexeme, &FIRST) {
+                return None;
+            }
+            begun = true;
+            ended = lexeme.kind == Kind::Mark(b';');
         }
-        ended |= lexeme.kind == Kind::Mark(b';');
-        let (kind, bytes) = (lexeme.kind, lexeme.bytes);
-        let common: &[u8] = if kind == Kind::Number && is_small(bytes) {
-            SMALL
-        } else if kind == Kind::Number && is_big(bytes) {
-            BIG
-        } else if kind == Kind::String && is_simple(bytes) {
-            b"''"
-        } else if may_stay(&lexeme) {
-            form.extend_from_slice(bytes);
-            continue;
-        } else {
+        let Some(common) = common(&lexeme) else {
+            if may_stay(&lexeme) {
+                continue;
+            }
             return None;
         };
+        if literals.is_empty() {
+            form.reserve(text.len());
+        }
+        form.extend_from_slice(text.get(copied..lexeme.start)?);
         form.extend_from_slice(common);
+        copied = lexeme.end();
         literals.push(Literal {
             start: u16::try_from(lexeme.start).ok()?,
             end: u16::try_from(lexeme.end()).ok()?,
         });
     }
-    let some = !literals.is_empty() && literals.len() <= LITERALS_MAX;
-    some.then(|| Form {
+    if literals.is_empty() || literals.len() > LITERALS_MAX {
+        return None;
+    }
+    form.extend_from_slice(text.get(copied..)?);
+    Some(Form {
         text: form,
-        literals: literals.into(),
+        literals,
     })
 }
 
@@ -124,14 +131,8 @@ impl<'a> Literals<'a> {
 /// Whether a lexeme may be part of a form: it is understood, and not the name of a function whose
 /// arguments say which setting is read or set.
 fn may_stay(lexeme: &Lexeme<'_>) -> bool {
-    let names_setting = || {
-        SETTINGS.iter().any(|function| {
-            let mut parts = lexeme.bytes.windows(function.len());
-            parts.any(|part| part.eq_ignore_ascii_case(function))
-        })
-    };
     match lexeme.kind {
-        Kind::Word | Kind::Quoted => !names_setting(),
+        Kind::Word | Kind::Quoted => !names_setting(lexeme.bytes),
         Kind::Unterminated | Kind::Unicode => false,
         Kind::Space | Kind::LineComment | Kind::BlockComment => true,
         Kind::String | Kind::Escape | Kind::Bits | Kind::Dollar | Kind::Number => true,
@@ -139,16 +140,25 @@ fn may_stay(lexeme: &Lexeme<'_>) -> bool {
     }
 }
 
-/// Digits of which the server makes an `integer`, with a sign before them or without.
-fn is_small(number: &[u8]) -> bool {
-    digits(number).is_some_and(|number| number <= i32::MAX.unsigned_abs().into())
+fn names_setting(word: &[u8]) -> bool {
+    SETTINGS.iter().any(|function| {
+        let mut parts = word.windows(function.len());
+        parts.any(|part| part.eq_ignore_ascii_case(function))
+    })
 }
 
-/// Digits of which the server makes a `bigint`, with a sign before them or without: the one number
-/// that is an `integer` only with a sign is left out.
-fn is_big(number: &[u8]) -> bool {
-    let small = u64::from(i32::MIN.unsigned_abs());
-    digits(number).is_some_and(|number| number > small && number <= i64::MAX.unsigned_abs())
+/// What stands for a lexeme in the form of its statement, if it is a plain literal.
+fn common(lexeme: &Lexeme<'_>) -> Option<&'static [u8]> {
+    match lexeme.kind {
+        Kind::Number => match digits(lexeme.bytes)? {
+            number if number <= INTEGER_MAX => Some(SMALL),
+            // The one number that is an `integer` only with a sign is left out.
+            number if number > INTEGER_MAX + 1 && number <= BIGINT_MAX => Some(BIG),
+            _ => None,
+        },
+        Kind::String if is_simple(lexeme.bytes) => Some(b"''"),
+        _ => None,
+    }
 }
 
 fn digits(number: &[u8]) -> Option<u64> {
@@ -181,6 +191,12 @@ const LITERALS_MAX: usize = 64;
 
 /// More are a `numeric`, or begin with zeros.
 const DIGITS_MAX: usize = 19;
+
+/// The server makes an `integer` of digits up to here, with a sign before them or without.
+const INTEGER_MAX: u64 = i32::MAX.unsigned_abs() as u64;
+
+/// And a `bigint` up to here.
+const BIGINT_MAX: u64 = i64::MAX.unsigned_abs();
 
 /// What stands for any `integer`, and for any `bigint`.
 const SMALL: &[u8] = b"0";

@@ -47,7 +47,7 @@ pub use analysis::{Analysis, analyze};
 pub use assign::Assignment;
 pub use classes::is_believed;
 pub use clock::names_clock;
-pub use form::{Form, Literal, Literals, form};
+pub use form::{Form, FormLiterals, Literal, Literals, form};
 pub use pin::{Arguments, Pinned, Rows, declares};
 pub use plan::{
     Begin, Changes, Context, Control, Effects, FunctionRule, Isolation, Plan, SetScope, SetValue,

@@ -106,8 +106,13 @@ pub(crate) fn is_ambiguous(lexeme: &Lexeme<'_>) -> bool {
 /// The kind and length of the first lexeme of a text that is not empty; `None` if it has no end.
 fn first(text: &[u8]) -> Option<(Kind, usize)> {
     let byte = |index: usize| text.get(index).copied().unwrap_or(0);
+    match OPENINGS.get(usize::from(byte(0))) {
+        Some(Opening::Space) => return Some((Kind::Space, run(text, may_be_space))),
+        Some(Opening::Word) => return Some((Kind::Word, word(text))),
+        Some(Opening::Mark) => return Some((Kind::Mark(byte(0)), 1)),
+        Some(Opening::Open) | None => {}
+    }
     match byte(0) {
-        space if may_be_space(space) => Some((Kind::Space, run(text, may_be_space))),
         b'-' if byte(1) == b'-' => Some((
             Kind::LineComment,
             run(text, |byte| byte != b'\n' && byte != b'\r'),
@@ -123,7 +128,7 @@ fn first(text: &[u8]) -> Option<(Kind, usize)> {
         b'u' | b'U' if byte(1) == b'&' && matches!(byte(2), b'\'' | b'"') => {
             Some((Kind::Unicode, quoted(text, 2, byte(2))?))
         }
-        letter if is_word_start(letter) => Some((Kind::Word, run(text, is_word_part))),
+        letter if is_word_start(letter) => Some((Kind::Word, word(text))),
         b'$' if byte(1).is_ascii_digit() => {
             let digits = run(text.get(1..)?, |byte| byte.is_ascii_digit());
             Some((Kind::Parameter, 1 + digits))
@@ -142,6 +147,54 @@ fn first(text: &[u8]) -> Option<(Kind, usize)> {
         operator if is_operator(operator) => Some((Kind::Operator, operator_length(text))),
         other => Some((Kind::Mark(other), 1)),
     }
+}
+
+/// What a byte opens, where it says so alone.
+#[derive(Clone, Copy)]
+enum Opening {
+    Space,
+    Word,
+    Mark,
+    /// What follows decides.
+    Open,
+}
+
+/// Most lexemes are told by their first byte, and this runs over every text.
+const OPENINGS: [Opening; 256] = {
+    let mut openings = [Opening::Open; 256];
+    let mut byte = u8::MIN;
+    loop {
+        openings[byte as usize] = match byte {
+            b'b' | b'B' | b'e' | b'E' | b'n' | b'N' | b'u' | b'U' | b'x' | b'X' => Opening::Open,
+            b'(' | b')' | b',' | b';' | b'[' | b']' => Opening::Mark,
+            space if may_be_space(space) => Opening::Space,
+            letter if is_word_start(letter) => Opening::Word,
+            _ => Opening::Open,
+        };
+        if byte == u8::MAX {
+            break openings;
+        }
+        byte += 1;
+    }
+};
+
+const WORD_PARTS: [bool; 256] = {
+    let mut parts = [false; 256];
+    let mut byte = u8::MIN;
+    loop {
+        parts[byte as usize] = is_word_part(byte);
+        if byte == u8::MAX {
+            break parts;
+        }
+        byte += 1;
+    }
+};
+
+/// The length of a word.
+fn word(text: &[u8]) -> usize {
+    run(text, |byte| {
+        WORD_PARTS.get(usize::from(byte)).is_some_and(|&part| part)
+    })
 }
 
 /// How many leading bytes `belongs` accepts.
