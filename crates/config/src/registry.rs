@@ -267,7 +267,7 @@ pub const SETTINGS: &[Setting] = &[
     Setting {
         key: "limits.threads",
         flag: Some("threads"),
-        default: DefaultValue::Derived("one for every two cores"),
+        default: DefaultValue::Derived("one for every core"),
         reloads: false,
         help: "Threads that serve clients. A client stays on the one where it was seated. Fewer threads \
             that are busy cost less than many that sleep in between; more of them help where pgmemo \

@@ -40,10 +40,9 @@ pub(crate) struct Seat {
 const STACK_BYTES: usize = 8 << 20;
 
 impl Workers {
-    /// How many there are where nobody says: one for every two cores.
+    /// How many there are where nobody says: one for every core.
     pub(crate) fn usual_count() -> usize {
-        let cores = thread::available_parallelism().map_or(1, usize::from);
-        cores.div_ceil(2)
+        thread::available_parallelism().map_or(1, usize::from)
     }
 
     /// Starts this many, at least one.
