@@ -254,6 +254,42 @@ fn a_write_whose_server_is_terminated_is_seen() {
     );
 }
 
+/// Whoever cancels while a commit waits for the disk is heard only behind it, if the server writes
+/// the statement to its log: CommandComplete, then an error. The rows have changed.
+#[test]
+fn a_write_that_is_cancelled_behind_its_commit_is_seen() {
+    let postgres = Postgres::start(Version::System).unwrap();
+    let scene = Scene::new(&postgres).unwrap();
+    let mut control = scene.database.connect().unwrap();
+    control.run("ALTER SYSTEM SET fsync = on").unwrap();
+    control.run("SELECT pg_reload_conf()").unwrap();
+    let mut writer = scene.pgmemo.connect(scene.database.name()).unwrap();
+    let mut reader = scene.pgmemo.connect(scene.database.name()).unwrap();
+    for setting in [
+        "log_min_duration_statement = 0",
+        "commit_delay = 100000",
+        "commit_siblings = 0",
+    ] {
+        writer.run(&format!("SET {setting}")).unwrap();
+    }
+    let (pid, _) = writer.cancel_key().unwrap();
+    let cancel = format!("SELECT pg_cancel_backend({pid})");
+    let update = "UPDATE t SET v = v || '!' WHERE id = 1";
+    let mut attempts = (10..80).step_by(10).cycle().take(70);
+    let late = attempts.any(|wait| {
+        reader.run(READ).unwrap();
+        say(&mut writer, |f| f.query(update)).unwrap();
+        thread::sleep(Duration::from_millis(wait));
+        control.run(&cancel).unwrap();
+        let heard = writer.read_until(b'Z').unwrap();
+        let [shown, expected] =
+            [&mut reader, &mut control].map(|conn| conn.run(READ).unwrap().shown());
+        assert_eq!(shown, expected);
+        matches!(&heard.0[..], [ended, failed, _] if ended.tag == b'C' && failed.tag == b'E')
+    });
+    assert!(late, "no cancel was heard behind a commit");
+}
+
 #[test]
 fn sessions_that_are_idle_for_too_long_end_as_without_us() {
     let scene = Scene::new(Postgres::shared(Version::System)).unwrap();

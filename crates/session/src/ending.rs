@@ -102,7 +102,7 @@ impl Session {
     }
 
     pub(crate) fn end_boundary(&mut self, status: Status, mut boundary: Boundary) {
-        if boundary.judged == Judged::Cleared {
+        if boundary.judged == Judged::Cleared && !boundary.failed {
             boundary.writes = Writes::Nothing;
         }
         let in_block = status != Status::Idle;
@@ -178,8 +178,9 @@ fn outcome(boundary: &Boundary, status: Status) -> Outcome {
     // What commits by itself, or begins with a commit, may have got that far. Definitions may
     // change in several transactions of one command.
     let commits = boundary.commits || boundary.control || boundary.writes.is_unbounded();
-    let undone = boundary.failed && !commits && status == Status::Idle;
-    if undone || boundary.judged == Judged::Cleared {
+    let undone = boundary.failed && !boundary.late && !commits && status == Status::Idle;
+    let harmless = boundary.judged == Judged::Cleared && !boundary.failed;
+    if undone || harmless {
         Outcome::RolledBack
     } else {
         Outcome::Committed

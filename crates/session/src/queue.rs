@@ -136,6 +136,10 @@ pub(crate) struct Boundary {
     pub(crate) read_committed: Option<bool>,
     /// It failed.
     pub(crate) failed: bool,
+    /// Should it have failed, it may have been committed before: the server tells that a query has
+    /// ended, and answers a Sync, behind the commit (`exec_simple_query` in `postgres.c`), and a
+    /// cancel that came while it waited for its disk is heard only then.
+    pub(crate) late: bool,
     /// The server's tags so far prove that nothing was written after all.
     pub(crate) judged: Judged,
     /// The settings it changes.
@@ -191,6 +195,7 @@ impl Boundary {
             commits: false,
             read_committed: None,
             failed: false,
+            late: false,
             judged: Judged::No,
             settings: SettingsChange::None,
             temporary: false,
@@ -234,6 +239,7 @@ impl Boundary {
         self.commits |= earlier.commits;
         self.read_committed = self.read_committed.or(earlier.read_committed);
         self.failed |= earlier.failed;
+        self.late |= earlier.late;
         self.temporary |= earlier.temporary;
         self.texts |= earlier.texts;
         self.judged = match (earlier.judged, self.judged) {

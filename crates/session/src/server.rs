@@ -307,10 +307,16 @@ impl Session {
             })) => execution.deallocates.take(),
             _ => None,
         };
-        judge(
-            self.queue.boundary_mut().unwrap_or(&mut self.segment),
-            command,
+        let is_query = matches!(
+            self.queue.front_mut(),
+            Some(Slot::Server(Awaited {
+                expect: Expect::Query(..),
+                ..
+            }))
         );
+        let boundary = self.queue.boundary_mut().unwrap_or(&mut self.segment);
+        boundary.late |= is_query;
+        judge(boundary, command);
         match command {
             b"DEALLOCATE ALL" | b"DISCARD ALL" => self.registry.clear_statements(),
             b"PREPARE" => self.registry.note_prepare(),
@@ -357,8 +363,11 @@ impl Session {
         match self.queue.front_mut() {
             None => {}
             Some(Slot::Server(Awaited {
-                expect:
-                    Expect::Sync(boundary) | Expect::Query(_, boundary) | Expect::Function(boundary),
+                expect: Expect::Sync(boundary),
+                ..
+            })) => (boundary.failed, boundary.late) = (true, true),
+            Some(Slot::Server(Awaited {
+                expect: Expect::Query(_, boundary) | Expect::Function(boundary),
                 ..
             })) => boundary.failed = true,
             Some(Slot::Server(Awaited {
