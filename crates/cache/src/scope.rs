@@ -1,6 +1,9 @@
 //! Scopes, their versions, and what a stamp may claim about them.
 
-use std::fmt;
+use std::{
+    fmt,
+    time::{Duration, Instant},
+};
 
 use catalog::{DatabaseId, RelationId, RowClass};
 use smallvec::SmallVec;
@@ -85,31 +88,44 @@ impl fmt::Debug for Version {
 
 /// The versions of everything a reply depends on, read *before* its query left for the server.
 ///
-/// The versions stand in the order of the question's scopes, the epoch first.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Stamp(SmallVec<[Version; 4]>);
+/// The versions stand in the order of the question's scopes, the epoch first. Stamps are equal if
+/// their versions are.
+#[derive(Clone, Debug)]
+pub struct Stamp {
+    versions: SmallVec<[Version; 4]>,
+    taken: Instant,
+}
 
 impl Stamp {
     /// The versions of the epoch and of each scope of a question, in its order.
     pub fn new(versions: impl IntoIterator<Item = Version>) -> Self {
-        Self(versions.into_iter().collect())
+        Self {
+            versions: versions.into_iter().collect(),
+            taken: Instant::now(),
+        }
+    }
+
+    /// How long ago the versions were read: no reply with this stamp is younger.
+    pub fn age(&self) -> Duration {
+        self.taken.elapsed()
     }
 
     /// The versions, epoch first.
     pub fn versions(&self) -> &[Version] {
-        &self.0
+        &self.versions
     }
 
     /// Whether a reply recorded under `seen` may be served while these are the versions of a
     /// question's epoch and scopes.
     pub fn admits(&self, seen: &Self, scopes: &[Scope]) -> bool {
-        let count = seen.0.len().checked_sub(1);
-        self.0.starts_with(&seen.0) && count.is_some_and(|count| suffices(count, scopes))
+        let count = seen.versions.len().checked_sub(1);
+        self.versions.starts_with(&seen.versions)
+            && count.is_some_and(|count| suffices(count, scopes))
     }
 
     /// Keeps the epoch's version and those of the first `count` scopes.
     pub fn truncate(&mut self, count: usize) {
-        self.0.truncate(count + 1);
+        self.versions.truncate(count + 1);
     }
 
     /// Whether a reply with this stamp may be served now.
@@ -118,12 +134,20 @@ impl Stamp {
     /// changed: in doubt, the server answers.
     pub fn holds(&self, current: impl IntoIterator<Item = Option<Version>>) -> bool {
         let mut current = current.into_iter();
-        self.0
+        self.versions
             .iter()
             .all(|&seen| current.next() == Some(Some(seen)))
             && current.next().is_none()
     }
 }
+
+impl PartialEq for Stamp {
+    fn eq(&self, other: &Self) -> bool {
+        self.versions == other.versions
+    }
+}
+
+impl Eq for Stamp {}
 
 #[cfg(test)]
 mod tests {

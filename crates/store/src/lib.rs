@@ -118,6 +118,15 @@ pub struct Fill {
     pub beyond: Duration,
 }
 
+impl Fill {
+    /// With what is left of its time: a reply is as old as its stamp, however long the server took
+    /// and its client to read it. `None` if nothing is left.
+    fn aged(mut self) -> Option<Self> {
+        self.ttl = self.ttl.saturating_sub(self.stamp.age());
+        (!self.ttl.is_zero()).then_some(self)
+    }
+}
+
 /// One residence of replies and versions. Clones share it.
 ///
 /// What waits for Redis takes kilobytes, and is an allocation of its own: otherwise it would be part
@@ -235,6 +244,9 @@ impl Store {
 
     /// Remembers a reply. Never waits; refuses it, now or at every lookup, if its stamp no longer holds.
     pub fn fill(&self, fill: Fill) {
+        let Some(fill) = fill.aged() else {
+            return;
+        };
         match self {
             Self::Memory(memory) => memory.fill(fill),
             Self::Redis(redis) => redis.fill(fill, None),
@@ -243,6 +255,9 @@ impl Store {
 
     /// Remembers a reply that others may be waiting for, and wakes them.
     pub fn fill_and_land(&self, fill: Fill, lead: Lead) {
+        let Some(fill) = fill.aged() else {
+            return;
+        };
         let (stamp, entry, ttl) = (fill.stamp.clone(), fill.entry.clone(), fill.ttl);
         match self {
             Self::Memory(memory) => {

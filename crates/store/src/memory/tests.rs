@@ -87,18 +87,32 @@ impl<'a> Reader<'a> {
     }
 
     fn fill_bytes(&self, stamp: Stamp, bytes: usize) {
-        let (key, scopes) = (self.key, self.scopes.clone());
-        let fill = Fill {
-            key,
+        self.memory
+            .fill_at(self.reply(stamp, bytes, TTL), self.start);
+    }
+
+    fn reply(&self, stamp: Stamp, bytes: usize, ttl: Duration) -> Fill {
+        Fill {
+            key: self.key,
             database: DATABASE,
-            scopes,
+            scopes: self.scopes.clone(),
             stamp,
             entry: entry(bytes),
-            ttl: TTL,
+            ttl,
             beyond: Duration::ZERO,
-        };
-        self.memory.fill_at(fill, self.start);
+        }
     }
+}
+
+#[test]
+fn a_reply_is_as_old_as_its_stamp() {
+    let memory = memory();
+    let reader = Reader::new(&memory, 1, &[1]);
+    let (stamp, took) = (reader.stamp(), Duration::from_millis(20));
+    std::thread::sleep(took);
+    let aged = |ttl| reader.reply(stamp.clone(), 10, ttl).aged();
+    assert!(aged(took / 2).is_none());
+    assert!(aged(TTL).unwrap().ttl <= TTL - took);
 }
 
 #[test]
