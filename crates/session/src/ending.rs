@@ -150,16 +150,13 @@ impl Session {
     }
 }
 
-/// CommandComplete is the judge of text that was not understood.
-pub(crate) fn judge(boundary: &mut Boundary, command: &[u8]) {
-    if boundary.judged == Judged::Pending {
-        boundary.judged = if sql::tag_clears(command) {
-            Judged::Cleared
-        } else {
-            Judged::Guilty
-        };
-    } else if boundary.judged == Judged::Cleared && !sql::tag_clears(command) {
-        boundary.judged = Judged::Guilty;
+/// CommandComplete is the judge of text that was not understood. If it is not that of such a text, it
+/// clears nobody.
+pub(crate) fn judge(boundary: &mut Boundary, command: &[u8], judges: bool) {
+    if !sql::tag_clears(command) {
+        boundary.convict();
+    } else if judges && boundary.judged == Judged::Pending {
+        boundary.judged = Judged::Cleared;
     }
 }
 

@@ -126,6 +126,7 @@ impl Session {
         self.materialize_for(&prepared.plan);
         let mut execution = Execution {
             deallocates: prepared.plan.effects.deallocates.clone(),
+            judges: prepared.plan.effects.tag_judges,
             ..Execution::default()
         };
         self.take_recording(name, prepared, limit, &mut execution);

@@ -111,6 +111,13 @@ impl Session {
             }
             None => segment.control |= effects.commits,
         }
+        if matches!(
+            effects.control,
+            Some(Control::Commit { .. } | Control::CommitPrepared(_))
+        ) {
+            // It has a mark for what was written before, of which no other's tag may clear it.
+            segment.judged = Judged::Guilty;
+        }
         let stays = matches!(effects.control, None | Some(Control::Savepoint));
         if !stays || effects.commits {
             self.mirror.leave_block();

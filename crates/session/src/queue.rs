@@ -101,8 +101,10 @@ pub(crate) struct Execution {
     pub(crate) recording: Option<Box<Recording>>,
     /// Where the RowDescription of the recording comes from.
     pub(crate) description: Description,
-    /// DEALLOCATE of this statement.
+    /// DEALLOCATE of this statement, or PREPARE of another by its name.
     pub(crate) deallocates: Option<Box<str>>,
+    /// It was not understood, and its tag says whether it is harmless.
+    pub(crate) judges: bool,
 }
 
 /// Where the RowDescription of a recording comes from.

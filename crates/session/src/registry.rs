@@ -142,6 +142,8 @@ pub(crate) struct Registry {
     all_unsure: bool,
     /// SQL has prepared statements whose names we do not know.
     prepared_by_sql: bool,
+    /// SQL has dropped a statement whose name we do not know.
+    deallocated_unseen: bool,
     /// The server has an unnamed statement, whatever the client believes.
     pub(crate) server_unnamed: bool,
     /// The server may have an unnamed portal that the client has lost.
@@ -282,9 +284,37 @@ impl Registry {
         self.all_unsure = true;
     }
 
-    /// PREPARE has made a statement.
-    pub(crate) const fn note_prepare(&mut self) {
+    /// PREPARE has made a statement, so that none of its name was left.
+    pub(crate) fn note_prepare(&mut self, name: Option<&str>) {
         self.prepared_by_sql = true;
+        match name {
+            Some(name) => {
+                self.remove_statement(name.as_bytes());
+            }
+            None if self.deallocated_unseen => self.lose_statements(),
+            None => {}
+        }
+    }
+
+    /// DEALLOCATE has dropped a statement.
+    pub(crate) fn note_deallocate(&mut self, name: Option<&str>) {
+        match name {
+            Some(name) => {
+                self.remove_statement(name.as_bytes());
+            }
+            None => self.deallocated_unseen = true,
+        }
+    }
+
+    /// Any named statement may be another on the server.
+    fn lose_statements(&mut self) {
+        let held = &mut self.held;
+        self.statements.retain(|name, statement| {
+            let stays = name.is_empty() || !statement.on_server;
+            *held -= if stays { 0 } else { statement.weight };
+            stays
+        });
+        self.has_strangers = true;
     }
 
     /// Whether the server may have a statement of this name that is not here.
@@ -364,6 +394,7 @@ impl Registry {
             stays
         });
         self.prepared_by_sql = false;
+        self.deallocated_unseen = false;
     }
 
     /// Whether there is a name that the server does not have, or may turn out not to have.

@@ -300,12 +300,12 @@ impl Session {
             }
         }
         let command = backend::command_tag(frame).unwrap_or_default();
-        let deallocates = match self.queue.front_mut() {
+        let (deallocates, judges) = match self.queue.front_mut() {
             Some(Slot::Server(Awaited {
                 expect: Expect::Query(execution, _) | Expect::Execute(execution),
                 ..
-            })) => execution.deallocates.take(),
-            _ => None,
+            })) => (execution.deallocates.take(), execution.judges),
+            _ => (None, false),
         };
         let is_query = matches!(
             self.queue.front_mut(),
@@ -316,16 +316,12 @@ impl Session {
         );
         let boundary = self.queue.boundary_mut().unwrap_or(&mut self.segment);
         boundary.late |= is_query;
-        judge(boundary, command);
+        judge(boundary, command, judges);
         match command {
             b"DEALLOCATE ALL" | b"DISCARD ALL" => self.registry.clear_statements(),
-            b"PREPARE" => self.registry.note_prepare(),
+            b"PREPARE" => self.registry.note_prepare(deallocates.as_deref()),
             b"LISTEN" => self.listens = true,
-            b"DEALLOCATE" => {
-                if let Some(name) = deallocates {
-                    self.registry.remove_statement(name.as_bytes());
-                }
-            }
+            b"DEALLOCATE" => self.registry.note_deallocate(deallocates.as_deref()),
             _ => {}
         }
     }

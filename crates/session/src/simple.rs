@@ -86,6 +86,7 @@ impl Session {
                     recording,
                     description: Description::InReply,
                     deallocates: prepared.plan.effects.deallocates.clone(),
+                    judges: false,
                 };
                 self.forward_query(&prepared, writes, execution)
             }
@@ -96,8 +97,9 @@ impl Session {
         &mut self,
         prepared: &Arc<Prepared>,
         writes: &Writes,
-        execution: Execution,
+        mut execution: Execution,
     ) -> Step {
+        execution.judges = prepared.plan.effects.tag_judges;
         self.unsynced |= self.forwarded;
         self.materialize_block_for(&prepared.plan);
         self.materialize_level(&prepared.plan, false);

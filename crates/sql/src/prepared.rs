@@ -9,7 +9,10 @@ use crate::{Effects, SettingsEffect, Sight, lexical};
 pub(crate) fn prepared(mut tokens: Tokens<'_>) -> Option<Sentence> {
     if tokens.word("prepare") {
         let name = tokens.identifier()?;
-        Some(Sentence::control(seeing(Sight::Name(name))))
+        Some(Sentence::control(Effects {
+            deallocates: Some(name.clone()),
+            ..seeing(Sight::Name(name))
+        }))
     } else if tokens.word("execute") {
         let name = tokens.identifier()?;
         Some(execute(Sight::Statement(name)))
