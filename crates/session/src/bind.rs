@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use smallvec::SmallVec;
-use sql::{Arguments, Reason};
+use sql::{Arguments, Reason, SettingsEffect};
 use wire::{
     backend,
     frontend::{self, Bind, Target},
@@ -230,6 +230,7 @@ impl Session {
             source,
             writes: None,
             settings: None,
+            idle: false,
             segment: self.segment.segment,
             bind: SmallVec::from_slice(frame),
             weight: 0,
@@ -245,6 +246,13 @@ impl Session {
         prepared: Option<Arc<Prepared>>,
         recording: Option<Box<Recording>>,
     ) -> Step {
+        let announced = match &prepared {
+            Some(prepared) => self.announce(bind.portal, prepared),
+            None => self.announce(bind.portal, &self.stranger()),
+        };
+        if let Some(step) = announced {
+            return step;
+        }
         match &prepared {
             Some(prepared) => self.materialize_block_for(&prepared.plan),
             None => self.materialize_block(),
@@ -276,6 +284,7 @@ impl Session {
             let types = &self.registry.statement(bind.statement)?.types;
             prepared.assigned(&values(bind, types))
         });
+        let idle = !bind.portal.is_empty() && may_set(prepared.as_deref());
         let portal = Portal {
             statement: prepared,
             types,
@@ -285,6 +294,7 @@ impl Session {
             },
             writes,
             settings,
+            idle,
             segment: self.segment.segment,
             bind: SmallVec::from_slice(kept),
             weight: 0,
@@ -298,6 +308,16 @@ impl Session {
         self.push_server(expect, undo);
         Step::Forward
     }
+}
+
+/// Whether something else than an Execute may change settings by running a portal of this: what has
+/// no rows only an Execute runs.
+pub(crate) fn may_set(prepared: Option<&Prepared>) -> bool {
+    let settings = prepared.map(|it| &it.plan.effects.settings);
+    matches!(
+        settings,
+        None | Some(SettingsEffect::Calls(_) | SettingsEffect::Unknown)
+    )
 }
 
 /// Whether a parameter is declared to be of a type that was made after `initdb`.

@@ -7,6 +7,7 @@ use wire::{
 };
 
 use crate::{
+    bind::may_set,
     need::{Need, SessionError},
     output::PENDING_MAX,
     prepared::Prepared,
@@ -279,48 +280,58 @@ impl Session {
                 let name = name.split(|&byte| byte == 0).next().unwrap_or_default();
                 self.oversized_parse(name)
             }
-            tag::BIND => {
-                if let Ok((_, statement)) = frontend::Bind::names(prefix)
-                    && self.awaits(statement)
-                {
-                    return Step::Wait;
-                }
-                self.materialize_block();
-                if let Ok((portal, statement)) = frontend::Bind::names(prefix) {
-                    let (portal, statement) =
-                        (Name::from_slice(portal), Name::from_slice(statement));
-                    self.count_bypass(sql::Reason::LargeParameters, &statement);
-                    self.materialize_statement(&statement);
-                    let known = self.registry.statement(&statement);
-                    let types = known.map(|it| it.types.clone()).unwrap_or_default();
-                    let statement = known.map(|it| it.prepared.clone());
-                    let undo = self.registry.put_portal(
-                        &portal,
-                        Portal {
-                            statement,
-                            types,
-                            source: Source::Server {
-                                recording: None,
-                                described: false,
-                            },
-                            writes: None,
-                            settings: None,
-                            segment: self.segment.segment,
-                            bind: Default::default(),
-                            weight: 0,
-                        },
-                    );
-                    self.forwarded = true;
-                    self.push_server(Expect::Bind, Some(undo));
-                } else {
-                    self.forwarded = true;
-                    self.push_server(Expect::Bind, None);
-                }
-                Step::Forward
-            }
+            tag::BIND => self.oversized_bind(prefix),
             // Nothing else can be that long; the server will say so.
             _ => Step::Forward,
         }
+    }
+
+    /// A Bind too long to be read: its names are all that is known.
+    fn oversized_bind(&mut self, prefix: &[u8]) -> Step {
+        if let Ok((_, statement)) = frontend::Bind::names(prefix)
+            && self.awaits(statement)
+        {
+            return Step::Wait;
+        }
+        if let Ok((portal, statement)) = frontend::Bind::names(prefix) {
+            let (portal, statement) = (Name::from_slice(portal), Name::from_slice(statement));
+            let known = self.registry.statement(&statement);
+            let prepared = known.map_or_else(|| self.stranger(), |it| it.prepared.clone());
+            if let Some(step) = self.announce(&portal, &prepared) {
+                return step;
+            }
+            self.materialize_block();
+            self.count_bypass(sql::Reason::LargeParameters, &statement);
+            self.materialize_statement(&statement);
+            let known = self.registry.statement(&statement);
+            let types = known.map(|it| it.types.clone()).unwrap_or_default();
+            let statement = known.map(|it| it.prepared.clone());
+            let idle = !portal.is_empty() && may_set(statement.as_deref());
+            let undo = self.registry.put_portal(
+                &portal,
+                Portal {
+                    statement,
+                    types,
+                    source: Source::Server {
+                        recording: None,
+                        described: false,
+                    },
+                    writes: None,
+                    settings: None,
+                    idle,
+                    segment: self.segment.segment,
+                    bind: Default::default(),
+                    weight: 0,
+                },
+            );
+            self.forwarded = true;
+            self.push_server(Expect::Bind, Some(undo));
+        } else {
+            self.materialize_block();
+            self.forwarded = true;
+            self.push_server(Expect::Bind, None);
+        }
+        Step::Forward
     }
 }
 

@@ -134,7 +134,10 @@ impl Session {
             recording.lead = self.take_lead(&recording.question.key);
         }
         let settings = self.registry.portal_mut(name);
-        let settings = settings.and_then(|portal| portal.settings.take());
+        let settings = settings.and_then(|portal| {
+            portal.idle = false;
+            portal.settings.take()
+        });
         self.note(&prepared.plan, writes, &prepared.text, settings.as_deref());
         self.forwarded = true;
         // Portals end with the transaction, at once.

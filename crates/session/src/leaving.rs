@@ -2,12 +2,13 @@
 //! it does to its transaction and to the session's settings.
 
 use cache::DigestBuilder;
-use sql::{Control, Isolation, Plan, SetScope, Setting, SettingsEffect, Writes};
+use sql::{Control, Isolation, Plan, SetScope, Setting, SettingsEffect, Sight, Writes};
 use wire::backend;
 
 use crate::{
     client::Step,
     need::Need,
+    prepared::Prepared,
     queue::{Judged, SettingsChange},
     session::Session,
     transaction::Block,
@@ -53,6 +54,28 @@ impl Session {
         Some(Step::Ask(Need::Mark(ticket, scopes)))
     }
 
+    /// Announces what a portal that is about to be bound under a name may write: FETCH and MOVE run it
+    /// without an Execute, as does code, and say no more than that they look at a cursor.
+    pub(crate) fn announce(&mut self, portal: &[u8], prepared: &Prepared) -> Option<Step> {
+        let plan = &prepared.plan;
+        // A read is bound again when the store has answered, and writes nothing.
+        if portal.is_empty() || plan.read.is_ok() || plan.writes.is_nothing() {
+            return None;
+        }
+        if let Some(step) = self.mark_for(plan, &plan.writes) {
+            return Some(step);
+        }
+        let segment = &mut self.segment;
+        segment.convict();
+        segment.writes.add(&plan.writes);
+        segment.commits |= plan.effects.commits;
+        segment.temporary |= plan.effects.temporary;
+        if plan.effects.temporary || plan.writes.is_unbounded() && self.mirror.has_temporary() {
+            self.mirror.doubt_temporary();
+        }
+        None
+    }
+
     /// Notes what a statement that is about to leave does to its segment.
     ///
     /// `settings` are those that it sets, if they are known.
@@ -64,6 +87,8 @@ impl Session {
         settings: Option<&[Setting]>,
     ) {
         let effects = &plan.effects;
+        self.note_idle_portals(plan);
+        self.note_new_code(plan);
         let segment = &mut self.segment;
         if !plan.writes.is_nothing() {
             let first = segment.writes.is_nothing() && segment.judged == Judged::No;
@@ -127,6 +152,39 @@ impl Session {
         if !followed {
             self.note_settings(plan, text);
         }
+    }
+
+    /// A cursor is read, or code runs that may read one: so may a portal be run that was bound and not
+    /// executed.
+    fn note_idle_portals(&mut self, plan: &Plan) {
+        let may_run = plan.effects.sight == Sight::Portals || !plan.writes.is_nothing();
+        if may_run && self.registry.has_idle_portals() {
+            self.doubt_settings();
+        }
+    }
+
+    /// What was defined in the same transaction may run, and be gone before the catalog is read: what
+    /// it does to the session would never be known.
+    fn note_new_code(&mut self, plan: &Plan) {
+        let defined = |writes: &Writes| writes.is_unbounded();
+        let may_run = !plan.writes.is_nothing()
+            && (defined(&self.segment.writes)
+                || defined(&self.transaction.writes)
+                || self.queue.boundaries().any(|it| defined(&it.writes)));
+        if may_run && plan.effects.settings == SettingsEffect::Untouched {
+            self.segment.temporary = true;
+            self.mirror.doubt_temporary();
+            self.doubt_settings();
+        }
+    }
+
+    /// What holds afterwards only the server can tell.
+    fn doubt_settings(&mut self) {
+        self.segment.settings = SettingsChange::Unknown;
+        if self.transaction.is_open() || self.segment.control {
+            self.transaction.settings = true;
+        }
+        self.mirror.doubt(true);
     }
 
     /// Follows what a statement sets inside a block; false if that cannot be told.

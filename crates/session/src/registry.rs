@@ -85,6 +85,8 @@ pub(crate) struct Portal {
     pub(crate) writes: Option<Box<Writes>>,
     /// What its values say it sets, if all it does is to set something.
     pub(crate) settings: Option<Box<[sql::Setting]>>,
+    /// It has not been executed, and what else runs it may change settings by it.
+    pub(crate) idle: bool,
     /// The segment in which it was bound.
     pub(crate) segment: u64,
     /// The names and values of its Bind, to make it on the server later.
@@ -459,6 +461,11 @@ impl Registry {
                 *recording = None;
             }
         }
+    }
+
+    /// Whether a portal could be run whose effect on settings nobody has been told.
+    pub(crate) fn has_idle_portals(&self) -> bool {
+        self.portals.values().any(|portal| portal.idle)
     }
 
     /// Names of portals that the server does not have.

@@ -4,8 +4,8 @@
 ///
 /// - `SELECT n` proves nothing: a function may write. Neither does `EXPLAIN`, which may have
 ///   analysed a write, nor `COMMIT`, which runs what was deferred.
-/// - `FETCH` and `MOVE` run a query whose writes were those of the statement that opened it, which is
-///   why `DECLARE CURSOR` proves nothing.
+/// - `FETCH` and `MOVE` run a query whose writes were those of what opened it, which is why `DECLARE
+///   CURSOR` proves nothing; a Bind has no tag.
 /// - `DISCARD` drops temporary objects only.
 /// - `SET CONSTRAINTS` runs deferred triggers.
 pub fn tag_clears(tag: &[u8]) -> bool {

@@ -17,6 +17,7 @@ fn portal(segment: u64, ours: bool) -> Portal {
         source,
         writes: None,
         settings: None,
+        idle: false,
         segment,
         bind: Default::default(),
         weight: 0,
