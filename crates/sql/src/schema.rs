@@ -443,7 +443,9 @@ fn combine(analysis: &Analysis, plan: impl Fn(&Sentence) -> Plan) -> Plan {
                 pinned: Pinned::default(),
                 effects: Effects::default(),
             };
+            let mut runs = false;
             for sentence in several {
+                let lexical = matches!(sentence.writes, Bound::Lexical(_));
                 let Plan {
                     read: _,
                     meaning,
@@ -455,8 +457,14 @@ fn combine(analysis: &Analysis, plan: impl Fn(&Sentence) -> Plan) -> Plan {
                     effects,
                 } = plan(sentence);
                 all.meaning = all.meaning.rotate_left(1) ^ meaning;
+                runs |= lexical && !writes.is_nothing();
                 all.writes.add(&writes);
                 merge(&mut all.effects, &effects);
+            }
+            if runs && all.writes.is_unbounded() {
+                // It may run what is defined beside it, and gone before the catalog is read.
+                all.effects.settings = SettingsEffect::Unknown;
+                all.effects.temporary = true;
             }
             all
         }
