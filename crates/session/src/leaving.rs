@@ -33,8 +33,9 @@ impl Session {
             scopes.add(writes);
         }
         if matches!(effects.control, Some(Control::CommitPrepared(_))) {
-            // Another session prepared it, perhaps through another instance.
-            scopes.add(&Writes::Everything);
+            // Another session prepared it, perhaps through another instance, and it may have changed
+            // what all databases share.
+            scopes.add(&Writes::Cluster);
         }
         let ends = matches!(effects.control, Some(Control::Commit { .. }));
         if ends || effects.commits || effects.tag_judges {

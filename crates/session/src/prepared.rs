@@ -237,7 +237,10 @@ impl Prepared {
                 settings: Box::default(),
                 builtin_parameters: false,
                 timeless_parameters: false,
-                writes: Writes::Everything,
+                writes: match sql::may_be_shared(text) {
+                    true => Writes::Cluster,
+                    false => Writes::Everything,
+                },
                 effects: Effects {
                     settings: SettingsEffect::Unknown,
                     temporary: true,

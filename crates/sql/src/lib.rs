@@ -55,6 +55,7 @@ pub use plan::{
 };
 pub use reason::Reason;
 pub use schema::{Schema, plan_without_catalog};
+pub use statement::may_be_shared;
 pub use tag::tag_clears;
 pub use temporary::{Reaching, Temporary, may_name};
 pub use text::{has_foreign_names, has_nocache_hint, last_parameter, significant_text};

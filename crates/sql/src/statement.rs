@@ -181,6 +181,20 @@ fn is_shared(lexemes: &[Lexeme<'_>]) -> bool {
     }
 }
 
+/// Whether a text that cannot be read may change what all databases share.
+pub fn may_be_shared(text: &[u8]) -> bool {
+    let within = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'_';
+    let words = || text.split(|byte| !within(byte));
+    let has = |keywords: &[&str]| {
+        let is = |word: &[u8]| {
+            let mut all = keywords.iter();
+            all.any(|it| it.as_bytes().eq_ignore_ascii_case(word))
+        };
+        words().any(is)
+    };
+    has(&["grant", "revoke"]) || has(&["alter", "create", "drop", "reassign"]) && has(&SHARED)
+}
+
 /// Whether a definition is CREATE TABLE AS or CREATE MATERIALIZED VIEW.
 fn runs_query(lexemes: &[Lexeme<'_>]) -> bool {
     let mut tokens = Tokens::new(lexemes);
@@ -204,6 +218,9 @@ const NAMES: [&str; 4] = [
     "pg_prepared_statement",
     "pg_prepared_statements",
 ];
+
+/// What is not of one database.
+const SHARED: [&str; 6] = ["database", "group", "owned", "role", "system", "user"];
 
 /// Commands that make, name or drop objects; all of them write the catalog.
 const DEFINITION: [&str; 9] = [
