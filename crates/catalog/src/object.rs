@@ -319,12 +319,13 @@ pub struct Implicit {
     pub kind: TypeId,
 }
 
-/// A view's rule depends on this (`pg_depend` through `pg_rewrite`).
+/// A view's rule, or a table's policy, depends on this (`pg_depend`).
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Depends {
-    /// The view or materialized view.
+    /// The view or materialized view, or the table.
     pub view: RelationId,
-    /// A relation that its query names, subqueries included; not what that relation names in turn.
+    /// A relation that its query or policy names, subqueries included; not what that relation names
+    /// in turn.
     pub relation: RelationId,
 }
 

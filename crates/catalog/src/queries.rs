@@ -350,11 +350,17 @@ WHERE (castfunc >= 16384 OR (oid >= 16384 AND castcontext = 'i'))
         SELECT FROM pg_range r WHERE r.rngtypid = castsource AND r.rngmultitypid = casttarget)
 ORDER BY castsource, casttarget";
 
+// What views are made of, and what the policies of tables read, be it to check what is written.
 const DEPENDS: &str = "\
-SELECT DISTINCT r.ev_class, d.refobjid
+SELECT r.ev_class, d.refobjid
 FROM pg_depend d JOIN pg_rewrite r ON r.oid = d.objid
 WHERE d.classid = 'pg_rewrite'::regclass AND d.refclassid = 'pg_class'::regclass
     AND r.rulename = '_RETURN' AND d.refobjid <> r.ev_class
+UNION
+SELECT p.polrelid, d.refobjid
+FROM pg_depend d JOIN pg_policy p ON p.oid = d.objid
+WHERE d.classid = 'pg_policy'::regclass AND d.refclassid = 'pg_class'::regclass
+    AND d.refobjid <> p.polrelid
 ORDER BY 1, 2";
 
 // What depends on a function, itself or through an operator. A trigger's own function is not

@@ -217,7 +217,7 @@ impl Snapshot {
         self.rules.of(&self.parts.rules, &relation)
     }
 
-    /// The relations that a view or materialized view names.
+    /// The relations that a view or materialized view names, or the policies of a table.
     pub fn depends(&self, view: RelationId) -> impl Iterator<Item = RelationId> {
         self.views
             .of(&self.parts.depends, &view)
