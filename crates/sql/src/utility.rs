@@ -159,6 +159,12 @@ fn explain(tokens: &mut Tokens<'_>) -> Option<Sentence> {
     let inner = tokens.rest();
     let names = tokens.any(&["execute", "declare"]);
     if !analyze {
+        // The arguments of EXECUTE are evaluated all the same (`ExplainExecuteQuery`).
+        let executes = names || tokens.sees("create");
+        let mut behind = inner.iter().skip_while(|it| !is_word(it, "execute"));
+        if executes && behind.any(|it| it.kind == Kind::Mark(b'(')) {
+            return Some(prepared::execute(Sight::All));
+        }
         return Some(Sentence::control(Effects {
             names,
             ..Effects::default()
