@@ -477,3 +477,20 @@ fn long_texts_take_linear_time() {
     );
     assert_eq!(effects.of_text(text.as_bytes()).writes, relations(&[city]));
 }
+
+#[test]
+fn behind_a_view_of_nothing_are_the_catalogs() {
+    let (mut db, [city, ..]) = db();
+    let catalogs = db.view(
+        "public",
+        "roles",
+        &["id"],
+        "SELECT rolname FROM pg_authid",
+        &[],
+    );
+    let cities = db.view("public", "cities", &["id"], "SELECT id FROM city", &[city]);
+    let effects = effects(db);
+    let written = |view| effects.of_write(view, Event::Update).writes;
+    assert_eq!(written(catalogs), Writes::Everything);
+    assert_eq!(written(cities), relations(&[city]));
+}

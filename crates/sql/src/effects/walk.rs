@@ -157,6 +157,12 @@ impl Walk<'_> {
                 self.touched.insert(id);
             }
             RelationKind::View => {
+                // Behind a view of nothing that can be written are the server's own catalogs.
+                let instead = self.effects.rules.contains_key(&id)
+                    || snapshot.triggers(id).any(|it| it.events.contains(&event));
+                if !instead && snapshot.depends(id).next().is_none() {
+                    return Err(Anything);
+                }
                 self.open
                     .extend(snapshot.depends(id).map(|base| Node::Write(base, event)));
             }
