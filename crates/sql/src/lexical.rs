@@ -41,8 +41,8 @@ pub(crate) fn bound(lexemes: &[Lexeme<'_>]) -> Bound {
             Kind::Space | Kind::LineComment | Kind::BlockComment => Some(()),
             Kind::String | Kind::Escape | Kind::Bits | Kind::Dollar => Some(()),
             Kind::Number | Kind::Parameter => Some(()),
-            // Others are nothing that PostgreSQL reads today.
-            Kind::Mark(mark) => b"()[],.;:$".contains(&mark).then_some(()),
+            // Behind a `;` stands what was not told apart. Others are nothing that PostgreSQL reads today.
+            Kind::Mark(mark) => b"()[],.:$".contains(&mark).then_some(()),
         };
         if known.is_none() {
             return Bound::Everything;
@@ -93,7 +93,10 @@ impl Reader {
             if follows(&["do"]) {
                 self.upsert = true;
             }
-            let clause = follows(&["for", "key"]) || (follows(&["do", "then"]) && next.sees("set"));
+            let no_key =
+                matches!(before, [.., no, key] if is_word(no, "no") && is_word(key, "key"));
+            let clause =
+                no_key || follows(&["for"]) || (follows(&["do", "then"]) && next.sees("set"));
             if !clause && begins_name(&next) {
                 self.target(&mut next, Event::Update)?;
             }

@@ -73,7 +73,7 @@ pub(super) fn scan(tokens: &[Token], dialect: Dialect) -> Option<Found<'_>> {
         }
         let start = scanner.start(at);
         declaring = match word {
-            "declare" => declaring || (dialect == Dialect::PlPgSql && start.is_some()),
+            "declare" => declaring || (dialect == Dialect::PlPgSql && scanner.declares(at, start)),
             "begin" => false,
             _ => declaring,
         };
@@ -177,6 +177,18 @@ impl<'a> Scanner<'a> {
         }
     }
 
+    /// Whether a `declare` begins declarations, and is not a value in a CASE expression.
+    fn declares(&self, at: usize, start: Option<Start>) -> bool {
+        match start {
+            Some(Start::Sure) => true,
+            Some(Start::Maybe) => match self.token(at + 1) {
+                Some(Token::Word(word)) => !BEHIND_VALUE.contains(&&**word),
+                next => matches!(next, Some(Token::Quoted(_))),
+            },
+            None => false,
+        }
+    }
+
     /// Judges the statement that begins here; `None` if it may do anything.
     fn command(&mut self, at: usize, word: &str, start: Start) -> Option<()> {
         let next = self.token(at + 1);
@@ -253,7 +265,7 @@ impl<'a> Scanner<'a> {
     fn is_clause(&self, at: usize) -> bool {
         let next = self.word(at + 1);
         match self.word_before(at, 1) {
-            Some("key") => true,
+            Some("key") => self.word_before(at, 2) == Some("no"),
             Some("for") => next.is_some_and(|next| AFTER_LOCK.contains(&next)),
             // `UPDATE SET SET` changes a table of that name.
             Some("do" | "then") => next == Some("set") && self.word(at + 2) != Some("set"),
@@ -457,6 +469,12 @@ const FORBIDDEN: [&str; 30] = [
     "security",
     "start",
     "vacuum",
+];
+
+/// What may stand behind a value in an expression.
+const BEHIND_VALUE: [&str; 16] = [
+    "and", "at", "between", "collate", "else", "end", "ilike", "in", "is", "isnull", "like", "not",
+    "notnull", "operator", "or", "when",
 ];
 
 /// What may follow FOR UPDATE as a locking clause; a cursor FOR UPDATE goes on with a table.

@@ -342,3 +342,19 @@ fn code_that_may_have_a_connection_of_its_own_is_foreign() {
     // The text that is run hides what it calls.
     assert!(!effects.of_function(caller).foreign);
 }
+
+#[test]
+fn a_column_called_declare_or_key_hides_nothing() {
+    plpgsql(
+        "BEGIN x := CASE WHEN a THEN declare ELSE b END; TRUNCATE city; END",
+        &["city"],
+    );
+    plpgsql(
+        "BEGIN IF a THEN DECLARE n int; BEGIN TRUNCATE city; END; END IF; END",
+        &["city"],
+    );
+    plpgsql(
+        "BEGIN WITH RECURSIVE r AS (SELECT 1) CYCLE id SET c USING key UPDATE city SET id = 1; END",
+        &["city"],
+    );
+}
