@@ -22,13 +22,10 @@ pub(crate) fn bound(lexemes: &[Lexeme<'_>]) -> Bound {
         let after = lexemes.get(index + 1..).unwrap_or_default();
         let known = match lexeme.kind {
             Kind::Word => {
-                reader.name(lexeme, before, after);
-                reader.keyword(lexeme, before, after)
+                let named = reader.name(lexeme, before, after);
+                named.and(reader.keyword(lexeme, before, after))
             }
-            Kind::Quoted => {
-                reader.name(lexeme, before, after);
-                Some(())
-            }
+            Kind::Quoted => reader.name(lexeme, before, after),
             Kind::Operator => {
                 if !is_star(before, lexeme) {
                     reader.symbol(lexeme.bytes);
@@ -124,17 +121,20 @@ impl Reader {
         }
     }
 
-    /// Notes a word or quoted identifier for what it may mean.
-    fn name(&mut self, lexeme: &Lexeme<'_>, before: &[Lexeme<'_>], after: &[Lexeme<'_>]) {
+    /// Notes a word or quoted identifier for what it may mean; `None` if it may mean anything.
+    fn name(
+        &mut self,
+        lexeme: &Lexeme<'_>,
+        before: &[Lexeme<'_>],
+        after: &[Lexeme<'_>],
+    ) -> Option<()> {
         let qualified = before
             .last()
             .is_some_and(|dot| dot.kind == Kind::Mark(b'.'));
         if !qualified && is_any(lexeme, &SYNTAX) {
-            return;
+            return Some(());
         }
-        let Some(name) = identifier(lexeme) else {
-            return;
-        };
+        let name = identifier(lexeme)?;
         let called = after
             .first()
             .is_some_and(|next| next.kind == Kind::Mark(b'('));
@@ -153,6 +153,7 @@ impl Reader {
         if !self.words.contains(&name) {
             self.words.insert(name);
         }
+        Some(())
     }
 
     fn symbol(&mut self, bytes: &[u8]) {

@@ -175,10 +175,10 @@ pub(crate) fn is_any(lexeme: &Lexeme<'_>, keywords: &[&str]) -> bool {
     keywords.iter().any(|keyword| is_word(lexeme, keyword))
 }
 
-/// The name that a word or quoted identifier means. Other bytes than UTF-8 become a letter that
-/// occurs in no name.
+/// The name that a word or quoted identifier means. What is not UTF-8 is one in another encoding, and
+/// could mean any.
 pub(crate) fn identifier(lexeme: &Lexeme<'_>) -> Option<Box<str>> {
-    let text = String::from_utf8_lossy(lexeme.bytes);
+    let text = std::str::from_utf8(lexeme.bytes).ok()?;
     let name = if lexeme.kind == Kind::Word {
         text.to_ascii_lowercase()
     } else if lexeme.kind == Kind::Quoted {

@@ -280,3 +280,63 @@ fn options_of_explain_count_wherever_they_stand() {
         );
     }
 }
+
+#[test]
+fn names_that_are_not_utf8_may_mean_anything() {
+    let db = Database::new();
+    let plan = |text: &[u8]| {
+        let context = Context {
+            path: &db.path,
+            role: db.role,
+            temporary: &Temporary::Plain,
+        };
+        db.schema.plan(&analyze(text), &context)
+    };
+    for text in [
+        &b"select l\xf6schen()"[..],
+        b"select * from pr\xfcfung",
+        b"select * from \"pr\xfcfung\"",
+        b"with x as (select 1) select * from a.\xfc",
+        b"update t set v = \xfc()",
+        b"copy \xfc to stdout",
+        b"explain analyze select \xfc()",
+        b"declare c cursor for select \xfc()",
+        b"truncate \xfc",
+    ] {
+        let plan = plan(text);
+        assert_eq!(plan.writes, Writes::Everything, "{}", text.escape_ascii());
+        assert!(plan.read.is_err(), "{}", text.escape_ascii());
+    }
+    assert!(
+        plan(b"select v from t where v = '\xfc'")
+            .writes
+            .is_nothing()
+    );
+}
+
+#[test]
+fn an_update_behind_a_column_called_key_is_one() {
+    writes(
+        "with recursive r (id) as (select 1 union all select id + 1 from r) \
+         search depth first by id set key update t set v = 'x' from r where t.id = r.id",
+        &["t", "u"],
+    );
+    writes("select * from t for no key update", &[]);
+    writes("select * from t for update of t", &[]);
+}
+
+#[test]
+fn what_is_not_told_apart_may_be_anything() {
+    writes("select begin atomic from t; truncate t", &["*"]);
+}
+
+#[test]
+fn arguments_that_explain_evaluates_may_write() {
+    writes("explain execute q(f())", &["*"]);
+    writes(
+        "explain (costs off) create table x as execute q(f())",
+        &["*"],
+    );
+    writes("explain execute q", &[]);
+    writes("explain select execute from f(1)", &[]);
+}
