@@ -7,6 +7,7 @@
 
 mod blocks;
 mod databases;
+mod disguised;
 mod hits;
 mod identity;
 mod indirect;

@@ -1,0 +1,261 @@
+//! C: writes that look like something else.
+
+use anyhow::Result;
+use pgmemo_tests::{
+    Pgmemo, Postgres, Store, Version,
+    net::{SOON, eventually},
+    wire::{Conn, Frontend},
+};
+
+use super::{FIXTURE, check};
+
+/// A database with the fixture, an instance, and two sessions.
+fn with_sessions(test: impl FnOnce(&Pgmemo, &mut Conn, &mut Conn) -> Result<()>) -> Result<()> {
+    let postgres = Postgres::shared(Version::System);
+    let database = postgres.database()?;
+    database.connect()?.run(FIXTURE)?;
+    let pgmemo = Pgmemo::start(postgres, Store::Memory, &[])?;
+    let connect = || pgmemo.connect(database.name());
+    let (mut reader, mut writer) = (connect()?, connect()?);
+    test(&pgmemo, &mut reader, &mut writer)
+}
+
+/// Runs a read until it is a hit.
+fn warm(pgmemo: &Pgmemo, conn: &mut Conn, read: &str) -> Result<String> {
+    let mut hits = pgmemo.hits()?;
+    eventually("a hit", SOON, || {
+        let value = conn.value(read).ok()?;
+        let before = std::mem::replace(&mut hits, pgmemo.hits().ok()?);
+        (hits > before || !pgmemo.is_real()).then_some(value)
+    })
+}
+
+/// Sends messages and reads the answer up to its end.
+fn exchange(conn: &mut Conn, messages: &Frontend, end: u8) -> Result<()> {
+    conn.send(messages.bytes())?;
+    conn.read_until(end)?;
+    Ok(())
+}
+
+const READ: &str = "SELECT v FROM t WHERE id = 1";
+
+const UPDATE: &str = "UPDATE t SET v = 'x' WHERE id = 1 RETURNING id";
+
+const PUT: &str = "CREATE FUNCTION put() RETURNS int LANGUAGE sql AS \
+    $$ UPDATE t SET v = 'x' WHERE id = 1 RETURNING id $$";
+
+#[test]
+fn a_portal_that_is_read_as_a_cursor_has_written() -> Result<()> {
+    with_sessions(|pgmemo, reader, writer| {
+        reader.run(PUT)?;
+        for (text, fetch) in [
+            (UPDATE, "FETCH ALL FROM p"),
+            (UPDATE, "MOVE ALL FROM p"),
+            ("SELECT put()", "FETCH ALL FROM p"),
+        ] {
+            reader.run("UPDATE t SET v = 'a' WHERE id = 1")?;
+            assert_eq!(warm(pgmemo, reader, READ)?, "a");
+            writer.run("BEGIN")?;
+            let bind = Frontend::new().parse("", text, &[]).bind("p", "", &[]);
+            exchange(writer, &bind.sync(), b'Z')?;
+            assert_eq!(reader.value(READ)?, "a");
+            writer.run(fetch)?;
+            assert_eq!(writer.value(READ)?, "x", "{text}, {fetch}");
+            assert_eq!(warm(pgmemo, reader, READ)?, "a");
+            writer.run("COMMIT")?;
+            assert_eq!(reader.value(READ)?, "x", "{text}, {fetch}");
+        }
+        Ok(())
+    })
+}
+
+#[test]
+fn a_portal_that_is_read_by_code_has_written() -> Result<()> {
+    with_sessions(|pgmemo, reader, writer| {
+        reader.run(
+            "CREATE FUNCTION pull(c refcursor) RETURNS int LANGUAGE plpgsql AS \
+             $$ DECLARE r record; BEGIN FETCH c INTO r; RETURN 1; END $$",
+        )?;
+        assert_eq!(warm(pgmemo, reader, READ)?, "a");
+        let all = Frontend::new()
+            .parse("", UPDATE, &[])
+            .bind("p", "", &[])
+            .parse("", "SELECT pull('p')", &[])
+            .bind("", "", &[])
+            .execute("", 0);
+        exchange(writer, &all.sync(), b'Z')?;
+        assert_eq!(reader.value(READ)?, "x");
+        Ok(())
+    })
+}
+
+#[test]
+fn a_portal_that_is_read_as_a_cursor_has_changed_settings() -> Result<()> {
+    with_sessions(|pgmemo, reader, writer| {
+        reader.run("CREATE SCHEMA far; CREATE TABLE far.t AS SELECT 1 AS id, 'far' AS v")?;
+        assert_eq!(warm(pgmemo, writer, READ)?, "a");
+        writer.run("BEGIN")?;
+        let set = "SELECT set_config('search_path', 'far', false)";
+        let bind = Frontend::new().parse("", set, &[]).bind("p", "", &[]);
+        exchange(writer, &bind.sync(), b'Z')?;
+        assert_eq!(writer.value(READ)?, "a");
+        writer.run("FETCH ALL FROM p")?;
+        assert_eq!(writer.value(READ)?, "far");
+        writer.run("COMMIT")?;
+        assert_eq!(writer.value(READ)?, "far");
+        Ok(())
+    })
+}
+
+/// Text that is not understood may turn out to be harmless; the end of a block in front of it does
+/// not.
+#[test]
+fn what_is_harmless_behind_a_commit_does_not_excuse_it() -> Result<()> {
+    with_sessions(|pgmemo, reader, writer| {
+        assert_eq!(warm(pgmemo, reader, READ)?, "a");
+        writer.run("BEGIN")?;
+        writer.run(UPDATE)?;
+        let commit = Frontend::new()
+            .parse("", "COMMIT", &[])
+            .bind("", "", &[])
+            .execute("", 0);
+        exchange(writer, &commit.flush(), b'C')?;
+        let set = Frontend::new()
+            .parse("", "SET app.note = E'a'", &[])
+            .bind("", "", &[])
+            .execute("", 0);
+        exchange(writer, &set.sync(), b'Z')?;
+        assert_eq!(reader.value(READ)?, "x");
+        Ok(())
+    })
+}
+
+/// A function call has no tag, and that of another statement says nothing about it.
+#[test]
+fn what_is_harmless_before_a_function_call_does_not_excuse_it() -> Result<()> {
+    with_sessions(|pgmemo, reader, writer| {
+        writer.run(
+            "CREATE FUNCTION put(text) RETURNS int LANGUAGE sql AS \
+             $$ UPDATE t SET v = 'x' WHERE id = 1 RETURNING id $$",
+        )?;
+        let oid = writer.value("SELECT 'put(text)'::regprocedure::oid::int8")?;
+        assert_eq!(warm(pgmemo, reader, READ)?, "a");
+        let long = "x".repeat(1_100_000);
+        let call = Frontend::new()
+            .parse("", "SHOW timezone", &[])
+            .bind("", "", &[])
+            .execute("", 0)
+            .function_call(oid.parse()?, &[&long]);
+        exchange(writer, &call, b'Z')?;
+        assert_eq!(reader.value(READ)?, "x");
+        Ok(())
+    })
+}
+
+#[test]
+fn a_statement_that_was_prepared_anew_in_one_string_is_another() -> Result<()> {
+    with_sessions(|pgmemo, reader, writer| {
+        assert_eq!(warm(pgmemo, reader, READ)?, "a");
+        let parse = Frontend::new()
+            .parse("s", "SELECT 1", &[])
+            .describe_statement("s");
+        exchange(writer, &parse.sync(), b'Z')?;
+        writer.run(&format!("DEALLOCATE s; PREPARE s AS {UPDATE}"))?;
+        let run = Frontend::new().bind("", "s", &[]).execute("", 0);
+        exchange(writer, &run.sync(), b'Z')?;
+        assert_eq!(reader.value(READ)?, "x");
+        Ok(())
+    })
+}
+
+#[test]
+fn explaining_evaluates_arguments() {
+    check(&[(
+        "EXPLAIN EXECUTE evaluates the arguments without ANALYZE",
+        "
+        d: CREATE FUNCTION put() RETURNS int LANGUAGE sql AS $$ UPDATE t SET v = 'put' WHERE id = 1 RETURNING id $$
+        s2: PREPARE q(int) AS SELECT $1
+        s1 hot: SELECT * FROM t ORDER BY id
+        s2: EXPLAIN (COSTS off) EXECUTE q(put())
+        s1: SELECT * FROM t ORDER BY id
+        s2: UPDATE t SET v = 'a' WHERE id = 1
+        s1 hot: SELECT * FROM t ORDER BY id
+        s2: EXPLAIN (COSTS off) CREATE TABLE x AS EXECUTE q(put())
+        s1: SELECT * FROM t ORDER BY id
+        ",
+    )]);
+}
+
+#[test]
+fn policies_are_followed_into_what_they_name() {
+    check(&[(
+        "a policy that checks what is inserted reads a view that writes",
+        "
+        d: CREATE FUNCTION note() RETURNS bool LANGUAGE sql SECURITY DEFINER AS $$ INSERT INTO log VALUES (1, 'seen') RETURNING true $$
+        d: CREATE VIEW gate AS SELECT note() AS ok; CREATE TABLE guarded (id int); ALTER TABLE guarded ENABLE ROW LEVEL SECURITY
+        d: CREATE POLICY i ON guarded FOR INSERT WITH CHECK ((SELECT ok FROM gate)); GRANT ALL ON guarded, gate TO {alice}
+        s1 hot: SELECT count(*) FROM log
+        s2@{alice}: INSERT INTO guarded VALUES (1)
+        s1: SELECT count(*) FROM log
+        ",
+    )]);
+}
+
+#[test]
+fn what_databases_share_is_told_to_all_of_them() {
+    check(&[
+        (
+            "S03 a membership that ends in two phases in another database",
+            "
+            d: REVOKE ALL ON t FROM PUBLIC; GRANT SELECT ON t TO {bob}; GRANT {bob} TO {alice}
+            s2/{db2}: SELECT 1
+            s1@{alice} hot: SELECT * FROM t ORDER BY id
+            s2: BEGIN
+            s2: REVOKE {bob} FROM {alice}
+            s2: PREPARE TRANSACTION '{db}'
+            s2: COMMIT PREPARED '{db}'
+            s1 fails: SELECT * FROM t ORDER BY id
+            ",
+        ),
+        (
+            "S03 a membership that ends in a text that is not read",
+            "
+            d: REVOKE ALL ON t FROM PUBLIC; GRANT SELECT ON t TO {bob}; GRANT {bob} TO {alice}
+            s2/{db2}: SET standard_conforming_strings = off
+            s1@{alice} hot: SELECT * FROM t ORDER BY id
+            s2: REVOKE {bob} FROM {alice} /* \\ */
+            s1 fails: SELECT * FROM t ORDER BY id
+            ",
+        ),
+    ]);
+}
+
+#[test]
+fn what_is_made_run_and_dropped_at_once_may_change_the_session() {
+    check(&[
+        (
+            "K15 a function of one block sets the path",
+            "
+            d: CREATE SCHEMA far; CREATE TABLE far.t AS SELECT 5 AS id, 'far' AS v
+            s1 hot: SELECT * FROM t ORDER BY id
+            s1: BEGIN
+            s1: CREATE FUNCTION fix() RETURNS text LANGUAGE sql AS $$ SELECT set_config('search_path', 'far', false) $$
+            s1: SELECT fix()
+            s1: DROP FUNCTION public.fix()
+            s1: COMMIT
+            s2 hot: SELECT * FROM t ORDER BY id
+            s1: SELECT * FROM t ORDER BY id
+            ",
+        ),
+        (
+            "K15 a function of one string sets the path",
+            "
+            d: CREATE SCHEMA far; CREATE TABLE far.t AS SELECT 5 AS id, 'far' AS v
+            s1 hot: SELECT * FROM t ORDER BY id
+            s1 simple: CREATE FUNCTION fix() RETURNS text LANGUAGE sql AS $$ SELECT set_config('search_path', 'far', false) $$; SELECT fix(); DROP FUNCTION public.fix()
+            s2 hot: SELECT * FROM t ORDER BY id
+            s1: SELECT * FROM t ORDER BY id
+            ",
+        ),
+    ]);
+}
