@@ -18,7 +18,7 @@ use crate::{
     prepared::{Prepared, Types},
     queue::{Awaited, Boundary, Expect, Route, Slot},
     recorder::Recording,
-    registry::{Name, Portal, Source, kept},
+    registry::{Name, Portal, Registry, Source, kept},
     session::Session,
     simple::{Lookup, Protocol},
     stale::Stage,
@@ -32,7 +32,8 @@ impl Session {
         let Ok(bind) = Bind::read(frame) else {
             return self.forward_part(Expect::Bind);
         };
-        if self.awaits(bind.statement) || self.awaits_portal(bind.portal) {
+        if self.awaits(bind.statement) || self.awaits_portal(bind.portal, Registry::is_unsure_place)
+        {
             return Step::Wait;
         }
         let Some(statement) = self.registry.statement(bind.statement) else {
@@ -165,7 +166,7 @@ impl Session {
             self.push_swallowed(Expect::Bind, None);
             // Whether it is given back is not known before.
             self.registry
-                .doubt_portal(bind.portal, self.segment.segment);
+                .doubt_portal(bind.portal, self.segment.segment, true);
             self.taken.push(kept(bind.portal));
         }
     }

@@ -14,7 +14,7 @@ use crate::{
     extended::is_plain_control,
     prepared::{Prepared, Shape},
     queue::{Awaited, Expect, Slot},
-    registry::Source,
+    registry::{Registry, Source},
     session::Session,
     stale::Stage,
 };
@@ -94,7 +94,7 @@ impl Session {
     }
 
     fn describe_portal(&mut self, name: &[u8]) -> Step {
-        if self.awaits_portal(name) {
+        if self.awaits_portal(name, Registry::is_unsure_bound) {
             return Step::Wait;
         }
         let (mut capture, mut learn) = (false, None);

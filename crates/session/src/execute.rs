@@ -12,7 +12,7 @@ use crate::{
     client::Step,
     prepared::Prepared,
     queue::{Description, Execution, Expect, Slot},
-    registry::Source,
+    registry::{Registry, Source},
     session::Session,
     stale::ends_block,
 };
@@ -22,7 +22,7 @@ impl Session {
         let Ok((name, limit)) = frontend::execute(frame) else {
             return self.forward_part(Expect::Execute(Execution::default()));
         };
-        if self.awaits_portal(name) {
+        if self.awaits_portal(name, Registry::is_unsure_bound) {
             return Step::Wait;
         }
         let quiet = self.server_is_quiet();

@@ -15,7 +15,7 @@ use crate::{
     parameters::Inferred,
     prepared::{Prepared, Types},
     queue::Expect,
-    registry::{Former, Statement, Undo, kept},
+    registry::{Former, Registry, Statement, Undo, kept},
     session::Session,
 };
 
@@ -129,9 +129,13 @@ impl Session {
 
     /// Whether a message about this portal has to wait: one that was sent before may turn out to have
     /// been skipped, and the portal to be ours again, which the server does not have, or lost.
-    pub(crate) fn awaits_portal(&mut self, portal: &[u8]) -> bool {
-        let waits = self.queue.is_unsettled()
-            && self.registry.is_unsure_portal(portal, self.segment.segment);
+    pub(crate) fn awaits_portal(
+        &mut self,
+        portal: &[u8],
+        is_unsure: fn(&Registry, &[u8], u64) -> bool,
+    ) -> bool {
+        let waits =
+            self.queue.is_unsettled() && is_unsure(&self.registry, portal, self.segment.segment);
         if waits {
             self.stall();
         }
@@ -167,7 +171,7 @@ impl Session {
             self.doubt(name);
         }
         if let Ok((Target::Portal, name)) = frontend::target(frame)
-            && self.awaits_portal(name)
+            && self.awaits_portal(name, Registry::is_unsure_portal)
         {
             return Step::Wait;
         }

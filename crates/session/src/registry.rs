@@ -123,6 +123,15 @@ pub(crate) enum Source {
     Control { done: bool },
 }
 
+/// Why it is not known which portal of a name the server has.
+#[derive(Clone, Copy, Debug)]
+struct Doubt {
+    /// The segment whose messages leave it open.
+    segment: u64,
+    /// They have made a portal of ours there, which is ours again if they were skipped.
+    made: bool,
+}
+
 /// All names of one client.
 #[derive(Debug, Default)]
 pub(crate) struct Registry {
@@ -132,7 +141,7 @@ pub(crate) struct Registry {
     /// skip, and in which segment.
     unsure: Map<u64>,
     /// The same for portals of which the server may turn out to have none, or one that was lost.
-    unsure_portals: Map<u64>,
+    unsure_portals: Map<Doubt>,
     /// What would have come back after an error in this segment, had not later ones bound portals of
     /// the same names, which may turn out to have been skipped as well.
     displaced: Map<(u64, Former)>,
@@ -277,8 +286,11 @@ impl Registry {
     }
 
     /// Whether the server has a portal of this name is not known before `segment` has ended.
-    pub(crate) fn doubt_portal(&mut self, name: &[u8], segment: u64) {
-        self.unsure_portals.insert(kept(name), segment);
+    pub(crate) fn doubt_portal(&mut self, name: &[u8], segment: u64, made: bool) {
+        let doubt = self.unsure_portals.entry(kept(name));
+        let doubt = doubt.or_insert(Doubt { segment, made });
+        doubt.segment = segment;
+        doubt.made |= made;
     }
 
     /// What the server makes of any name is not known before a reply has come.
@@ -340,8 +352,31 @@ impl Registry {
 
     /// The same for a portal.
     pub(crate) fn is_unsure_portal(&self, name: &[u8], segment: u64) -> bool {
+        self.doubt_of(name)
+            .is_some_and(|doubt| doubt.segment < segment)
+    }
+
+    /// The same where one is to be run or described: not if it was bound in this segment, with which
+    /// it would be skipped.
+    pub(crate) fn is_unsure_bound(&self, name: &[u8], segment: u64) -> bool {
+        self.is_unsure_portal(name, segment)
+            && self
+                .portals
+                .get(minded(name))
+                .is_none_or(|it| it.segment != segment)
+    }
+
+    /// The same where one is to be bound: the unnamed one takes the place of whatever is there.
+    pub(crate) fn is_unsure_place(&self, name: &[u8], segment: u64) -> bool {
+        self.is_unsure_portal(name, segment)
+            && (!name.is_empty() || self.doubt_of(name).is_some_and(|doubt| doubt.made))
+    }
+
+    fn doubt_of(&self, portal: &[u8]) -> Option<&Doubt> {
         let unsure = &self.unsure_portals;
-        !unsure.is_empty() && unsure.get(minded(name)).is_some_and(|&in_| in_ < segment)
+        (!unsure.is_empty())
+            .then(|| unsure.get(minded(portal)))
+            .flatten()
     }
 
     /// The same for any portal.

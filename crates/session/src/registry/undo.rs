@@ -47,15 +47,14 @@ impl Registry {
     /// server has: one of ours may come back, or one that was lost.
     pub(crate) fn doubt_undone(&mut self, undo: &Undo, segment: u64) {
         match undo {
-            Undo::Source(name, _) | Undo::Portal(name, Former::Lost) => {
-                self.doubt_portal(name, segment);
-            }
+            Undo::Source(name, _) => self.doubt_portal(name, segment, true),
+            Undo::Portal(name, Former::Lost) => self.doubt_portal(name, segment, false),
             Undo::Portal(name, Former::Portal(portal)) if portal.is_ours() => {
-                self.doubt_portal(name, segment);
+                self.doubt_portal(name, segment, false);
             }
             Undo::Portals(portals) => {
                 for (name, _) in portals.iter().filter(|(_, portal)| portal.is_ours()) {
-                    self.doubt_portal(name, segment);
+                    self.doubt_portal(name, segment, false);
                 }
             }
             Undo::Portal(..) | Undo::Statement(..) | Undo::Absent(_) | Undo::Unnamed => {}

@@ -223,3 +223,35 @@ fn an_error_that_is_too_long_to_be_held_ends_what_it_answers() {
     assert_eq!(session.to_client.len(), 6);
     assert!(!session.is_owed());
 }
+
+/// A portal of ours gives way: that it may come back keeps nobody waiting who binds another.
+#[test]
+fn segments_leave_one_behind_the_other() {
+    let mut session = session();
+    let mut input = BytesMut::new();
+    frontend::put_query(&mut input, b"BEGIN");
+    frontend::put_parse(&mut input, b"s", b"COMMIT");
+    input.extend_from_slice(frontend::SYNC);
+    say(&mut session, &mut input);
+    let mut begun = BytesMut::new();
+    backend::put_command_complete(&mut begun, b"BEGIN");
+    hear(&mut session, &begun);
+    hear(&mut session, backend::ready(backend::Status::Transaction));
+    hear(&mut session, backend::PARSE_COMPLETE);
+    hear(&mut session, backend::ready(backend::Status::Transaction));
+    frontend::put_bind(&mut input, b"", b"s");
+    input.extend_from_slice(frontend::SYNC);
+    say(&mut session, &mut input);
+    assert!(session.to_server.is_empty());
+    for _ in 0..3 {
+        frontend::put_parse(&mut input, b"", b"SELECT 1");
+        frontend::put_bind(&mut input, b"", b"");
+        frontend::put_describe(&mut input, frontend::Target::Portal, b"");
+        frontend::put_execute(&mut input, b"");
+        input.extend_from_slice(frontend::SYNC);
+    }
+    let said = input.len();
+    say(&mut session, &mut input);
+    assert!(input.is_empty() && !session.is_stalled());
+    assert_eq!(session.to_server.len(), said);
+}
