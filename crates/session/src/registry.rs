@@ -333,7 +333,7 @@ impl Registry {
 
     /// Whether the server may have a statement of this name that is not here.
     pub(crate) fn may_be_taken(&self, name: &[u8]) -> bool {
-        self.prepared_by_sql && !name.is_empty()
+        (self.prepared_by_sql || self.has_strangers) && !name.is_empty()
     }
 
     /// Whether a statement under way may drop this one.
