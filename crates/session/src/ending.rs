@@ -5,6 +5,7 @@ use wire::backend::{self, Status, tag};
 
 use crate::{
     identity::Identity,
+    mirror::Told,
     need::{Need, Outcome, SessionError},
     queue::{Awaited, Boundary, Expect, Judged, Route, SettingsChange, Slot, boundary_mut},
     session::Session,
@@ -96,8 +97,13 @@ impl Session {
         if let Some(knowledge) = &self.knowledge
             && let Some(asked) = self.mirror.take_asked()
         {
-            let identity = row.and_then(|row| Identity::read(&row, knowledge, &asked));
-            self.mirror.learn(identity, &self.shared, knowledge);
+            let told = row.map_or(Told::Nothing, |row| {
+                match Identity::read(&row, knowledge, &asked) {
+                    Some(identity) => Told::All(identity.into()),
+                    None => Identity::read_temporary(&row).map_or(Told::Nothing, Told::Temporary),
+                }
+            });
+            self.mirror.learn(told, &self.shared, knowledge);
         }
     }
 

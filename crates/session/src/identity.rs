@@ -199,6 +199,15 @@ impl Identity {
         self.temporary.as_ref().unwrap_or(&Temporary::Plain)
     }
 
+    /// Reads of such a row only what it says of temporary objects; `None` if it says nothing.
+    pub(crate) fn read_temporary(row: &[u8]) -> Option<Option<Temporary>> {
+        let columns = backend::columns(row).ok()?;
+        let [_, _, _, temporary, _, _, names, ..] = &columns[..] else {
+            return None;
+        };
+        Some(temporary_of((*temporary)?, (*names)?))
+    }
+
     /// Reads the row that answers a question about these settings; `None` if it is not what the
     /// question promises, or names a schema that the snapshot does not know.
     pub(crate) fn read(row: &[u8], knowledge: &Knowledge, asked: &[Box<str>]) -> Option<Self> {
@@ -268,9 +277,7 @@ impl Identity {
             listed: listed.into(),
             unloaded: unloaded.unwrap_or_default().into(),
             path,
-            // A path that begins with temporary objects makes some of any CREATE.
-            temporary: temporary::read(temporary)
-                .or_else(|| names_temporary(names).then_some(Temporary::Plain)),
+            temporary: temporary_of(temporary, names),
             read_committed: isolation == b"read committed" || isolation == b"read uncommitted",
         })
     }
@@ -348,6 +355,11 @@ fn put_settings(digest: &mut DigestBuilder, settings: &[(&str, Option<&[u8]>)]) 
         digest.number(u64::from(value.is_some()));
         digest.field(value.unwrap_or_default());
     }
+}
+
+/// A path that begins with temporary objects makes some of any CREATE.
+fn temporary_of(answer: &[u8], path: &[u8]) -> Option<Temporary> {
+    temporary::read(answer).or_else(|| names_temporary(path).then_some(Temporary::Plain))
 }
 
 fn names_temporary(path: &[u8]) -> bool {

@@ -37,8 +37,8 @@ pub(crate) struct Mirror {
     temporary: Option<Temporary>,
     /// What the present block has set; it ends with it.
     local: Option<Local>,
-    /// The server refused to tell.
-    broken: bool,
+    /// How often the server has refused to tell.
+    refusals: u8,
     /// Settings that the server does not list and that this session may have changed, sorted.
     own: Vec<Box<str>>,
     /// There are more of those than are asked for.
@@ -47,8 +47,20 @@ pub(crate) struct Mirror {
     asked: Option<Arc<[Box<str>]>>,
 }
 
+/// What the server's answer was good for.
+#[derive(Debug)]
+pub(crate) enum Told {
+    All(Box<Identity>),
+    /// Of temporary objects alone.
+    Temporary(Option<Temporary>),
+    Nothing,
+}
+
 /// Settings of a session that are asked for by name. With more it is not looked up.
 const OWN_MAX: usize = 16;
+
+/// How often the server is asked that refuses to tell.
+const REFUSALS_MAX: u8 = 2;
 
 impl Mirror {
     /// `born` is the generation of the catalog that was known before the login began.
@@ -62,7 +74,7 @@ impl Mirror {
             naming: None,
             temporary: None,
             local: None,
-            broken: false,
+            refusals: 0,
             own: Vec::new(),
             crowded: false,
             asked: None,
@@ -131,13 +143,27 @@ impl Mirror {
         self.doubt(true);
     }
 
-    /// Whether asking the server may help.
-    pub(crate) const fn can_ask(&self) -> bool {
-        self.identity.is_none() && !self.broken && !self.crowded
+    /// Whether asking the server may help: to know the session, or at least its temporary objects,
+    /// without which whatever it does may change anything.
+    pub(crate) fn can_ask(&self) -> bool {
+        let (doubted, most) = match self.temporary {
+            Some(Temporary::Unknown) => (true, REFUSALS_MAX),
+            Some(_) | None => (false, 1),
+        };
+        self.identity.is_none() && self.refusals < most && (doubted || !self.crowded)
+    }
+
+    /// Whether the server is to be asked what temporary objects may do, not only whether there are
+    /// any. That question is long, and may be what the server had no time for.
+    pub(crate) const fn wants_details(&self) -> bool {
+        self.has_temporary() && self.refusals == 0
     }
 
     /// Another session may have been here before.
     pub(crate) fn recall(&mut self, shared: &Shared, knowledge: &Knowledge) -> bool {
+        if self.crowded {
+            return false;
+        }
         // What code at the login has set may hang on rows, and nothing tells such logins apart.
         if self.history == Some(self.login) && knowledge.schema.has_login_triggers() {
             return false;
@@ -154,17 +180,26 @@ impl Mirror {
         }
     }
 
-    /// The server has told.
-    pub(crate) fn learn(
-        &mut self,
-        identity: Option<Identity>,
-        shared: &Shared,
-        knowledge: &Knowledge,
-    ) {
-        let Some(identity) = identity.map(Arc::new) else {
-            self.broken = true;
-            return;
+    /// The server has told of the session, or no more than of its temporary objects.
+    pub(crate) fn learn(&mut self, told: Told, shared: &Shared, knowledge: &Knowledge) {
+        let identity = match told {
+            Told::All(identity) => Arc::new(*identity),
+            Told::Temporary(temporary) => {
+                self.refusals = REFUSALS_MAX;
+                self.temporary = temporary;
+                return;
+            }
+            Told::Nothing => {
+                self.refusals += 1;
+                return;
+            }
         };
+        if self.crowded {
+            // It has set more than was asked for, none of which bears on names.
+            self.temporary.clone_from(&identity.temporary);
+            self.naming = Some((shared.context(knowledge, &identity), identity));
+            return;
+        }
         if let Some(history) = self.history {
             shared.learn_identity(at(&history, knowledge), Arc::clone(&identity));
         }
@@ -190,7 +225,7 @@ impl Mirror {
     pub(crate) fn doubt(&mut self, names: bool) {
         self.identity = None;
         self.local = None;
-        self.broken = false;
+        self.refusals = 0;
         if names {
             self.naming = None;
         }
@@ -370,7 +405,7 @@ mod tests {
     fn after_block(failed: bool) -> Option<Option<Box<[u8]>>> {
         let (shared, world) = (shared(), World::new(None));
         let mut mirror = Mirror::new(nobody().digest, None);
-        mirror.learn(Some(nobody()), &shared, world.knowledge());
+        mirror.learn(Told::All(nobody().into()), &shared, world.knowledge());
         let set = [setting(SetScope::Local)];
         assert!(mirror.follow(&set, &shared, world.knowledge()));
         mirror.changed(SettingsChange::Followed, failed, true);
@@ -384,6 +419,41 @@ mod tests {
         assert_eq!(after_block(false), Some(Some([].into())));
         // Whether it was is for the server to say.
         assert_eq!(after_block(true), None);
+    }
+
+    #[test]
+    fn who_cannot_be_known_is_asked_for_temporary_objects_all_the_same() {
+        let (shared, world) = (shared(), World::new(None));
+        let mut mirror = Mirror::new(nobody().digest, None);
+        for number in 0..=OWN_MAX {
+            mirror.ask_for(&format!("app.n{number}"));
+        }
+        assert!(!mirror.can_ask());
+        mirror.doubt_temporary();
+        assert!(mirror.can_ask() && mirror.wants_details());
+        mirror.learn(Told::All(nobody().into()), &shared, world.knowledge());
+        assert!(!mirror.can_ask() && mirror.identity().is_none());
+        assert!(mirror.temporary().is_plain() && mirror.naming().is_some());
+        // Settings that are not asked for tell sessions apart.
+        assert!(!mirror.recall(&shared, world.knowledge()));
+    }
+
+    #[test]
+    fn a_server_that_refuses_is_asked_for_less() {
+        let (shared, world) = (shared(), World::new(None));
+        let mut mirror = Mirror::new(nobody().digest, None);
+        mirror.doubt_temporary();
+        mirror.learn(Told::Nothing, &shared, world.knowledge());
+        assert!(mirror.can_ask() && !mirror.wants_details());
+        mirror.learn(Told::Temporary(None), &shared, world.knowledge());
+        assert!(!mirror.can_ask() && mirror.temporary().is_plain());
+        mirror.doubt_temporary();
+        assert!(mirror.wants_details());
+        for _ in 0..REFUSALS_MAX {
+            assert!(mirror.can_ask());
+            mirror.learn(Told::Nothing, &shared, world.knowledge());
+        }
+        assert!(!mirror.can_ask());
     }
 
     #[test]

@@ -457,7 +457,7 @@ impl Session {
         let schema = self.knowledge.as_ref().map(|known| &known.schema);
         let shared = schema.map_or(&[][..], |schema| schema.settings());
         let settings = self.mirror.ask(shared);
-        let details = self.mirror.has_temporary();
+        let details = self.mirror.wants_details();
         crate::identity::put_probe(self.to_server.tail(), &settings, details);
         let execution = Default::default();
         for expect in [

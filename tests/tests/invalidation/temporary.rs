@@ -237,3 +237,21 @@ fn temporary_objects_that_reach_nothing_leave_replies_alone() {
         ),
     ]);
 }
+
+#[test]
+fn who_has_no_temporary_objects_writes_none_whatever_else_is_known() {
+    check(&[(
+        "B13 a session with more settings than are asked for",
+        "
+        s1: SELECT set_config('app.n0', 'x', false), set_config('app.n1', 'x', false), set_config('app.n2', 'x', false), set_config('app.n3', 'x', false), set_config('app.n4', 'x', false), set_config('app.n5', 'x', false), set_config('app.n6', 'x', false), set_config('app.n7', 'x', false), set_config('app.n8', 'x', false), set_config('app.n9', 'x', false), set_config('app.n10', 'x', false), set_config('app.n11', 'x', false), set_config('app.n12', 'x', false), set_config('app.n13', 'x', false), set_config('app.n14', 'x', false), set_config('app.n15', 'x', false), set_config('app.n16', 'x', false)
+        s1: DO $$ BEGIN PERFORM 1; END $$
+        s2 hot: SELECT * FROM t ORDER BY id
+        s1: SELECT * FROM t ORDER BY id
+        s2 still: SELECT * FROM t ORDER BY id
+        s1: CREATE TEMP TABLE n (id int)
+        s2 hot: SELECT * FROM t ORDER BY id
+        s1: SELECT * FROM t ORDER BY id
+        s2 still: SELECT * FROM t ORDER BY id
+        ",
+    )]);
+}
