@@ -282,6 +282,11 @@ impl Snapshot {
         })
     }
 
+    /// All operators outside `pg_catalog`.
+    pub fn all_operators(&self) -> &[Operator] {
+        &self.parts.operators
+    }
+
     /// The operators outside `pg_catalog` with this symbol.
     pub fn operators(&self, symbol: &str) -> impl Iterator<Item = &Operator> {
         self.operators.of(&self.parts.operators, symbol)

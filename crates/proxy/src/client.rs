@@ -283,7 +283,7 @@ impl Client {
 
     async fn mark(&mut self, ticket: u64, writes: &Writes) {
         let known = self.session.knowledge();
-        let planned = known.map(|known| (known.epoch, known.generation));
+        let planned = known.map(|known| (known.epoch, known.definitions()));
         if let Some(held) = self.place.mark(writes, planned).await {
             self.marks.push(ticket, held);
         }

@@ -10,7 +10,7 @@ use std::{
 
 use cache::{Scope, Stamp, Version};
 use catalog::DatabaseId;
-use session::{Question, Recipe, Session, Telemetry};
+use session::{Definitions, Question, Recipe, Session, Telemetry};
 use sql::Writes;
 use store::{Age, Claimed, Flights, Found, Mark, Point, Role, Store, Trouble, delay};
 use tokio::time::Instant;
@@ -243,13 +243,8 @@ impl Place {
         digest.as_bytes().first().is_some_and(|byte| byte % 2 == 0)
     }
 
-    /// Marks what a statement may write, which was told from what was known under the epoch and
-    /// generation `planned`. Never fails: see [`store::Mark`].
-    pub(crate) async fn mark(
-        &self,
-        writes: &Writes,
-        planned: Option<(Version, u64)>,
-    ) -> Option<Held> {
+    /// Marks what a statement may write, which was told from what was `planned`. Never fails: see [`store::Mark`].
+    pub(crate) async fn mark(&self, writes: &Writes, planned: Option<Planned>) -> Option<Held> {
         if writes.is_unbounded() {
             self.services.databases.leave_vacant();
         }
@@ -332,12 +327,7 @@ impl Place {
         Some(Held::Blind(blind))
     }
 
-    fn told(
-        &self,
-        database: &Visit,
-        identity: DatabaseId,
-        planned: Option<(Version, u64)>,
-    ) -> Told {
+    fn told(&self, database: &Visit, identity: DatabaseId, planned: Option<Planned>) -> Told {
         Told {
             services: Arc::clone(&self.services),
             identity,
@@ -414,14 +404,16 @@ fn asked(question: &Question) -> store::Question<'_> {
     }
 }
 
+/// What was known when the effects of a statement were told: the epoch, and the definitions.
+pub(crate) type Planned = (Version, Definitions);
+
 /// The definitions from which the effects of a write were told.
 #[derive(Debug)]
 pub(crate) struct Told {
     services: Arc<Services>,
     identity: DatabaseId,
     database: Visit,
-    /// Epoch and generation of what was known.
-    planned: Option<(Version, u64)>,
+    planned: Option<Planned>,
     /// What is to be read again when the write is done.
     hottest: Vec<Arc<Recipe>>,
 }
@@ -434,20 +426,25 @@ impl Told {
         let store = &self.services.store;
         let current = mark.bump_and_see(store, self.identity).await;
         delay(Point::Verified).await;
-        self.compare(current).await
+        self.compare(current, |then, now| then.generation == now.generation)
+            .await
     }
 
     /// The same for what needed no mark: a function may have been replaced by one that writes.
     pub(crate) async fn verify(&self) -> bool {
-        self.compare(self.services.store.epoch(self.identity).await)
-            .await
+        let current = self.services.store.epoch(self.identity).await;
+        self.compare(current, Definitions::have_code_of).await
     }
 
     /// Another epoch does not yet mean other definitions; the catalog tells. While the epoch is
     /// being written nothing is served, and it ends as another: also if whoever writes it turns out
     /// to have changed nothing, for which it would become again what it was.
-    async fn compare(&self, current: Result<Option<Version>, Trouble>) -> bool {
-        let (current, (epoch, generation)) = match (current, self.planned) {
+    async fn compare(
+        &self,
+        current: Result<Option<Version>, Trouble>,
+        are_same: impl Fn(&Definitions, &Definitions) -> bool,
+    ) -> bool {
+        let (current, (epoch, then)) = match (current, self.planned) {
             (Ok(None), _) => {
                 let scope = Scope::Epoch(self.identity);
                 self.services.store.outdate(&[scope]).await;
@@ -464,8 +461,9 @@ impl Told {
         // the epoch away first. So one reading is enough for all who wait.
         let deadline = Instant::now() + VERIFY_MAX;
         let fresh = self.database.wait_current(current, deadline).await;
-        let known = self.database.knowledge().map(|known| known.generation);
-        if fresh && known == Some(generation) {
+        let known = self.database.knowledge();
+        let now = known.filter(|_| fresh).map(|known| known.definitions());
+        if now.is_some_and(|now| are_same(&then, &now)) {
             return false;
         }
         self.give_up().await

@@ -31,7 +31,11 @@ impl Session {
         if answered {
             return None;
         }
-        let written = strays(boundary, status).then(|| boundary.writes.clone());
+        // Nobody has served anything from before definitions changed; but what was recorded since may
+        // be from before this.
+        let unmarked = std::mem::take(&mut boundary.unmarked) && status == Status::Idle;
+        let stray = unmarked || strays(boundary, status);
+        let written = stray.then(|| boundary.writes.clone());
         written.map(|written| self.mark_stray(written))
     }
 

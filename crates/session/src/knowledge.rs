@@ -21,6 +21,9 @@ pub struct Knowledge {
     /// Differs between any two snapshots or policies of this process; an epoch that passed without
     /// a change of definitions leaves it.
     pub generation: u64,
+    /// Changes whenever functions, operators, views, policies or the like do, back to what they
+    /// were before as well.
+    pub code: u64,
     /// Names, effects, classes.
     pub schema: Arc<sql::Schema>,
     /// What is cached, and for how long.
@@ -31,7 +34,35 @@ pub struct Knowledge {
     pub served: u64,
 }
 
+/// From which definitions it was told what statements change.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Definitions {
+    /// See [`Knowledge::generation`].
+    pub generation: u64,
+    /// See [`Knowledge::code`].
+    pub code: u64,
+    /// See [`sql::Schema::perils`].
+    pub perils: u64,
+}
+
+impl Definitions {
+    /// Whether code that these say changes nothing changes nothing by `other` ones either.
+    pub const fn have_code_of(&self, other: &Self) -> bool {
+        self.generation == other.generation
+            || self.code == other.code && self.perils == other.perils
+    }
+}
+
 impl Knowledge {
+    /// From which definitions it is told here what statements change.
+    pub fn definitions(&self) -> Definitions {
+        Definitions {
+            generation: self.generation,
+            code: self.code,
+            perils: self.schema.perils(),
+        }
+    }
+
     /// Whether definitions may have changed since: somebody has asked for another reading, which
     /// is not done yet.
     pub fn is_outdated(&self) -> bool {

@@ -45,7 +45,7 @@ mod transaction;
 
 pub use flight::Lead;
 pub use identity::Identity;
-pub use knowledge::Knowledge;
+pub use knowledge::{Definitions, Knowledge};
 pub use need::{Answer, Login, Need, Outcome, Question, SessionError};
 pub use output::{Output, PENDING_MAX};
 pub use recipe::{Outcome as RecipeOutcome, Recipe, Reply};

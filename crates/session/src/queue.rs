@@ -128,6 +128,8 @@ pub(crate) struct Boundary {
     pub(crate) ticket: Option<u64>,
     /// What it may have written.
     pub(crate) writes: Writes,
+    /// It was sent without a mark, and should have had one for all that is known now.
+    pub(crate) unmarked: bool,
     /// It may have begun or ended a transaction block: its status is not known before its end.
     pub(crate) control: bool,
     /// It ended a transaction block, perhaps to begin the next at once.
@@ -192,6 +194,7 @@ impl Boundary {
             segment,
             ticket: None,
             writes: Writes::Nothing,
+            unmarked: false,
             control: false,
             chains: false,
             commits: false,
@@ -217,12 +220,36 @@ pub(crate) struct Skipped {
     pub(crate) boundary: Option<Boundary>,
 }
 
+/// Of which statements it is not known any more what they write.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Passed {
+    /// Those that change rows.
+    Rows,
+    /// Those that run code as well.
+    Code,
+    /// All: what is merely read may be something else by now that changes something.
+    All,
+}
+
+impl Passed {
+    /// What is to be believed of statements that were told to write this.
+    pub(crate) fn taint(self, writes: &mut Writes) {
+        let tainted = match self {
+            Self::Rows => writes.any(),
+            Self::Code => !writes.is_nothing(),
+            Self::All => true,
+        };
+        if tainted {
+            writes.add(&Writes::Everything);
+        }
+    }
+}
+
 impl Boundary {
     /// What it writes may have more effects than were known.
-    pub(crate) fn distrust(&mut self) {
-        if !self.writes.is_nothing() {
-            self.writes.add(&Writes::Everything);
-        }
+    pub(crate) fn distrust(&mut self, passed: Passed) {
+        passed.taint(&mut self.writes);
+        self.unmarked |= passed == Passed::All && self.ticket.is_none();
     }
 
     /// Something in it wrote, for all that is known.
@@ -236,6 +263,7 @@ impl Boundary {
     pub(crate) fn absorb(&mut self, earlier: Self) {
         self.ticket = self.ticket.max(earlier.ticket);
         self.writes.add(&earlier.writes);
+        self.unmarked |= earlier.unmarked;
         self.control |= earlier.control;
         self.chains |= earlier.chains;
         self.commits |= earlier.commits;
@@ -429,13 +457,14 @@ impl Queue {
         }
     }
 
-    /// The catalog has changed: see [`Boundary::distrust`].
-    pub(crate) fn distrust(&mut self) {
+    /// The catalog has changed: see [`Boundary::distrust`]. What we have asked writes nothing.
+    pub(crate) fn distrust(&mut self, passed: Passed) {
         for end in &self.ends {
             if let Some(Slot::Server(awaited)) = self.slots.get_mut(end.wrapping_sub(self.left))
+                && !matches!(awaited.route, Route::Probe | Route::Repeat)
                 && let Some(boundary) = boundary_mut(&mut awaited.expect)
             {
-                boundary.distrust();
+                boundary.distrust(passed);
             }
         }
     }

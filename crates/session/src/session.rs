@@ -11,12 +11,12 @@ use wire::{
 };
 
 use crate::{
-    Knowledge, Lead, Output, Record, Shared,
+    Definitions, Knowledge, Lead, Output, Record, Shared,
     copy::CopyIn,
     mirror::Mirror,
     need::{Answer, Login, Question},
     prepared::{Place, Prepared},
-    queue::{Awaited, Boundary, Expect, Queue, Route, Slot},
+    queue::{Awaited, Boundary, Expect, Passed, Queue, Route, Slot},
     recorder::{Recorder, Recording},
     registry::{Name, Registry, Undo},
     texts::Texts,
@@ -31,6 +31,8 @@ use crate::{
 pub struct Session {
     pub(crate) shared: Arc<Shared>,
     pub(crate) knowledge: Option<Arc<Knowledge>>,
+    /// From which what was sent was told, if there was ever any knowledge.
+    definitions: Option<Definitions>,
     pub(crate) mirror: Mirror,
     pub(crate) texts: Texts,
     /// The server has said that it is no standby.
@@ -105,6 +107,7 @@ impl Session {
         Self {
             shared,
             knowledge: None,
+            definitions: None,
             mirror: Mirror::new(login.digest, login.generation),
             texts: login.texts,
             primary: login.primary,
@@ -152,12 +155,33 @@ impl Session {
         if generation(self.knowledge.as_ref()) != generation(knowledge.as_ref()) {
             self.mirror
                 .relearn(generation(knowledge.as_ref()), &self.shared);
-            // What was written so far was told from definitions that are not those of now.
-            self.transaction.distrust();
-            self.segment.distrust();
-            self.queue.distrust();
+            if let Some(known) = &knowledge {
+                let now = known.definitions();
+                let then = self.definitions.replace(now);
+                if let Some(then) = then.filter(|then| then.generation != now.generation) {
+                    self.distrust(&then, &now);
+                }
+            }
         }
         self.knowledge = knowledge;
+    }
+
+    /// What was sent so far was told from definitions that may not be those it has met.
+    fn distrust(&mut self, then: &Definitions, now: &Definitions) {
+        let passed = if then.perils != now.perils {
+            Passed::All
+        } else if then.have_code_of(now) {
+            Passed::Rows
+        } else {
+            Passed::Code
+        };
+        if self.transaction.is_open() {
+            passed.taint(&mut self.transaction.writes);
+        }
+        if self.forwarded {
+            self.segment.distrust(passed);
+        }
+        self.queue.distrust(passed);
     }
 
     /// What is known of the database.

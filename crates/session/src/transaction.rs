@@ -98,13 +98,6 @@ impl Transaction {
         }
     }
 
-    /// What it has written so far may have had more effects than were known.
-    pub(crate) fn distrust(&mut self) {
-        if !self.writes.is_nothing() {
-            self.writes.add(&Writes::Everything);
-        }
-    }
-
     /// The server's ReadyForQuery at the end of `boundary`.
     pub(crate) fn end(&mut self, status: Status, boundary: &Boundary) {
         let read_committed = match (self.read_committed(), boundary.read_committed) {
@@ -126,5 +119,39 @@ impl Transaction {
                 self.block = Block::Failed { read_committed };
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use catalog::RelationId;
+
+    use super::*;
+    use crate::{Limits, Login, Session, Shared, Telemetry, tests::world::World};
+
+    #[test]
+    fn a_catalog_that_is_lost_and_read_again_leaves_what_was_written() {
+        let limits = Limits {
+            analysis_bytes_max: 1 << 20,
+            entry_bytes_max: 1 << 20,
+        };
+        let world = World::new(None);
+        let login = Login {
+            digest: cache::DigestBuilder::default().finish(),
+            readable: true,
+            generation: None,
+        };
+        let shared = Arc::new(Shared::new(limits, Arc::new(Telemetry::default())));
+        let mut session = Session::new(shared, &login);
+        let known = || Some(Arc::clone(world.knowledge()));
+        session.know(known());
+        session.transaction.block = Block::Open {
+            read_committed: true,
+        };
+        let written = Writes::Relations([RelationId::from_oid(7)].into());
+        session.transaction.writes = written.clone();
+        session.know(None);
+        session.know(known());
+        assert_eq!(session.transaction.writes, written);
     }
 }

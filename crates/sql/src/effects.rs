@@ -18,6 +18,7 @@ mod body;
 mod known;
 mod tokens;
 mod walk;
+mod writers;
 
 use std::sync::Arc;
 

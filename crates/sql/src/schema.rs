@@ -2,6 +2,7 @@
 
 mod hinges;
 mod meaning;
+mod perils;
 mod pins;
 
 use std::sync::Arc;
@@ -33,15 +34,19 @@ pub struct Schema {
     has_code: bool,
     /// See [`meaning::roles`].
     roles: u64,
+    /// See [`perils::perils`].
+    perils: u64,
 }
 
 impl Schema {
     /// Derives view contents and write effects from a snapshot. `rules` vouch for user functions.
     pub fn new(snapshot: Arc<Snapshot>, rules: &[FunctionRule]) -> Self {
         let trust = Trust::new(&snapshot, rules);
+        let outcomes = Outcomes::build(Arc::clone(&snapshot));
         Self {
             views: views(&snapshot, &trust),
-            outcomes: Outcomes::build(Arc::clone(&snapshot)),
+            perils: perils::perils(&snapshot, &outcomes),
+            outcomes,
             roles: meaning::roles(&snapshot),
             trust,
             extensions: extensions(&snapshot),
@@ -60,6 +65,13 @@ impl Schema {
             extension.is_some_and(classes::is_known_method)
         };
         !self.extensions.contains(word) && self.snapshot.methods().iter().all(known)
+    }
+
+    /// Changes when there is something new that changes anything when it is merely called or read:
+    /// only then may a statement that was told to change nothing, under other definitions, have
+    /// changed something under these.
+    pub const fn perils(&self) -> u64 {
+        self.perils
     }
 
     /// Whether a table is read behind functions of its extension, without being named.

@@ -320,3 +320,37 @@ fn transactions_see_what_they_should() {
         ),
     ]);
 }
+
+#[test]
+fn definitions_of_others_leave_what_a_block_has_called_as_it_was() {
+    check(&[
+        (
+            "T05 tables come and go beside a block that has called a function",
+            "
+            d: CREATE FUNCTION calm() RETURNS int LANGUAGE plpgsql AS $$ BEGIN RETURN 1; END $$
+            s1: BEGIN
+            s1: SELECT calm()
+            s2: CREATE TABLE elsewhere (id int)
+            s3 hot: SELECT * FROM t ORDER BY id
+            s1: SELECT * FROM t ORDER BY id
+            s1: COMMIT
+            s3 still: SELECT * FROM t ORDER BY id
+            ",
+        ),
+        (
+            "C12 a function that writes for a while, called meanwhile in a block",
+            "
+            d: CREATE FUNCTION f() RETURNS int LANGUAGE plpgsql AS $$ BEGIN RETURN 1; END $$
+            s1: BEGIN
+            s1: SELECT f()
+            s2: CREATE OR REPLACE FUNCTION f() RETURNS int LANGUAGE plpgsql AS $$ BEGIN UPDATE t SET v = 'f'; RETURN 1; END $$
+            s1: SELECT f()
+            s2: CREATE OR REPLACE FUNCTION f() RETURNS int LANGUAGE plpgsql AS $$ BEGIN RETURN 1; END $$
+            s3 hot: SELECT * FROM t ORDER BY id
+            s1: SELECT * FROM t ORDER BY id
+            s1: COMMIT
+            s3: SELECT * FROM t ORDER BY id
+            ",
+        ),
+    ]);
+}

@@ -135,3 +135,73 @@ fn functions_that_write_nothing_keep_no_read_from_the_store() {
         ",
     )]);
 }
+
+// What an instance has told from definitions that have passed it makes good when it learns of others,
+// at the latest when it looks at the epoch, each second.
+#[test]
+fn what_was_told_to_write_nothing_is_made_good_for() {
+    check_instances(&[
+        (
+            "C10 a table replaced elsewhere by a view that writes, read where nothing is looked up",
+            "
+            d: CREATE FUNCTION put() RETURNS int LANGUAGE sql AS $$ UPDATE t SET v = 'put' WHERE id = 1 RETURNING id $$
+            d: CREATE TABLE x (n int)
+            p2 warm: SELECT * FROM u ORDER BY id
+            s1 simple: DROP TABLE x; CREATE VIEW x AS SELECT put() AS n
+            s1 hot: SELECT * FROM t ORDER BY id
+            p2: BEGIN ISOLATION LEVEL REPEATABLE READ
+            p2: SELECT * FROM x
+            p2: COMMIT
+            d: SELECT pg_sleep(2)
+            s1: SELECT * FROM t ORDER BY id
+            ",
+        ),
+        (
+            "C10 a policy made elsewhere that writes",
+            "
+            d: CREATE FUNCTION put() RETURNS bool LANGUAGE plpgsql SECURITY DEFINER SET search_path = public AS $$ BEGIN UPDATE t SET v = v || 'x'; RETURN true; END $$
+            d: GRANT SELECT ON t, u, log TO {alice}
+            p2@{alice} warm: SELECT * FROM t ORDER BY id
+            s1 simple: ALTER TABLE u ENABLE ROW LEVEL SECURITY; CREATE POLICY own ON u USING (put())
+            s1 hot: SELECT * FROM t ORDER BY id
+            p2: BEGIN ISOLATION LEVEL REPEATABLE READ
+            p2: SELECT * FROM u ORDER BY id
+            p2: COMMIT
+            d: SELECT pg_sleep(2)
+            s1: SELECT * FROM t ORDER BY id
+            ",
+        ),
+        (
+            "C10 a function made elsewhere that fits better than the server's own",
+            "
+            p2 warm: SELECT lower(v) FROM t ORDER BY id
+            s1: CREATE FUNCTION lower(int) RETURNS int LANGUAGE sql AS $$ UPDATE t SET v = 'low' RETURNING id $$
+            s1 hot: SELECT * FROM t ORDER BY id
+            p2: BEGIN ISOLATION LEVEL REPEATABLE READ
+            p2: SELECT lower(id) FROM u ORDER BY id
+            p2: COMMIT
+            d: SELECT pg_sleep(2)
+            s1: SELECT * FROM t ORDER BY id
+            ",
+        ),
+    ]);
+}
+
+#[test]
+fn what_goes_on_while_code_is_made_that_writes_counts_as_if_it_had_run_it() {
+    check(&[(
+        "T01 a block that reads a table which becomes a view that writes",
+        "
+        d: CREATE FUNCTION put() RETURNS int LANGUAGE sql AS $$ UPDATE t SET v = 'put' WHERE id = 1 RETURNING id $$
+        d: CREATE TABLE x (n int)
+        s2 hot: SELECT * FROM t ORDER BY id
+        s1: BEGIN ISOLATION LEVEL REPEATABLE READ
+        s1: SELECT * FROM u ORDER BY id
+        s2 simple: DROP TABLE x; CREATE VIEW x AS SELECT put() AS n
+        s1: SELECT * FROM x
+        s2 hot: SELECT * FROM t ORDER BY id
+        s1: COMMIT
+        s2: SELECT * FROM t ORDER BY id
+        ",
+    )]);
+}

@@ -15,6 +15,8 @@
 //! Everything of which [`catalog::queries::QUERIES`] make a snapshot, but for temporary objects, is
 //! covered: while a fingerprint stays, so does the snapshot.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
+
 use super::{ControlError, texts};
 use tokio_postgres::SimpleQueryRow;
 
@@ -75,6 +77,17 @@ impl Fingerprint {
         own.len() == INITDB.len() && own == of(other)
     }
 
+    /// A digest over what code there is, and where names lead to code: changes whenever a function,
+    /// operator, cast, view, rule or policy does, back to what it was before as well. Tables
+    /// may come and go, and change their columns.
+    pub(crate) fn code(&self) -> u64 {
+        let mut digest = DefaultHasher::new();
+        for sum in self.0.iter().filter(|sum| CODE.contains(&&*sum.catalog)) {
+            (&sum.catalog, sum.rows, &sum.hashes).hash(&mut digest);
+        }
+        digest.finish()
+    }
+
     /// How many rows were counted.
     pub(super) fn rows(&self) -> u64 {
         self.0.iter().map(|sum| sum.rows).sum()
@@ -117,6 +130,28 @@ const INITDB: [&str; 6] = [
     "language",
     "extension",
     "member",
+];
+
+/// Those by which code is found, or is what it is.
+const CODE: [&str; 18] = [
+    "aggregate",
+    "am",
+    "amop",
+    "amproc",
+    "cast",
+    "event_trigger",
+    "extension",
+    "foreign_server",
+    "foreign_table",
+    "language",
+    "member",
+    "namespace",
+    "opclass",
+    "operator",
+    "policy",
+    "proc",
+    "proc_initdb",
+    "rewrite",
 ];
 
 /// The name of a sum, what of each row counts, and the rows.

@@ -30,6 +30,8 @@ pub(super) struct Watcher {
     seen: Option<Seen>,
     /// When something is to be done without being asked.
     due: Instant,
+    /// When to look whether another instance has changed anything.
+    glance: Instant,
     /// Whether the last reading came to nothing.
     owes_reading: bool,
     /// Before the next attempt at what has just failed.
@@ -84,6 +86,7 @@ impl Watcher {
             probes,
             seen: None,
             due: Instant::now(),
+            glance: Instant::now(),
             owes_reading: true,
             pause: PAUSE_MIN,
             compared: None,
@@ -150,6 +153,12 @@ impl Watcher {
                 () = database.republish.notified() => self.publish().await?,
                 () = sleep_until(self.due) => {
                     if !self.is_unchanged(&control).await? || self.owes_reading {
+                        self.attempt(&control).await?;
+                    }
+                }
+                () = sleep_until(self.glance), if common.store.is_shared() => {
+                    self.glance = Instant::now() + GLANCE;
+                    if self.is_behind().await {
                         self.attempt(&control).await?;
                     }
                 }
@@ -298,6 +307,14 @@ impl Watcher {
         Ok(false)
     }
 
+    /// Whether definitions may have been changed through another instance. Who looks something up
+    /// finds out by itself; but not all do.
+    async fn is_behind(&self) -> bool {
+        let Some(seen) = &self.seen else { return false };
+        let epoch = self.common.store.epoch(seen.id).await;
+        matches!(epoch, Ok(Some(epoch)) if epoch != seen.epoch)
+    }
+
     /// Gives up all entries of the database, wherever they are.
     async fn bump(&self, id: DatabaseId, why: &str) {
         info!(why, "all entries of this database are given up");
@@ -324,6 +341,8 @@ impl Watcher {
                 (schema, generation)
             }
         };
+        let (id, perils) = (seen.id, schema.perils());
+        let before = self.published.as_ref().map(|last| last.schema.perils());
         self.published = Some(Published {
             snapshot: Arc::clone(&seen.snapshot),
             rules: Arc::clone(&rules),
@@ -334,6 +353,7 @@ impl Watcher {
             database: seen.id,
             epoch: seen.epoch,
             generation,
+            code: seen.fingerprint.code(),
             schema,
             policy: Arc::clone(&rules.policy),
             asked: Arc::clone(&self.database.asked),
@@ -341,6 +361,13 @@ impl Watcher {
         };
         delay(Point::Publishing).await;
         self.database.knowledge.store(Some(Arc::new(knowledge)));
+        if self.common.store.is_shared() && before.is_some_and(|before| before != perils) {
+            // Made through another instance. Statements have been told to change nothing meanwhile,
+            // and others have had time to record replies. Those that go on know it by now.
+            self.bump(id, "code was made that may have run already")
+                .await;
+            self.database.refresh();
+        }
         if !self
             .compared
             .as_ref()
@@ -455,6 +482,9 @@ async fn index(reading: Reading) -> Result<(Fingerprint, Arc<Snapshot>), Control
 
 /// How often the catalog is read in a row while it keeps changing.
 const READINGS_MAX: u32 = 4;
+
+/// How often it is looked whether another instance has changed anything.
+const GLANCE: Duration = Duration::from_secs(1);
 
 /// The pause before what failed is tried again, at first.
 const PAUSE_MIN: Duration = Duration::from_millis(100);

@@ -250,6 +250,7 @@ fn knowledge(snapshot: &Arc<Snapshot>, store: &Store, generation: u64) -> Knowle
         database: DATABASE,
         epoch: store.version(Scope::Epoch(DATABASE)),
         generation,
+        code: generation,
         schema: sql::Schema::new(Arc::clone(snapshot), &[]).into(),
         policy: Arc::new(Policy::new(Some(Duration::from_secs(60)), Vec::new())),
         asked: Arc::default(),

@@ -87,16 +87,7 @@ impl Within<'_> {
     pub(super) fn walk(&self, start: impl IntoIterator<Item = Node>) -> Outcome {
         let implicit = self.effects.snapshot.implicit_functions().iter();
         let implicit = implicit.map(|implicit| Node::Call(implicit.function));
-        let mut walk = Walk {
-            effects: self.effects,
-            temporary: self.temporary,
-            open: start.into_iter().chain(implicit).collect(),
-            seen: HashSet::default(),
-            touched: HashSet::default(),
-            code: false,
-            sets: false,
-            foreign: false,
-        };
+        let mut walk = self.begin(start.into_iter().chain(implicit).collect());
         let mut anything = false;
         while let Some(node) = walk.open.pop() {
             // To the end, even so: what is foreign counts for more.
@@ -120,6 +111,28 @@ impl Within<'_> {
             sets: walk.sets,
             foreign: false,
         }
+    }
+}
+
+impl<'a> Within<'a> {
+    fn begin(&self, open: Vec<Node>) -> Walk<'a> {
+        Walk {
+            effects: self.effects,
+            temporary: self.temporary,
+            open,
+            seen: HashSet::default(),
+            touched: HashSet::default(),
+            code: false,
+            sets: false,
+            foreign: false,
+        }
+    }
+
+    /// Whether something changes by this itself, and what it leads to.
+    pub(super) fn step(&self, node: Node) -> (bool, Vec<Node>) {
+        let mut walk = self.begin(Vec::new());
+        let bounded = walk.visit(node).is_ok();
+        (!bounded || !walk.touched.is_empty(), walk.open)
     }
 }
 

@@ -5,6 +5,7 @@ mod effects;
 mod forms;
 mod inline;
 mod operators;
+mod perils;
 mod pins;
 mod reads;
 mod temporary;
