@@ -25,7 +25,7 @@ impl Session {
             Ok((Target::Statement, name)) => self.describe_statement(name),
             Ok((Target::Portal, name)) => self.describe_portal(name),
             Err(_) => self.forward_part(Expect::DescribePortal {
-                capture: false,
+                capture: None,
                 learn: None,
             }),
         }
@@ -97,7 +97,8 @@ impl Session {
         if self.awaits_portal(name, Registry::is_unsure_bound) {
             return Step::Wait;
         }
-        let (mut capture, mut learn) = (false, None);
+        let (mut capture, mut learn) = (None, None);
+        let number = self.next_capture();
         let failed = self.is_failed();
         let settled = !self.queue.is_unsettled();
         // What it returns was settled at its Bind; how that is spelled, only now.
@@ -123,9 +124,13 @@ impl Session {
                     recording,
                     described,
                 } => {
-                    capture = recording.is_some() && !*described;
-                    *described |= capture;
-                    let known = |it: &&Arc<Prepared>| capture && known == Some(it.context);
+                    if let Some(recording) = recording.as_mut().filter(|_| !*described) {
+                        recording.capture = number;
+                        capture = Some(number);
+                        *described = true;
+                    }
+                    let captured = capture.is_some();
+                    let known = |it: &&Arc<Prepared>| captured && known == Some(it.context);
                     if let Some(statement) = portal.statement.as_ref().filter(known) {
                         learn = Some((Arc::clone(statement), portal.types.clone()));
                     }
@@ -165,8 +170,8 @@ impl Session {
                 }
             }
             Expect::DescribePortal { capture, learn } => {
-                if *capture {
-                    self.captured = Some(Bytes::copy_from_slice(frame));
+                if let Some(number) = capture {
+                    self.captured = Some((*number, Bytes::copy_from_slice(frame)));
                 }
                 if let Some((prepared, types)) = learn
                     && let Ok(row) = backend::with_formats(frame, &[])

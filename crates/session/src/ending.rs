@@ -64,6 +64,7 @@ impl Session {
     pub(crate) fn ready(&mut self, frame: &[u8]) -> Result<(), SessionError> {
         let status =
             backend::read_ready(frame).map_err(|_| SessionError::Unexpected(tag::READY))?;
+        self.records.append(&mut self.recorded);
         if self.meets_fence(tag::READY) {
             return Ok(());
         }

@@ -184,7 +184,7 @@ impl Session {
         else {
             return;
         };
-        let Some(recording) = recording.take() else {
+        let Some(mut recording) = recording.take() else {
             return;
         };
         if limit != 0 {
@@ -211,7 +211,8 @@ impl Session {
                 let learn = statement
                     .filter(|it| self.sees_known_definitions() && it.context == self.context())
                     .map(|statement| (statement, types));
-                let capture = true;
+                recording.capture = self.next_capture();
+                let capture = Some(recording.capture);
                 self.push_swallowed(Expect::DescribePortal { capture, learn }, None);
                 Description::Captured
             }

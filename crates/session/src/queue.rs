@@ -77,7 +77,7 @@ pub(crate) enum Expect {
     },
     /// RowDescription or NoData; kept for the recording that follows.
     DescribePortal {
-        capture: bool,
+        capture: Option<u64>,
         learn: Option<(Arc<Prepared>, Types)>,
     },
     /// CommandComplete, EmptyQueryResponse or PortalSuspended.

@@ -29,6 +29,8 @@ pub(crate) struct Recording {
     pub(crate) question: Question,
     pub(crate) stamp: Stamp,
     pub(crate) lead: Option<Lead>,
+    /// The number of the Describe that tells its columns.
+    pub(crate) capture: u64,
 }
 
 /// Collects the frames of one reply.
@@ -107,6 +109,7 @@ impl Recorder {
             mut question,
             mut stamp,
             lead,
+            capture: _,
         } = *self.recording;
         if question.complete == Some(self.rows) && cache::is_optional(question.scopes.last()) {
             question.scopes.pop();
@@ -124,7 +127,16 @@ impl Recorder {
     }
 }
 
+/// How many bytes of replies may wait for a ReadyForQuery.
+const RECORDED_MAX: usize = 1024 * 1024;
+
 impl Session {
+    /// A number for a Describe from which the columns of a recording are to be known.
+    pub(crate) const fn next_capture(&mut self) -> u64 {
+        self.captures += 1;
+        self.captures
+    }
+
     /// The head's reply begins: start to record it if that is wanted.
     pub(crate) fn start_recorder(&mut self) {
         let Some(Slot::Server(Awaited {
@@ -143,9 +155,26 @@ impl Session {
             Description::Known(frame) => Some(Recorder::new(recording, Some(frame), limit)),
             Description::Captured => {
                 let captured = self.captured.take();
-                captured.map(|frame| Recorder::new(recording, Some(&frame), limit))
+                // Another portal may have been described since.
+                let own = captured.filter(|(number, _)| *number == recording.capture);
+                own.map(|(_, frame)| Recorder::new(recording, Some(&frame), limit))
             }
         };
+    }
+
+    /// Only behind a ReadyForQuery is it certain under which settings a reply was made: the server
+    /// takes its configuration in before it runs a command, and tells of it last.
+    pub(crate) fn keep_until_ready(&mut self, mut record: Record) {
+        if self.queue.boundary_mut().is_none() {
+            // The client has not asked for one yet. Nobody shall wait for that.
+            record.lead = None;
+        }
+        let kept: usize = self.recorded.iter().map(|it| it.entry.len()).sum();
+        if kept + record.entry.len() > self.shared.limits.entry_bytes_max.max(RECORDED_MAX) {
+            self.shared.telemetry.refused(RefusedFill::TooLarge).inc();
+        } else {
+            self.recorded.push(record);
+        }
     }
 
     pub(crate) fn description_in_reply(&mut self, frame: &[u8]) {

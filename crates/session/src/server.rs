@@ -210,6 +210,9 @@ impl Session {
         // Reported with the statement that did it; otherwise something changed behind our back.
         let expected = self.mirror.identity().is_none();
         if !expected {
+            // It held for the replies before it as well: the server takes its configuration in
+            // before it runs a command, and tells of it behind.
+            self.recorded.clear();
             self.mirror.forget();
         }
     }
@@ -295,7 +298,7 @@ impl Session {
     fn completed(&mut self, frame: &[u8]) {
         if let Some(recorder) = self.recorder.take() {
             match recorder.finish(frame) {
-                Ok(record) => self.records.push(record),
+                Ok(record) => self.keep_until_ready(record),
                 Err(why) => self.shared.telemetry.refused(why).inc(),
             }
         }

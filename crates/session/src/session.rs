@@ -82,7 +82,9 @@ pub struct Session {
     pub(crate) lead: Option<(CacheKey, Lead)>,
     /// Something may be tied to a recording that has begun.
     pub(crate) leads: bool,
-    pub(crate) captured: Option<Bytes>,
+    /// The last description that was asked for, with its number.
+    pub(crate) captured: Option<(u64, Bytes)>,
+    pub(crate) captures: u64,
     pub(crate) probed: Option<Bytes>,
     /// Client messages wait until the client has read some of what it was told.
     pub(crate) choked: bool,
@@ -93,6 +95,8 @@ pub struct Session {
     pub(crate) key_buffer: Vec<u8>,
     /// A statement has been answered from the store. To be reset by whoever has noted it.
     pub served: bool,
+    /// What was recorded since the last ReadyForQuery.
+    pub(crate) recorded: Vec<Record>,
     /// To be kept by the store.
     pub records: Vec<Record>,
     /// To be written to the client.
@@ -138,12 +142,14 @@ impl Session {
             lead: None,
             leads: false,
             captured: None,
+            captures: 0,
             probed: None,
             choked: false,
             ended: false,
             broken: false,
             key_buffer: Vec::new(),
             served: false,
+            recorded: Vec::new(),
             records: Vec::new(),
             to_client: Output::default(),
             to_server: Output::default(),

@@ -356,6 +356,7 @@ impl Session {
                     question,
                     stamp,
                     lead,
+                    capture: 0,
                 })))
             }
             Answer::Nothing(reason) => {

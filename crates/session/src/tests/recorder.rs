@@ -30,6 +30,7 @@ fn is_kept(tag: &[u8]) -> bool {
         },
         stamp: Stamp::new([Version::from_bytes([1; 16])]),
         lead: None,
+        capture: 0,
     };
     let mut recorder = Recorder::new(Box::new(recording), Some(DESCRIPTION), 1 << 16);
     recorder.rows(&[ROW, ROW].concat(), 2).unwrap();
