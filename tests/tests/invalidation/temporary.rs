@@ -255,3 +255,18 @@ fn who_has_no_temporary_objects_writes_none_whatever_else_is_known() {
         ",
     )]);
 }
+
+#[test]
+fn names_of_temporary_objects_are_not_kept() {
+    check(&[(
+        "B22 a value that is the name of another session's temporary table",
+        "
+        d: CREATE TABLE o (id int, c regclass)
+        s2: CREATE TEMP TABLE mine (id int)
+        s2: INSERT INTO o SELECT 1, 'mine'::regclass
+        s1 warm: SELECT substr(c::text, 1, 7) = 'pg_temp' FROM o
+        s2: DROP TABLE mine
+        s1: SELECT substr(c::text, 1, 7) = 'pg_temp' FROM o
+        ",
+    )]);
+}
