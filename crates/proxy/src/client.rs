@@ -18,7 +18,7 @@ use tokio::{
     io::AsyncWriteExt,
     net::TcpStream,
     runtime::Handle,
-    time::{Sleep, timeout},
+    time::{self, Sleep, timeout},
 };
 use tokio_rustls::{client, server};
 
@@ -57,6 +57,8 @@ pub(crate) struct Client {
     pub(crate) client: Link<server::TlsStream<TcpStream>>,
     pub(crate) server: Link<client::TlsStream<TcpStream>>,
     pub(crate) marks: Marks,
+    /// When the last one was set.
+    pub(crate) marked: time::Instant,
     pub(crate) timing: Timing,
     pub(crate) flight: Flight,
     /// It is counted, and its server connection is.
@@ -227,7 +229,11 @@ impl Client {
             }
             Need::End(ticket, outcome) => {
                 delay(Point::Ending).await;
-                let everything = self.marks.end(ticket, outcome == Outcome::Committed).await;
+                if outcome == Outcome::Reloaded {
+                    self.place.reloaded(self.marked).await;
+                }
+                let committed = outcome != Outcome::RolledBack;
+                let everything = self.marks.end(ticket, committed).await;
                 delay(Point::Ended).await;
                 if everything {
                     self.place.catalog_changed();
@@ -282,6 +288,7 @@ impl Client {
     }
 
     async fn mark(&mut self, ticket: u64, writes: &Writes) {
+        self.marked = time::Instant::now();
         let known = self.session.knowledge();
         let planned = known.map(|known| (known.epoch, known.definitions()));
         if let Some(held) = self.place.mark(writes, planned).await {

@@ -15,7 +15,10 @@ use catalog::{
     queries::{IDENTITY, IDENTITY_FALLBACK},
 };
 use config::Secret;
-use tokio::{task::JoinSet, time::timeout};
+use tokio::{
+    task::JoinSet,
+    time::{Instant, timeout},
+};
 use tokio_postgres::{
     Client, Connection, NoTls, SimpleQueryMessage, SimpleQueryRow,
     config::{ChannelBinding, SslMode},
@@ -238,6 +241,20 @@ impl Control {
             .collect())
     }
 
+    /// Whether the process at the other end has read the configuration since then. Not cancel safe.
+    pub(crate) async fn has_reloaded(&self, since: Instant) -> Result<bool, ControlError> {
+        // The question takes time to get there.
+        let ago = since.elapsed() + RELOAD_SLACK;
+        let text = format!(
+            "SELECT pg_catalog.pg_conf_load_time() > pg_catalog.clock_timestamp() \
+             - pg_catalog.make_interval(secs => {})",
+            ago.as_secs_f64()
+        );
+        let rows = self.query(&text).await?;
+        let told = rows.first().and_then(|row| row.try_get(0).ok()?);
+        Ok(told == Some("t"))
+    }
+
     async fn query(&self, text: &str) -> Result<Vec<SimpleQueryRow>, ControlError> {
         let messages = within(self.client.simple_query(text)).await?;
         Ok(messages
@@ -337,6 +354,9 @@ fn sources<'a>(
 
 /// The database that is there on every server, and that a URL means which names none.
 pub(crate) const MAINTENANCE: &str = "postgres";
+
+/// How long a question may be on its way.
+const RELOAD_SLACK: Duration = Duration::from_millis(50);
 
 /// What administrators see in `pg_stat_activity`.
 const APPLICATION_NAME: &str = "pgmemo control";

@@ -299,12 +299,13 @@ struct Progress {
     served: u64,
 }
 
-/// A question about a server process.
+/// A question about server processes.
 #[derive(Debug)]
-struct Probe {
-    process: i32,
-    /// Whether it is still there.
-    answer: oneshot::Sender<bool>,
+enum Probe {
+    /// Whether this one is still there.
+    Living(i32, oneshot::Sender<bool>),
+    /// Whether the watcher's own has read the configuration since then.
+    Reloaded(Instant, oneshot::Sender<bool>),
 }
 
 impl Database {
@@ -437,7 +438,8 @@ impl Database {
                 return false;
             }
             let (answer, answered) = oneshot::channel();
-            if self.probes.send(Probe { process, answer }).await.is_err() {
+            let probe = Probe::Living(process, answer);
+            if self.probes.send(probe).await.is_err() {
                 return false;
             }
             // No answer: the control connection was lost with the question.
@@ -447,6 +449,24 @@ impl Database {
             sleep(pause).await;
             pause = (pause * 2).min(PROBE_PAUSE_MAX);
         }
+    }
+
+    /// Waits until the server's processes have read the configuration, which they were told to do after
+    /// `since`; not for long, if they do not. Cancel safe.
+    pub(crate) async fn reloaded(&self, since: Instant) {
+        let poll = async {
+            loop {
+                let (answer, answered) = oneshot::channel();
+                let probe = Probe::Reloaded(since, answer);
+                if self.probes.send(probe).await.is_err() || matches!(answered.await, Ok(true)) {
+                    break;
+                }
+                sleep(PROBE_PAUSE_MIN).await;
+            }
+            // They are told one after the other.
+            sleep(RELOAD_PAUSE).await;
+        };
+        _ = timeout(RELOAD_MAX, poll).await;
     }
 
     /// Ends the watching of a database that cannot be watched, or where nobody is; whether it did.
@@ -469,6 +489,12 @@ const PROBES_MAX: usize = 64;
 
 /// How soon a process is looked at again.
 const PROBE_PAUSE_MIN: Duration = Duration::from_millis(5);
+
+/// How long the server's processes may take to read the configuration.
+const RELOAD_MAX: Duration = Duration::from_secs(1);
+
+/// How much later than the watcher's own process others may be told to.
+const RELOAD_PAUSE: Duration = Duration::from_millis(20);
 
 /// The longest pause between two looks at a process.
 const PROBE_PAUSE_MAX: Duration = Duration::from_millis(200);

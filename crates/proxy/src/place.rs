@@ -167,6 +167,13 @@ impl Place {
         }
     }
 
+    /// Settings may hold that no session was asked for yet: waits until they do.
+    pub(crate) async fn reloaded(&self, since: Instant) {
+        if let Some(database) = self.database.get() {
+            Box::pin(database.reloaded(since)).await;
+        }
+    }
+
     pub(crate) async fn look_up(&self, question: &Question) -> Found {
         let found = match &question.recipe {
             None => self.services.store.look_up(&asked(question)).await,

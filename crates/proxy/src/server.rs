@@ -483,6 +483,7 @@ impl Front {
             client: Link::new(client, login.leftover_client),
             server: Link::new(server, login.leftover_server),
             marks: Marks::default(),
+            marked: Instant::now(),
             timing: Timing::default(),
             flight: Flight::default(),
             _counted: counted,

@@ -190,6 +190,8 @@ fn outcome(boundary: &Boundary, status: Status) -> Outcome {
     let harmless = boundary.judged == Judged::Cleared && !boundary.failed;
     if undone || harmless {
         Outcome::RolledBack
+    } else if boundary.reloads {
+        Outcome::Reloaded
     } else {
         Outcome::Committed
     }

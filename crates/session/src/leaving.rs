@@ -101,6 +101,7 @@ impl Session {
         }
         segment.writes.add(writes);
         segment.commits |= effects.commits;
+        segment.reloads |= effects.reloads;
         segment.temporary |= effects.temporary;
         segment.texts |= changes_texts(&effects.settings);
         if effects.temporary || plan.writes.is_unbounded() && self.mirror.has_temporary() {

@@ -34,6 +34,9 @@ pub enum Need {
 pub enum Outcome {
     /// Committed, or unknown, which counts as committed: the scopes get new versions.
     Committed,
+    /// The same; and the server's processes were told to read the configuration, which they do when
+    /// they get round to it.
+    Reloaded,
     /// Nothing was written.
     RolledBack,
 }

@@ -138,6 +138,8 @@ pub(crate) struct Boundary {
     pub(crate) commits: bool,
     /// Whether a transaction block begun here is READ COMMITTED, as far as is known.
     pub(crate) read_committed: Option<bool>,
+    /// It may have told the server to read its configuration.
+    pub(crate) reloads: bool,
     /// It failed.
     pub(crate) failed: bool,
     /// Should it have failed, it may have been committed before: the server tells that a query has
@@ -199,6 +201,7 @@ impl Boundary {
             chains: false,
             commits: false,
             read_committed: None,
+            reloads: false,
             failed: false,
             late: false,
             judged: Judged::No,
@@ -268,6 +271,7 @@ impl Boundary {
         self.chains |= earlier.chains;
         self.commits |= earlier.commits;
         self.read_committed = self.read_committed.or(earlier.read_committed);
+        self.reloads |= earlier.reloads;
         self.failed |= earlier.failed;
         self.late |= earlier.late;
         self.temporary |= earlier.temporary;

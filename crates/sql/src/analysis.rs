@@ -10,6 +10,8 @@ use crate::tokens::is_word;
 #[derive(Debug)]
 pub struct Analysis {
     sentences: Box<[Sentence]>,
+    /// See [`Analysis::reloads`].
+    reloads: bool,
 }
 
 impl Analysis {
@@ -36,6 +38,11 @@ impl Analysis {
             }
             _ => false,
         }
+    }
+
+    /// Whether it mentions what has the server read its configuration, in code that it holds perhaps.
+    pub(crate) const fn reloads(&self) -> bool {
+        self.reloads
     }
 
     /// How many statements the string holds; a trailing `;` adds none.
@@ -68,7 +75,17 @@ pub fn analyze(text: &[u8]) -> Analysis {
         .into_iter()
         .map(|lexemes| sentence((!long).then_some(text), lexemes))
         .collect();
-    Analysis { sentences }
+    Analysis {
+        sentences,
+        reloads: kept.iter().any(|lexeme| mentions_reload(lexeme.bytes)),
+    }
+}
+
+/// Whether a text mentions `pg_reload_conf`.
+pub(crate) fn mentions_reload(text: &[u8]) -> bool {
+    let name = b"pg_reload_conf";
+    let mut parts = text.windows(name.len());
+    parts.any(|part| part.eq_ignore_ascii_case(name))
 }
 
 /// Cuts at each `;` outside parentheses and bodies.

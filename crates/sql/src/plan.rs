@@ -165,6 +165,8 @@ pub struct Effects {
     /// It may begin or end a transaction in a way `control` does not say: several statements of
     /// which one is transaction control, CALL, DO.
     pub commits: bool,
+    /// It may tell the server to read its configuration, at once, whatever becomes of its block.
+    pub reloads: bool,
     /// It was not understood; the server's CommandComplete tag may clear it of writing.
     pub tag_judges: bool,
     /// `DISCARD ALL`, `DEALLOCATE ALL`, `DEALLOCATE name` are told from the tag and this; so is

@@ -11,6 +11,7 @@ use catalog::{Function, FunctionId, Relation, RelationId, RowSecurity, SearchPat
 
 use foldhash::HashSet;
 
+use crate::analysis::mentions_reload;
 use crate::effects::{Effects as Outcomes, Outcome, Within};
 use crate::facts::{Bound, Lexical, Name, Read, Sentence};
 use crate::needs::Needs;
@@ -36,6 +37,8 @@ pub struct Schema {
     roles: u64,
     /// See [`perils::perils`].
     perils: u64,
+    /// There are functions that have the server read its configuration.
+    reloads: bool,
 }
 
 impl Schema {
@@ -46,6 +49,7 @@ impl Schema {
         Self {
             views: views(&snapshot, &trust),
             perils: perils::perils(&snapshot, &outcomes),
+            reloads: reloads(&snapshot),
             outcomes,
             roles: meaning::roles(&snapshot),
             trust,
@@ -87,17 +91,19 @@ impl Schema {
     /// What may be done with a statement string under this search path and role.
     pub fn plan(&self, analysis: &Analysis, context: &Context<'_>) -> Plan {
         let temporary = context.temporary;
-        combine(analysis, |sentence| {
+        let plan = combine(analysis, |sentence| {
             self.sentence(sentence, Some(context), temporary)
-        })
+        });
+        reloading(plan, self.reloads || analysis.reloads())
     }
 
     /// What a statement string does under a search path and role that are not known: nothing is
     /// looked up, and what it may write is all that its names could mean in any schema.
     pub fn plan_anywhere(&self, analysis: &Analysis, temporary: &Temporary) -> Plan {
-        combine(analysis, |sentence| {
+        let plan = combine(analysis, |sentence| {
             self.sentence(sentence, None, temporary)
-        })
+        });
+        reloading(plan, self.reloads || analysis.reloads())
     }
 
     /// Without a context names mean everything they could mean.
@@ -399,7 +405,7 @@ fn extensions(snapshot: &Snapshot) -> HashSet<Box<str>> {
 
 /// What may be done with a statement string while nothing is known about the database.
 pub fn plan_without_catalog(analysis: &Analysis) -> Plan {
-    combine(analysis, |sentence| Plan {
+    let plan = combine(analysis, |sentence| Plan {
         read: Err(match &sentence.read {
             Ok(_) => Reason::NoCatalog,
             Err(reason) => *reason,
@@ -422,7 +428,24 @@ pub fn plan_without_catalog(analysis: &Analysis) -> Plan {
                 ..sentence.effects.clone()
             },
         },
-    })
+    });
+    reloading(plan, analysis.reloads())
+}
+
+/// The same where something has the server read its configuration.
+fn reloading(mut plan: Plan, reloads: bool) -> Plan {
+    if reloads && plan.writes.is_unbounded() {
+        plan.effects.reloads = true;
+        plan.effects.commits = true;
+    }
+    plan
+}
+
+/// Whether a function has the server read its configuration.
+fn reloads(snapshot: &Snapshot) -> bool {
+    let bodies = snapshot.all_functions().filter(|it| !it.id.is_builtin());
+    let mut bodies = bodies.filter_map(|it| it.body.as_deref());
+    bodies.any(|body| mentions_reload(body.as_bytes()))
 }
 
 /// Why a statement without a bound from its words is not looked up.
@@ -493,6 +516,7 @@ fn merge(all: &mut Effects, one: &Effects) {
         names,
         sight: _,
         commits,
+        reloads: _,
         tag_judges: _,
         deallocates: _,
         pins,

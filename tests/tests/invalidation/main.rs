@@ -16,6 +16,7 @@ mod levels;
 mod portals;
 mod reads;
 mod relations;
+mod reload;
 mod replaced;
 mod rows;
 mod schema;

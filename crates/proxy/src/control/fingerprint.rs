@@ -21,8 +21,14 @@ use super::{ControlError, texts};
 use tokio_postgres::SimpleQueryRow;
 
 /// Changes whenever a definition, a privilege or a setting of a database does.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub(crate) struct Fingerprint(Box<[Sum]>);
+#[derive(Clone, Debug)]
+pub(crate) struct Fingerprint {
+    sums: Box<[Sum]>,
+    /// When this process of the server has read the configuration, in microseconds. It holds settings
+    /// that no catalog shows. Each process reads it when it gets round to it, and a new one has the
+    /// time of the postmaster, which is the first: only what is later tells of another reading.
+    loaded: u64,
+}
 
 /// What stands for the rows of one catalog.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -51,25 +57,35 @@ impl Fingerprint {
             .iter()
             .map(sum)
             .collect::<Result<Vec<_>, ControlError>>()?;
+        let loaded = sums.iter().position(|sum| &*sum.catalog == LOADED);
+        let loaded = loaded.map_or(0, |place| sums.swap_remove(place).rows);
         // A union promises no order.
         sums.sort_unstable_by(|a, b| a.catalog.cmp(&b.catalog));
-        Ok(Self(sums.into()))
+        Ok(Self {
+            sums: sums.into(),
+            loaded,
+        })
+    }
+
+    /// Whether nothing has changed until `now`.
+    pub(crate) fn holds(&self, now: &Self) -> bool {
+        self.sums == now.sums && now.loaded <= self.loaded
     }
 
     /// The names of the catalogs in which two fingerprints differ, if replies may differ for it.
     pub(crate) fn differences(&self, other: &Self) -> String {
-        let names: Vec<_> = (self.0.iter().zip(&other.0))
-            .filter(|(a, b)| a != b && &*a.catalog != DATABASES)
-            .map(|(sum, _)| &*sum.catalog)
-            .collect();
-        names.join(", ")
+        let sums = self.sums.iter().zip(&other.sums);
+        let names = sums.filter(|(a, b)| a != b && &*a.catalog != DATABASES);
+        let names = names.map(|(sum, _)| &*sum.catalog);
+        let loaded = (other.loaded > self.loaded).then_some(LOADED);
+        names.chain(loaded).collect::<Vec<_>>().join(", ")
     }
 
     /// Whether functions and types that came with `initdb` are what they were in `other`: they, and
     /// what else the statements look at that list them.
     pub(super) fn has_initdb_of(&self, other: &Self) -> bool {
         let of = |print: &Self| -> Vec<Sum> {
-            let sums = print.0.iter();
+            let sums = print.sums.iter();
             let listed = |sum: &&Sum| INITDB.contains(&&*sum.catalog);
             sums.filter(listed).cloned().collect()
         };
@@ -82,7 +98,8 @@ impl Fingerprint {
     /// may come and go, and change their columns.
     pub(crate) fn code(&self) -> u64 {
         let mut digest = DefaultHasher::new();
-        for sum in self.0.iter().filter(|sum| CODE.contains(&&*sum.catalog)) {
+        let sums = self.sums.iter();
+        for sum in sums.filter(|sum| CODE.contains(&&*sum.catalog)) {
             (&sum.catalog, sum.rows, &sum.hashes).hash(&mut digest);
         }
         digest.finish()
@@ -90,11 +107,11 @@ impl Fingerprint {
 
     /// How many rows were counted.
     pub(super) fn rows(&self) -> u64 {
-        self.0.iter().map(|sum| sum.rows).sum()
+        self.sums.iter().map(|sum| sum.rows).sum()
     }
 }
 
-/// The statement. Three columns: catalog, count, sum.
+/// The statement. Three columns: catalog, count, sum; in one row a time instead.
 ///
 /// Records are hashed as they are, which is cheaper than their text by half; hashing the hash keeps
 /// rows that exchange values from having the same sum. Hashes of access rights are sums
@@ -107,7 +124,11 @@ pub(super) fn statement() -> String {
         )
     });
     let sums: Vec<_> = sums.collect();
-    format!("{LASTING} {}", sums.join(" UNION ALL "))
+    format!(
+        "{LASTING} {} UNION ALL SELECT '{LOADED}', \
+         (extract(epoch FROM pg_catalog.pg_conf_load_time()) * 1000000)::bigint, NULL",
+        sums.join(" UNION ALL ")
+    )
 }
 
 const LASTING: &str = "\
@@ -118,6 +139,9 @@ WITH lasting AS (
     SELECT oid FROM pg_catalog.pg_namespace
     WHERE nspname NOT LIKE 'pg\\_temp\\_%' AND nspname NOT LIKE 'pg\\_toast\\_temp\\_%'
 )";
+
+/// The row that tells when the configuration was read.
+const LOADED: &str = "configuration";
 
 /// Other databases, which no reply depends on.
 const DATABASES: &str = "databases";

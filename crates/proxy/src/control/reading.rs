@@ -89,7 +89,7 @@ impl Control {
         let fingerprint = Fingerprint::of(&self.query(&begin).await?)?;
         if known
             .as_ref()
-            .is_some_and(|(known, _)| **known == fingerprint)
+            .is_some_and(|(known, _)| known.holds(&fingerprint))
         {
             return Ok(None);
         }

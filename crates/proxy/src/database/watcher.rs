@@ -295,7 +295,7 @@ impl Watcher {
         if self.common.store.epoch(seen.id).await != Ok(Some(seen.epoch)) {
             return Ok(false);
         }
-        if fingerprint == seen.fingerprint {
+        if seen.fingerprint.holds(&fingerprint) {
             self.due = Instant::now() + self.common.catalog_age_max;
             return Ok(true);
         }
@@ -404,16 +404,31 @@ impl Watcher {
         {
             probes.push(probe);
         }
-        let processes: Vec<_> = probes.iter().map(|probe| probe.process).collect();
-        let living = match control.living(&processes).await {
-            Ok(living) => living,
-            // Unanswered, they ask again.
-            Err(error) if error.is_passing() => return Ok(()),
-            Err(error) => return Err(error),
-        };
+        // Unanswered, they ask again.
+        match self.find_out(control, probes).await {
+            Err(error) if !error.is_passing() => Err(error),
+            Ok(()) | Err(_) => Ok(()),
+        }
+    }
+
+    async fn find_out(&self, control: &Control, probes: Vec<Probe>) -> Result<(), ControlError> {
+        let mut processes = Vec::new();
         for probe in probes {
             // Whoever does not wait any more need not know.
-            let _ = probe.answer.send(living.contains(&probe.process));
+            match probe {
+                Probe::Living(process, answer) => processes.push((process, answer)),
+                Probe::Reloaded(since, answer) => {
+                    let _ = answer.send(control.has_reloaded(since).await?);
+                }
+            }
+        }
+        if processes.is_empty() {
+            return Ok(());
+        }
+        let numbers: Vec<_> = processes.iter().map(|(process, _)| *process).collect();
+        let living = control.living(&numbers).await?;
+        for (process, answer) in processes {
+            let _ = answer.send(living.contains(&process));
         }
         Ok(())
     }
