@@ -279,7 +279,7 @@ impl Session {
             Protocol::Simple => None,
             Protocol::Extended => Some((values.types, arguments)),
         };
-        self.may_look_up()?;
+        self.may_look_up(protocol)?;
         let (Some(knowledge), Some(identity), Ok(ttl)) =
             (&self.knowledge, self.mirror.identity(), prepared.ttl)
         else {
@@ -368,7 +368,7 @@ impl Session {
     }
 
     /// Whether a read may be looked up now, as far as the session goes.
-    fn may_look_up(&self) -> Result<(), Reason> {
+    fn may_look_up(&self, protocol: Protocol) -> Result<(), Reason> {
         self.transaction.allows_reads()?;
         let segment = &self.segment;
         if self.queue.has_control() || segment.control || segment.commits || segment.writes.any() {
@@ -386,7 +386,12 @@ impl Session {
             Some(identity)
                 if !identity.read_committed && matches!(self.transaction.block, Block::Idle) =>
             {
-                Err(Reason::Isolation)
+                // Of one statement, the snapshot is that of the statement. What a SERIALIZABLE one
+                // has read may keep others from committing.
+                match protocol {
+                    Protocol::Simple if &*identity.isolation == b"repeatable read" => Ok(()),
+                    Protocol::Simple | Protocol::Extended => Err(Reason::Isolation),
+                }
             }
             Some(_) => Ok(()),
         }

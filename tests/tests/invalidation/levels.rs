@@ -71,7 +71,16 @@ fn outside_of_blocks_the_default_level_counts() {
         s1: SET default_transaction_isolation = 'serializable'
         s1 cold: SELECT * FROM t ORDER BY id
         s1: SET default_transaction_isolation = 'repeatable read'
-        s1 cold: SELECT * FROM t ORDER BY id
+        s1 ext cold: SELECT * FROM t ORDER BY id
+        s1 simple hot: SELECT * FROM t ORDER BY id
+        s2: UPDATE t SET v = 'later'
+        s1 simple: SELECT * FROM t ORDER BY id
+        s1: BEGIN
+        s1: SELECT * FROM u ORDER BY id
+        s2: UPDATE t SET v = 'last'
+        s1 simple: SELECT * FROM t ORDER BY id
+        s3: SELECT * FROM t ORDER BY id
+        s1: COMMIT
         s1: RESET default_transaction_isolation
         s1 hot: SELECT * FROM t ORDER BY id
         ",

@@ -1,5 +1,7 @@
 //! K: settings that come from the server's configuration, and change with it.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
+
 use std::time::Duration;
 
 use pgmemo_tests::{
