@@ -9,6 +9,7 @@
 //! Invariant: knowledge is published only while the control connection stands, and only with an
 //! epoch that was read before its snapshot. Without knowledge nothing is looked up.
 
+mod doubt;
 mod ledger;
 mod presence;
 mod watcher;
@@ -35,9 +36,9 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{Instrument, info_span, warn};
 
-pub(crate) use self::ledger::Ledger;
 pub use self::presence::Visit;
-use self::{presence::Presence, watcher::Watcher};
+use self::{doubt::Doubts, presence::Presence, watcher::Watcher};
+pub(crate) use self::{doubt::Told, ledger::Ledger};
 use crate::{
     control::{ControlError, Credentials},
     upstream::Upstream,
@@ -264,6 +265,7 @@ pub struct Database {
     republish: Notify,
     presence: Presence,
     probes: mpsc::Sender<Probe>,
+    doubts: Doubts,
     stop: CancellationToken,
 }
 
@@ -329,6 +331,7 @@ impl Database {
             republish: Notify::new(),
             presence,
             probes,
+            doubts: Doubts::default(),
             stop,
         };
         (database, receiver)
@@ -409,6 +412,22 @@ impl Database {
         });
         let done = timeout_at(deadline, done).await.is_ok();
         is_known() || (done && self.wait_fresh(deadline).await)
+    }
+
+    /// Whether somebody wants to know whether definitions have changed, and the epoch is marked.
+    pub(crate) fn is_doubted(&self) -> bool {
+        self.doubts.any()
+    }
+
+    /// Leaves it to the next reading whether definitions are those that a statement was told from which
+    /// has ended. Until then the epoch is marked. False if nobody will tell.
+    pub(crate) async fn doubt(&self, store: &Store, id: DatabaseId, told: Told) -> bool {
+        let ready = || self.state() == State::Ready;
+        let joined = self.doubts.join(store, id, told, ready).await;
+        if joined && self.asked.load(Ordering::Acquire) == self.served() {
+            self.ask();
+        }
+        joined
     }
 
     /// How many of the refreshes that were asked for are done.

@@ -18,7 +18,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::{
     cancels::{Cancels, Listed},
-    database::{Databases, Ledger, State, Visit},
+    database::{Databases, Ledger, State, Told as Doubted, Visit},
     marks::{Held, Marks},
     refresh::Refresher,
 };
@@ -433,44 +433,50 @@ impl Told {
         let store = &self.services.store;
         let current = mark.bump_and_see(store, self.identity).await;
         delay(Point::Verified).await;
-        self.compare(current, |then, now| then.generation == now.generation)
-            .await
+        self.compare(current, Doubted::Rows).await
     }
 
     /// The same for what needed no mark: a function may have been replaced by one that writes.
     pub(crate) async fn verify(&self) -> bool {
         let current = self.services.store.epoch(self.identity).await;
-        self.compare(current, Definitions::have_code_of).await
+        self.compare(current, Doubted::Code).await
     }
 
-    /// Another epoch does not yet mean other definitions; the catalog tells. While the epoch is
-    /// being written nothing is served, and it ends as another: also if whoever writes it turns out
-    /// to have changed nothing, for which it would become again what it was.
+    /// Another epoch does not yet mean other definitions; the catalog tells. What was read under the
+    /// current epoch shows all that was done before: who does more takes the epoch away first. So
+    /// one reading is enough for all who wait; and who would wait too long leaves it to that reading.
     async fn compare(
         &self,
         current: Result<Option<Version>, Trouble>,
-        are_same: impl Fn(&Definitions, &Definitions) -> bool,
+        doubted: impl Fn(Definitions) -> Doubted,
     ) -> bool {
-        let (current, (epoch, then)) = match (current, self.planned) {
-            (Ok(None), _) => {
-                let scope = Scope::Epoch(self.identity);
-                self.services.store.outdate(&[scope]).await;
-                return false;
-            }
-            (Ok(Some(current)), Some(planned)) => (current, planned),
-            // Whether definitions have changed, nobody can tell.
-            (Err(_), _) | (Ok(Some(_)), None) => return self.give_up().await,
+        // Whether definitions have changed, nobody can tell otherwise.
+        let (Ok(current), Some((epoch, then))) = (current, self.planned) else {
+            return self.give_up().await;
         };
-        if current == epoch {
-            return false;
+        let told = doubted(then);
+        let store = &self.services.store;
+        let database = &self.database;
+        match current {
+            Some(current) if current == epoch => return false,
+            Some(current) if !database.is_doubted() => {
+                let deadline = Instant::now() + VERIFY_MAX;
+                if database.wait_current(current, deadline).await {
+                    let known = database.knowledge();
+                    let now = known.map(|known| known.definitions());
+                    return !now.is_some_and(|now| told.holds(&now)) && self.give_up().await;
+                }
+            }
+            Some(_) => {}
+            // While it is being written nothing is served. If it ends as another, nothing from before
+            // will be; if not, it was this all the while.
+            None => match store.peek(self.identity).await {
+                Ok(last) if last.last().is_none_or(|last| last == epoch) => return false,
+                Ok(_) => {}
+                Err(_) => return self.give_up().await,
+            },
         }
-        // What was read under the current epoch shows all that was done before: who does more takes
-        // the epoch away first. So one reading is enough for all who wait.
-        let deadline = Instant::now() + VERIFY_MAX;
-        let fresh = self.database.wait_current(current, deadline).await;
-        let known = self.database.knowledge();
-        let now = known.filter(|_| fresh).map(|known| known.definitions());
-        if now.is_some_and(|now| are_same(&then, &now)) {
+        if database.doubt(store, self.identity, told).await {
             return false;
         }
         self.give_up().await

@@ -69,6 +69,36 @@ pub enum Found {
     Unavailable,
 }
 
+/// What the epoch of a database is.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Epoch {
+    /// This.
+    Current(Version),
+    /// Nothing, while it is being written. It was this before, and will be again if nothing comes of
+    /// that.
+    Written(Version),
+    /// Nothing, and it will be another.
+    Passed,
+}
+
+impl Epoch {
+    /// What is current.
+    pub const fn current(self) -> Option<Version> {
+        match self {
+            Self::Current(version) => Some(version),
+            Self::Written(_) | Self::Passed => None,
+        }
+    }
+
+    /// What it is, or was before it was written.
+    pub const fn last(self) -> Option<Version> {
+        match self {
+            Self::Current(version) | Self::Written(version) => Some(version),
+            Self::Passed => None,
+        }
+    }
+}
+
 /// How old a reply is that should be renewed.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Age {
@@ -214,6 +244,18 @@ impl Store {
         match self {
             Self::Memory(memory) => Ok(memory.epoch(database)),
             Self::Redis(redis) => Box::pin(redis.epoch(database)).await,
+        }
+    }
+
+    /// The same; what it was before, while it is being written. Cancel safe.
+    ///
+    /// # Errors
+    ///
+    /// When the store cannot tell.
+    pub async fn peek(&self, database: DatabaseId) -> Result<Epoch, Trouble> {
+        match self {
+            Self::Memory(memory) => Ok(memory.peek(database)),
+            Self::Redis(redis) => Box::pin(redis.peek(database)).await,
         }
     }
 

@@ -24,7 +24,7 @@ use quick_cache::{Lifecycle, Weighter, sync::Cache};
 use smallvec::SmallVec;
 
 use crate::{
-    Age, Fill, Found, Limits, Question, State, Status, Trouble, limits::RECORD_BYTES,
+    Age, Epoch, Fill, Found, Limits, Question, State, Status, Trouble, limits::RECORD_BYTES,
     status::Troubles,
 };
 use cells::{Cell, Cells};
@@ -161,6 +161,16 @@ impl Memory {
 
     pub(crate) fn epoch(&self, database: DatabaseId) -> Option<Version> {
         self.version(Scope::Epoch(database))
+    }
+
+    pub(crate) fn peek(&self, database: DatabaseId) -> Epoch {
+        let scope = Scope::Epoch(database);
+        let seen = self.cells.with(scope, &self.tokens, |cell| cell.peek());
+        match seen.map(|(token, current)| (self.tokens.version(token), current)) {
+            Some((version, true)) => Epoch::Current(version),
+            Some((version, false)) => Epoch::Written(version),
+            None => Epoch::Passed,
+        }
     }
 
     fn version(&self, scope: Scope) -> Option<Version> {

@@ -74,7 +74,7 @@ use fred::types::Value;
 use tokio::{runtime::Handle, sync::Semaphore, time::timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::{Fill, Limits, Point, State, Status, Trouble, delay};
+use crate::{Epoch, Fill, Limits, Point, State, Status, Trouble, delay};
 pub(crate) use claim::{Claim, Claimed};
 use dial::Dialer;
 pub(crate) use hold::Hold;
@@ -252,6 +252,10 @@ impl Redis {
     }
 
     pub(crate) async fn epoch(&self, id: DatabaseId) -> Result<Option<Version>, Trouble> {
+        Ok(self.peek(id).await?.current())
+    }
+
+    pub(crate) async fn peek(&self, id: DatabaseId) -> Result<Epoch, Trouble> {
         let shared = &self.shared;
         let read = async {
             let (line, trust) = shared.line().ok_or(Trouble::Disconnected)?;
@@ -274,11 +278,19 @@ impl Redis {
             return Err(Trouble::Disconnected);
         }
         let reading = read.await.inspect_err(|&trouble| shared.note(trouble))?;
-        let Some(stamp) = stamp(reading.generation, &reading.versions) else {
-            shared.suspect(std::iter::once(Scope::Epoch(id)));
-            return Ok(None);
+        let version = |token| {
+            let stamp = stamp(reading.generation, &[Seen::Current(token)])?;
+            stamp.versions().first().copied()
         };
-        Ok(stamp.versions().first().copied())
+        let seen = match reading.versions.first() {
+            Some(Seen::Current(token)) => {
+                return version(*token).map(Epoch::Current).ok_or(Trouble::Reply);
+            }
+            Some(Seen::Written(before)) => before.and_then(version),
+            Some(Seen::Missing) | None => None,
+        };
+        shared.suspect(std::iter::once(Scope::Epoch(id)));
+        Ok(seen.map_or(Epoch::Passed, Epoch::Written))
     }
 
     pub(crate) async fn mark(&self, scopes: &[Scope]) -> Hold {

@@ -220,3 +220,51 @@ fn a_listed_function_that_is_replaced_is_another_one() {
         )],
     );
 }
+
+/// The catalog cannot be read while somebody holds a lock on what a view shows.
+#[test]
+#[allow(clippy::unwrap_used, reason = "tests fail by panicking")]
+fn nobody_waits_for_the_catalog_more_than_once() {
+    use std::time::{Duration, Instant};
+
+    use pgmemo_tests::{
+        Pgmemo, Postgres, Store, Version,
+        net::{SOON, eventually},
+    };
+
+    let postgres = Postgres::shared(Version::System);
+    let database = postgres.database().unwrap();
+    let mut server = database.connect().unwrap();
+    for statement in [
+        "CREATE TABLE x (id int); CREATE VIEW xs AS SELECT id FROM x",
+        "CREATE TABLE n (v int); INSERT INTO n VALUES (0)",
+    ] {
+        server.run(statement).unwrap();
+    }
+    let pgmemo = Pgmemo::start(postgres, Store::Memory, &[]).unwrap();
+    let connect = || pgmemo.connect(database.name()).unwrap();
+    let (mut reader, mut writer, mut other) = (connect(), connect(), connect());
+    let mut hit = |expected: &str| {
+        let hits = eventually("a hit", SOON, || {
+            let before = pgmemo.hits().ok()?;
+            assert_eq!(reader.value("SELECT v FROM n").ok()?, expected);
+            (pgmemo.hits().ok()? > before || !pgmemo.is_real()).then_some(())
+        });
+        hits.unwrap();
+    };
+    hit("0");
+    writer.run("UPDATE n SET v = v").unwrap();
+    server.run("BEGIN").unwrap();
+    server.run("LOCK TABLE x IN ACCESS EXCLUSIVE MODE").unwrap();
+    other.run("CREATE TABLE y (id int)").unwrap();
+    let begun = Instant::now();
+    for _ in 0..10 {
+        writer.run("UPDATE n SET v = v + 1").unwrap();
+    }
+    let took = begun.elapsed();
+    assert!(took < Duration::from_secs(6), "{took:?}");
+    server.run("ROLLBACK").unwrap();
+    hit("10");
+    writer.run("UPDATE n SET v = v + 1").unwrap();
+    hit("11");
+}

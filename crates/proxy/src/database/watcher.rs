@@ -110,10 +110,12 @@ impl Watcher {
                     has_left = match watch.await {
                         Ok(Left) => {
                             self.leave();
+                            self.give_up().await;
                             true
                         }
                         Err(error) => {
                             let pause = self.disconnect(&error);
+                            self.give_up().await;
                             // What failed may succeed for the next who comes.
                             timeout(pause, database.presence.deserted()).await.is_ok()
                         }
@@ -192,11 +194,14 @@ impl Watcher {
 
     /// Reads the catalog. What may go better next time is tried again soon.
     async fn attempt(&mut self, control: &Control) -> Result<(), ControlError> {
+        // Under a mark there is no epoch to read under.
+        self.give_up().await;
         let asked = self.database.asked.load(Ordering::Acquire);
         match self.read(control).await {
             Ok(()) => {
                 self.served = asked;
                 self.publish().await?;
+                self.settle().await;
                 self.owes_reading = false;
                 self.pause = PAUSE_MIN;
                 self.due = Instant::now() + self.common.catalog_age_max;
@@ -313,6 +318,34 @@ impl Watcher {
         let Some(seen) = &self.seen else { return false };
         let epoch = self.common.store.epoch(seen.id).await;
         matches!(epoch, Ok(Some(epoch)) if epoch != seen.epoch)
+    }
+
+    /// Nobody can tell those who want to know whether definitions have changed.
+    async fn give_up(&self) {
+        if let Some(doubt) = self.database.doubts.take().await {
+            doubt.mark.bump().await;
+        }
+    }
+
+    /// Tells them from what was read. The mark has kept the epoch as it was since they joined, which
+    /// they did when they had ended; so if it is still that of the reading, it is the one they met.
+    async fn settle(&self) {
+        let Some(doubt) = self.database.doubts.take().await else {
+            return;
+        };
+        let known = self.database.knowledge();
+        let told = known.is_some_and(|known| doubt.holds(&known.definitions()));
+        let last = match &self.seen {
+            Some(seen) if told => self.common.store.peek(seen.id).await.ok(),
+            Some(_) | None => None,
+        };
+        let epoch = self.seen.as_ref().map(|seen| seen.epoch);
+        if last.is_some_and(|last| last.last() == epoch && epoch.is_some()) {
+            doubt.mark.clear().await;
+        } else {
+            doubt.mark.bump().await;
+            self.database.refresh();
+        }
     }
 
     /// Gives up all entries of the database, wherever they are.

@@ -57,6 +57,12 @@ impl Cell {
         Token::from_number(self.current.load(Ordering::SeqCst))
     }
 
+    /// The token and whether it is current; if it is not, it may be again. None if it will not be.
+    pub(super) fn peek(&self) -> Option<(Token, bool)> {
+        let writers = self.writers();
+        (!writers.changed).then_some((writers.before, writers.marks == 0))
+    }
+
     /// Takes the token away until as many bumps and clears have followed as there were marks.
     pub(super) fn mark(&self) {
         let mut writers = self.writers();

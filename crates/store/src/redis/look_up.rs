@@ -182,7 +182,7 @@ impl Redis {
         }
         let versions = match reading.versions.split_last() {
             // A reply that lacks no row does not need it.
-            Some((Seen::Written, others)) if cache::is_optional(scopes.last()) => {
+            Some((Seen::Written(_), others)) if cache::is_optional(scopes.last()) => {
                 self.shared.suspect(scopes.last().copied().into_iter());
                 others
             }

@@ -345,7 +345,7 @@ impl Shared {
         let generation = trust.server.generation(term.as_bytes())?;
         match Seen::parse(epoch.as_bytes()) {
             Seen::Missing => None,
-            Seen::Written => {
+            Seen::Written(_) => {
                 self.suspect(std::iter::once(Scope::Epoch(database.id)));
                 Some(None)
             }

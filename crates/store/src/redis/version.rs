@@ -10,8 +10,9 @@ use super::names::Token;
 pub(super) enum Seen {
     /// A token that is current.
     Current(Token),
-    /// Somebody is writing, or did and fell silent.
-    Written,
+    /// Somebody is writing, or did and fell silent. What it was before, unless it will be another for
+    /// certain.
+    Written(Option<Token>),
     /// Nothing, or nothing of ours.
     Missing,
 }
@@ -27,7 +28,9 @@ impl Seen {
         match object.and_then(<[u8]>::split_first) {
             Some((b'C', token)) => token.try_into().map_or(Self::Missing, Self::Current),
             Some((b'M', rest)) if rest.len() >= 17 && (rest.len() - 17).is_multiple_of(30) => {
-                Self::Written
+                let (changed, rest) = (rest.first() == Some(&b'1'), rest.get(1..17));
+                let before = rest.and_then(|token| token.try_into().ok());
+                Self::Written(before.filter(|_| !changed))
             }
             Some(_) | None => Self::Missing,
         }
@@ -45,7 +48,7 @@ pub(super) fn stamp(generation: Token, versions: &[Seen]) -> Option<Stamp> {
             let masked = u128::from_ne_bytes(token) ^ std::mem::take(&mut mask);
             Some(Version::from_bytes(masked.to_ne_bytes()))
         }
-        Seen::Written | Seen::Missing => None,
+        Seen::Written(_) | Seen::Missing => None,
     });
     versions.collect::<Option<Vec<_>>>().map(Stamp::new)
 }
@@ -88,8 +91,10 @@ mod tests {
         let object = |form: u8, rest: usize| [vec![form], vec![b'0'; rest]].concat();
         let parse = |form, rest| Seen::parse(Some(&object(form, rest)));
         assert_eq!(parse(b'C', 16), Seen::Current([b'0'; 16]));
-        assert_eq!(parse(b'M', 17), Seen::Written);
-        assert_eq!(parse(b'M', 17 + 60), Seen::Written);
+        assert_eq!(parse(b'M', 17), Seen::Written(Some([b'0'; 16])));
+        assert_eq!(parse(b'M', 17 + 60), Seen::Written(Some([b'0'; 16])));
+        let changed = [&b"M1"[..], &[b'0'; 46]].concat();
+        assert_eq!(Seen::parse(Some(&changed)), Seen::Written(None));
         for (form, rest) in [
             (b'C', 15),
             (b'C', 17),
