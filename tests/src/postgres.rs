@@ -115,13 +115,7 @@ const ROLES: [&str; 8] = [
 impl Postgres {
     /// A new server of its own.
     pub fn start(version: Version) -> Result<Self> {
-        let bin = version.bin()?;
-        let dir = tempfile::Builder::new()
-            .prefix("pgmemo-postgres-")
-            .tempdir()?;
-        if let Some(user) = other_user() {
-            run(Command::new("chown").arg(user).arg(dir.path()))?;
-        }
+        let (bin, dir) = (version.bin()?, directory()?);
         let cluster = dir.path().join("cluster");
         run(as_server_user(&bin.join("initdb"), dir.path())
             .args(["--username=postgres", "--auth=trust", "--no-sync"])
@@ -130,7 +124,28 @@ impl Postgres {
         fs::write(cluster.join("pg_hba.conf"), HBA)?;
         let conf = fs::read_to_string(cluster.join("postgresql.conf"))?;
         fs::write(cluster.join("postgresql.conf"), conf + CONF)?;
+        let postgres = Self::serve(version, dir)?;
+        let mut conn = postgres.connect("postgres")?;
+        for statement in ROLES {
+            conn.run(statement)?;
+        }
+        Ok(postgres)
+    }
 
+    /// A server that follows this one, and lets others read.
+    pub fn standby(&self, version: Version) -> Result<Self> {
+        let (bin, dir) = (version.bin()?, directory()?);
+        run(as_server_user(&bin.join("pg_basebackup"), dir.path())
+            .args(["--username=postgres", "--checkpoint=fast", "--no-sync"])
+            .args(["--write-recovery-conf", "--host=127.0.0.1"])
+            .arg(format!("--port={}", self.address.port()))
+            .arg("--pgdata")
+            .arg(dir.path().join("cluster")))?;
+        Self::serve(version, dir)
+    }
+
+    fn serve(version: Version, dir: TempDir) -> Result<Self> {
+        let (bin, cluster) = (version.bin()?, dir.path().join("cluster"));
         let port = free_port()?;
         let address = local(port);
         let mut command = as_server_user(&bin.join("postgres"), dir.path());
@@ -143,10 +158,6 @@ impl Postgres {
         server.await_ready(SOON * 3, || {
             Conn::connect(address, &Login::default()).is_ok()
         })?;
-        let mut conn = Conn::connect(address, &Login::default())?;
-        for statement in ROLES {
-            conn.run(statement)?;
-        }
         Ok(Self {
             address,
             own: Some((server, dir)),
@@ -263,6 +274,17 @@ impl Postgres {
         server.leave_running();
         Some((pid, dir.keep()))
     }
+}
+
+/// A directory of the server's user.
+fn directory() -> Result<TempDir> {
+    let dir = tempfile::Builder::new()
+        .prefix("pgmemo-postgres-")
+        .tempdir()?;
+    if let Some(user) = other_user() {
+        run(Command::new("chown").arg(user).arg(dir.path()))?;
+    }
+    Ok(dir)
 }
 
 /// A database that goes with its handle.

@@ -23,6 +23,7 @@ mod schema;
 mod security;
 mod sessions;
 mod shared;
+mod standby;
 mod temporary;
 mod transactions;
 mod unknown;
