@@ -138,7 +138,8 @@ mod tests {
         let world = World::new(None);
         let login = Login {
             digest: cache::DigestBuilder::default().finish(),
-            readable: true,
+            texts: crate::Texts::default(),
+            primary: true,
             generation: None,
         };
         let shared = Arc::new(Shared::new(limits, Arc::new(Telemetry::default())));
