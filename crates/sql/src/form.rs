@@ -149,14 +149,16 @@ fn names_setting(word: &[u8]) -> bool {
 
 /// What stands for a lexeme in the form of its statement, if it is a plain literal.
 fn common(lexeme: &Lexeme<'_>) -> Option<&'static [u8]> {
-    match lexeme.kind {
-        Kind::Number => match digits(lexeme.bytes)? {
-            number if number <= INTEGER_MAX => Some(SMALL),
-            // The one number that is an `integer` only with a sign is left out.
-            number if number > INTEGER_MAX + 1 && number <= BIGINT_MAX => Some(BIG),
-            _ => None,
-        },
-        Kind::String if is_simple(lexeme.bytes) => Some(b"''"),
+    if lexeme.kind == Kind::String {
+        return is_simple(lexeme.bytes).then_some(b"''");
+    }
+    if lexeme.kind != Kind::Number {
+        return None;
+    }
+    match digits(lexeme.bytes)? {
+        number if number <= INTEGER_MAX => Some(SMALL),
+        // The one number that is an `integer` only with a sign is left out.
+        number if number > INTEGER_MAX + 1 && number <= BIGINT_MAX => Some(BIG),
         _ => None,
     }
 }

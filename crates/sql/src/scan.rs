@@ -160,6 +160,7 @@ enum Opening {
 }
 
 /// Most lexemes are told by their first byte, and this runs over every text.
+#[expect(clippy::indexing_slicing, reason = "a byte is no more than 255")]
 const OPENINGS: [Opening; 256] = {
     let mut openings = [Opening::Open; 256];
     let mut byte = u8::MIN;
@@ -178,6 +179,7 @@ const OPENINGS: [Opening; 256] = {
     }
 };
 
+#[expect(clippy::indexing_slicing, reason = "a byte is no more than 255")]
 const WORD_PARTS: [bool; 256] = {
     let mut parts = [false; 256];
     let mut byte = u8::MIN;
