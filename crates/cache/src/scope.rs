@@ -1,9 +1,6 @@
 //! Scopes, their versions, and what a stamp may claim about them.
 
-use std::{
-    fmt,
-    time::{Duration, Instant},
-};
+use std::{fmt, time::Instant};
 
 use catalog::{DatabaseId, RelationId, RowClass};
 use smallvec::SmallVec;
@@ -105,9 +102,9 @@ impl Stamp {
         }
     }
 
-    /// How long ago the versions were read: no reply with this stamp is younger.
-    pub fn age(&self) -> Duration {
-        self.taken.elapsed()
+    /// When the versions were read: no reply with this stamp is younger.
+    pub const fn taken(&self) -> Instant {
+        self.taken
     }
 
     /// The versions, epoch first.

@@ -137,7 +137,8 @@ pub struct Fill {
     pub database: DatabaseId,
     /// What it depends on besides the epoch, in the order of the stamp.
     pub scopes: Scopes,
-    /// What [`Found::Miss`] gave before the query left.
+    /// What [`Found::Miss`] gave before the query left. The reply is as old as that, however long the
+    /// server took, and its client to read.
     pub stamp: Stamp,
     /// The frames.
     pub entry: Entry,
@@ -146,15 +147,6 @@ pub struct Fill {
     /// For how long afterwards it may be of use while it is renewed: see
     /// [`Store::look_up_aging`].
     pub beyond: Duration,
-}
-
-impl Fill {
-    /// With what is left of its time: a reply is as old as its stamp, however long the server took
-    /// and its client to read it. `None` if nothing is left.
-    fn aged(mut self) -> Option<Self> {
-        self.ttl = self.ttl.saturating_sub(self.stamp.age());
-        (!self.ttl.is_zero()).then_some(self)
-    }
 }
 
 /// One residence of replies and versions. Clones share it.
@@ -286,9 +278,6 @@ impl Store {
 
     /// Remembers a reply. Never waits; refuses it, now or at every lookup, if its stamp no longer holds.
     pub fn fill(&self, fill: Fill) {
-        let Some(fill) = fill.aged() else {
-            return;
-        };
         match self {
             Self::Memory(memory) => memory.fill(fill),
             Self::Redis(redis) => redis.fill(fill, None),
@@ -297,9 +286,6 @@ impl Store {
 
     /// Remembers a reply that others may be waiting for, and wakes them.
     pub fn fill_and_land(&self, fill: Fill, lead: Lead) {
-        let Some(fill) = fill.aged() else {
-            return;
-        };
         let (stamp, entry, ttl) = (fill.stamp.clone(), fill.entry.clone(), fill.ttl);
         match self {
             Self::Memory(memory) => {

@@ -192,10 +192,13 @@ impl Memory {
     }
 
     pub(crate) fn fill(&self, fill: Fill) {
-        self.fill_at(fill, Instant::now());
+        let taken = fill.stamp.taken();
+        if taken.elapsed() < fill.ttl.saturating_add(fill.beyond) {
+            self.fill_at(fill, taken);
+        }
     }
 
-    fn fill_at(&self, fill: Fill, now: Instant) {
+    fn fill_at(&self, fill: Fill, recorded: Instant) {
         let Fill {
             key,
             database,
@@ -220,7 +223,7 @@ impl Memory {
             key,
             Arc::new(Record {
                 entry,
-                recorded: now,
+                recorded,
                 ttl,
                 stamp,
             }),

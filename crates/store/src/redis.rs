@@ -319,7 +319,12 @@ impl Redis {
         if bytes as u64 > shared.limits.entry_bytes_max {
             return shared.troubles.add(Trouble::TooLarge);
         }
-        let fresh = shared.limits.ttl_jitter(ttl, shared.dice.number());
+        let (rule, age) = (
+            shared.limits.ttl_jitter(ttl, shared.dice.number()),
+            stamp.taken().elapsed(),
+        );
+        let fresh = rule.saturating_sub(age);
+        let beyond = beyond.saturating_sub(age.saturating_sub(rule));
         let stored = Stored {
             stamp,
             ttl,
@@ -353,7 +358,7 @@ impl Redis {
                 shared.troubles.add(classify(&error));
             }
         };
-        if fresh >= Duration::from_millis(1) {
+        if lasts >= Duration::from_millis(1) {
             self.tasks.spawn_on(deliver, &runtime);
         }
     }

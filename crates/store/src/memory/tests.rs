@@ -110,9 +110,12 @@ fn a_reply_is_as_old_as_its_stamp() {
     let reader = Reader::new(&memory, 1, &[1]);
     let (stamp, took) = (reader.stamp(), Duration::from_millis(20));
     std::thread::sleep(took);
-    let aged = |ttl| reader.reply(stamp.clone(), 10, ttl).aged();
-    assert!(aged(took / 2).is_none());
-    assert!(aged(TTL).unwrap().ttl <= TTL - took);
+    memory.fill(reader.reply(stamp.clone(), 10, took / 2));
+    assert_eq!(memory.status().entries, Some(0));
+    memory.fill(reader.reply(stamp.clone(), 10, TTL));
+    let taken = stamp.taken() - reader.start;
+    assert!(matches!(reader.ask(taken, TTL), Found::Hit(_)));
+    assert!(matches!(reader.ask(taken + TTL, TTL), Found::Miss(_)));
 }
 
 #[test]
