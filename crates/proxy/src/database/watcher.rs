@@ -201,13 +201,14 @@ impl Watcher {
             Ok(()) => {
                 self.served = asked;
                 self.publish().await?;
-                self.settle().await;
                 self.owes_reading = false;
                 self.pause = PAUSE_MIN;
                 self.due = Instant::now() + self.common.catalog_age_max;
                 self.database
                     .progress
                     .send_modify(|progress| progress.served = asked);
+                // Whoever doubts from here on asks for another reading.
+                self.settle().await;
                 Ok(())
             }
             Err(error) if error.is_passing() => {
