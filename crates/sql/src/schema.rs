@@ -11,7 +11,6 @@ use catalog::{Function, FunctionId, Relation, RelationId, RowSecurity, SearchPat
 
 use foldhash::HashSet;
 
-use crate::analysis::mentions_reload;
 use crate::effects::{Effects as Outcomes, Outcome, Within};
 use crate::facts::{Bound, Lexical, Name, Read, Sentence};
 use crate::needs::Needs;
@@ -37,8 +36,6 @@ pub struct Schema {
     roles: u64,
     /// See [`perils::perils`].
     perils: u64,
-    /// There are functions that have the server read its configuration.
-    reloads: bool,
 }
 
 impl Schema {
@@ -49,7 +46,6 @@ impl Schema {
         Self {
             views: views(&snapshot, &trust),
             perils: perils::perils(&snapshot, &outcomes),
-            reloads: reloads(&snapshot),
             outcomes,
             roles: meaning::roles(&snapshot),
             trust,
@@ -94,7 +90,7 @@ impl Schema {
         let plan = combine(analysis, |sentence| {
             self.sentence(sentence, Some(context), temporary)
         });
-        reloading(plan, self.reloads || analysis.reloads())
+        reloading(plan, analysis.reloads())
     }
 
     /// What a statement string does under a search path and role that are not known: nothing is
@@ -103,7 +99,7 @@ impl Schema {
         let plan = combine(analysis, |sentence| {
             self.sentence(sentence, None, temporary)
         });
-        reloading(plan, self.reloads || analysis.reloads())
+        reloading(plan, analysis.reloads())
     }
 
     /// Without a context names mean everything they could mean.
@@ -441,13 +437,6 @@ fn reloading(mut plan: Plan, reloads: bool) -> Plan {
     plan
 }
 
-/// Whether a function has the server read its configuration.
-fn reloads(snapshot: &Snapshot) -> bool {
-    let bodies = snapshot.all_functions().filter(|it| !it.id.is_builtin());
-    let mut bodies = bodies.filter_map(|it| it.body.as_deref());
-    bodies.any(|body| mentions_reload(body.as_bytes()))
-}
-
 /// Why a statement without a bound from its words is not looked up.
 fn refusal(read: &Result<Box<Read>, Reason>) -> Reason {
     read.as_ref().err().copied().unwrap_or(Reason::Unsupported)
@@ -516,9 +505,9 @@ fn merge(all: &mut Effects, one: &Effects) {
         names,
         sight: _,
         commits,
-        reloads: _,
         tag_judges: _,
         deallocates: _,
+        reloads: _,
         pins,
     } = one;
     if *settings != SettingsEffect::Untouched {

@@ -250,11 +250,10 @@ const TIME: TypeId = TypeId::from_oid(1_083);
 
 const INTERVAL: TypeId = TypeId::from_oid(1_186);
 
-/// `regproc`, `regprocedure`, `regoper`, `regoperator`, `regclass`, `regtype`, `regconfig`,
-/// `regdictionary`, `regnamespace`, `regrole`, `regcollation`.
-const NAMES: [u32; 11] = [
-    24, 2_202, 2_203, 2_204, 2_205, 2_206, 3_734, 3_769, 4_089, 4_096, 4_191,
-];
+/// `regproc`, `regprocedure`, `regoper`, `regoperator`, `regclass`, `regtype`, `regnamespace`,
+/// `regrole`, `regcollation`. What text search configurations and dictionaries are called is part of
+/// what a statement means.
+const NAMES: [u32; 9] = [24, 2_202, 2_203, 2_204, 2_205, 2_206, 4_089, 4_096, 4_191];
 
 const TIMETZ: TypeId = TypeId::from_oid(1_266);
 
