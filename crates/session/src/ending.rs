@@ -28,15 +28,25 @@ impl Session {
         if let Some(ticket) = boundary.ticket.take() {
             return Some(Need::End(ticket, outcome(boundary, status)));
         }
-        if answered {
+        if answered && !boundary.unmarked {
             return None;
         }
+        // A block without a COMMIT, which the server began by itself and ends at a Sync.
+        let block = &self.transaction;
+        let ended = status == Status::Idle
+            && block.is_open()
+            && !boundary.control
+            && !answered
+            && !block.writes.is_nothing();
         // Nobody has served anything from before definitions changed; but what was recorded since may
         // be from before this.
         let unmarked = std::mem::take(&mut boundary.unmarked) && status == Status::Idle;
-        let stray = unmarked || strays(boundary, status);
-        let written = stray.then(|| boundary.writes.clone());
-        written.map(|written| self.mark_stray(written))
+        let stray = unmarked || ended || strays(boundary, status);
+        let mut written = stray.then(|| boundary.writes.clone())?;
+        if ended {
+            written.add(&block.writes);
+        }
+        Some(self.mark_stray(written))
     }
 
     /// A segment has committed by itself what it wrote, as its block turns out not to be there: a mark

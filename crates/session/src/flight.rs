@@ -47,6 +47,9 @@ impl Session {
                 recorder.release();
             }
             self.queue.release_leads();
+            for record in &mut self.recorded {
+                record.lead = None;
+            }
         }
     }
 

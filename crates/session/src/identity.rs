@@ -157,8 +157,8 @@ pub(crate) fn may_be_asked(name: &str) -> bool {
 
 /// Appends the question, with the values of further settings in columns of their own, in order;
 /// each must be one that [`may_be_asked`]. `details` are asked of temporary objects. The server
-/// answers with ParseComplete, BindComplete, one DataRow, CommandComplete, CloseComplete and
-/// ReadyForQuery.
+/// answers with CloseComplete, ParseComplete, BindComplete, one DataRow, CommandComplete, CloseComplete
+/// and ReadyForQuery.
 pub(crate) fn put_probe(out: &mut BytesMut, settings: &[Box<str>], details: bool) {
     let temporary = match details {
         true => temporary::DETAILS,
@@ -170,6 +170,8 @@ pub(crate) fn put_probe(out: &mut BytesMut, settings: &[Box<str>], details: bool
         text.push_str(name);
         text.push_str("', true)");
     }
+    // A question that failed amid has left its statement behind.
+    frontend::put_close(out, frontend::Target::Statement, NAME);
     frontend::put_parse(out, NAME, text.as_bytes());
     frontend::put_bind(out, NAME, NAME);
     frontend::put_execute(out, NAME);

@@ -198,6 +198,8 @@ impl Mirror {
             // It has set more than was asked for, none of which bears on names.
             self.temporary.clone_from(&identity.temporary);
             self.naming = Some((shared.context(knowledge, &identity), identity));
+            // To ask again would bring the same.
+            self.refusals = REFUSALS_MAX;
             return;
         }
         if let Some(history) = self.history {
@@ -436,6 +438,12 @@ mod tests {
         assert!(mirror.temporary().is_plain() && mirror.naming().is_some());
         // Settings that are not asked for tell sessions apart.
         assert!(!mirror.recall(&shared, world.knowledge()));
+        // Where the answer does not help, nor would another.
+        mirror.doubt_temporary();
+        let mut unclear = nobody();
+        unclear.temporary = Some(Temporary::Unknown);
+        mirror.learn(Told::All(unclear.into()), &shared, world.knowledge());
+        assert!(!mirror.can_ask());
     }
 
     #[test]

@@ -320,6 +320,12 @@ impl Queue {
         !self.ends.is_empty()
     }
 
+    /// Whether a ReadyForQuery is the end of the reply at the head, or the next reply.
+    pub(crate) fn ends_next(&self) -> bool {
+        let end = self.ends.front();
+        end.is_some_and(|&end| end.wrapping_sub(self.left) <= 1)
+    }
+
     /// Whether the server has statements of ours to run before the next one.
     pub(crate) fn is_at_work(&self) -> bool {
         self.executes > 0 || self.is_unsettled()

@@ -165,8 +165,8 @@ impl Session {
     /// Only behind a ReadyForQuery is it certain under which settings a reply was made: the server
     /// takes its configuration in before it runs a command, and tells of it last.
     pub(crate) fn keep_until_ready(&mut self, mut record: Record) {
-        if self.queue.boundary_mut().is_none() {
-            // The client has not asked for one yet. Nobody shall wait for that.
+        if !self.queue.ends_next() {
+            // Nobody shall wait for what else the client does before.
             record.lead = None;
         }
         let kept: usize = self.recorded.iter().map(|it| it.entry.len()).sum();

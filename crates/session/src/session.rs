@@ -491,6 +491,7 @@ impl Session {
         crate::identity::put_probe(self.to_server.tail(), &settings, details);
         let execution = Default::default();
         for expect in [
+            Expect::Close,
             Expect::Parse(None),
             Expect::Bind,
             Expect::Execute(execution),

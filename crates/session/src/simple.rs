@@ -275,7 +275,7 @@ impl Session {
     ) -> Result<Question, Reason> {
         let extended = match protocol {
             // It ends the transaction that earlier messages have begun.
-            Protocol::Simple if self.forwarded => return Err(Reason::Pipeline),
+            Protocol::Simple if self.forwarded || self.unsynced => return Err(Reason::Pipeline),
             Protocol::Simple => None,
             Protocol::Extended => Some((values.types, arguments)),
         };
