@@ -16,7 +16,7 @@ use std::sync::{Arc, LazyLock};
 use bytes::{Bytes, BytesMut};
 use cache::{DigestBuilder, Entry, Stamp, Version};
 use libfuzzer_sys::fuzz_target;
-use session::{Answer, Knowledge, Limits, Login, Need, Session, SessionError, Shared};
+use session::{Answer, Knowledge, Limits, Login, Need, Session, SessionError, Shared, Texts};
 use sql::Reason;
 use wire::backend::tag;
 
@@ -93,7 +93,8 @@ impl Shell {
         };
         let login = Login {
             digest: DigestBuilder::default().finish(),
-            readable: true,
+            texts: Texts::default(),
+            primary: false,
             generation: Some(1),
         };
         Self {
@@ -209,6 +210,7 @@ fn knowledge(which: u8) -> Option<Arc<Knowledge>> {
             database: messages::DATABASE,
             epoch: version(which),
             generation: u64::from(which % 3),
+            code: u64::from(which % 3),
             schema: Arc::clone(&WORLD.schema),
             policy: messages::policy(),
             asked: Arc::default(),

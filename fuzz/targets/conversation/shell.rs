@@ -8,7 +8,7 @@ use std::{
 
 use bytes::BytesMut;
 use cache::{CacheKey, DigestBuilder, Entry, Scope, Stamp, Version};
-use session::{Answer, Knowledge, Limits, Login, Need, Outcome, Output, Session, Shared};
+use session::{Answer, Knowledge, Limits, Login, Need, Outcome, Output, Session, Shared, Texts};
 use sql::{Reason, Writes};
 
 use crate::{
@@ -50,7 +50,8 @@ impl Shell {
         };
         let login = Login {
             digest: DigestBuilder::default().finish(),
-            readable: true,
+            texts: Texts::default(),
+            primary: false,
             generation: Some(1),
         };
         let mut shell = Self {
@@ -84,6 +85,7 @@ impl Shell {
             database: DATABASE,
             epoch: self.version(EPOCH),
             generation: self.generation,
+            code: self.generation,
             schema: Arc::clone(&WORLD.schema),
             policy: messages::policy(),
             asked: Arc::default(),
