@@ -1,34 +1,12 @@
 //! C: writes that look like something else.
 
 use anyhow::Result;
-use pgmemo_tests::{
-    Pgmemo, Postgres, Store, Version,
-    net::{SOON, eventually},
-    wire::{Conn, Frontend},
+use pgmemo_tests::wire::{Conn, Frontend};
+
+use super::{
+    check,
+    pair::{warm, with_sessions},
 };
-
-use super::{FIXTURE, check};
-
-/// A database with the fixture, an instance, and two sessions.
-fn with_sessions(test: impl FnOnce(&Pgmemo, &mut Conn, &mut Conn) -> Result<()>) -> Result<()> {
-    let postgres = Postgres::shared(Version::System);
-    let database = postgres.database()?;
-    database.connect()?.run(FIXTURE)?;
-    let pgmemo = Pgmemo::start(postgres, Store::Memory, &[])?;
-    let connect = || pgmemo.connect(database.name());
-    let (mut reader, mut writer) = (connect()?, connect()?);
-    test(&pgmemo, &mut reader, &mut writer)
-}
-
-/// Runs a read until it is a hit.
-fn warm(pgmemo: &Pgmemo, conn: &mut Conn, read: &str) -> Result<String> {
-    let mut hits = pgmemo.hits()?;
-    eventually("a hit", SOON, || {
-        let value = conn.value(read).ok()?;
-        let before = std::mem::replace(&mut hits, pgmemo.hits().ok()?);
-        (hits > before || !pgmemo.is_real()).then_some(value)
-    })
-}
 
 /// Sends messages and reads the answer up to its end.
 fn exchange(conn: &mut Conn, messages: &Frontend, end: u8) -> Result<()> {

@@ -13,6 +13,7 @@ mod identity;
 mod indirect;
 mod instances;
 mod levels;
+mod pair;
 mod portals;
 mod reads;
 mod relations;

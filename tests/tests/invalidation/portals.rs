@@ -1,34 +1,9 @@
 //! C: writes of portals that live longer than a message.
 
 use anyhow::Result;
-use pgmemo_tests::{
-    Pgmemo, Postgres, Store, Version,
-    net::{SOON, eventually},
-    wire::{Conn, Frontend},
-};
+use pgmemo_tests::wire::Frontend;
 
-use super::FIXTURE;
-
-/// A database with the fixture, an instance, and two sessions.
-fn with_sessions(test: impl FnOnce(&Pgmemo, &mut Conn, &mut Conn) -> Result<()>) -> Result<()> {
-    let postgres = Postgres::shared(Version::System);
-    let database = postgres.database()?;
-    database.connect()?.run(FIXTURE)?;
-    let pgmemo = Pgmemo::start(postgres, Store::Memory, &[])?;
-    let connect = || pgmemo.connect(database.name());
-    let (mut reader, mut writer) = (connect()?, connect()?);
-    test(&pgmemo, &mut reader, &mut writer)
-}
-
-/// Runs a read until it is a hit.
-fn warm(pgmemo: &Pgmemo, conn: &mut Conn, read: &str) -> Result<String> {
-    let mut hits = pgmemo.hits()?;
-    eventually("a hit", SOON, || {
-        let value = conn.value(read).ok()?;
-        let before = std::mem::replace(&mut hits, pgmemo.hits().ok()?);
-        (hits > before || !pgmemo.is_real()).then_some(value)
-    })
-}
+use super::pair::{warm, with_sessions};
 
 /// The trigger may be made while the statement is bound: the lock is on another table.
 #[test]
