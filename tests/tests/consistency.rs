@@ -178,6 +178,7 @@ fn an_instance_killed_amid_writes_leaves_nothing_stale_behind() -> Result<()> {
             totals(survivor.address(), &database)?;
         }
         kill_amid_writes(&database, &mut victim)?;
+        settle(&survivor, &database)?;
         let expected = totals(database.address(), &database)?;
         let found = totals(survivor.address(), &database)?;
         ensure!(
@@ -200,20 +201,26 @@ fn kill_amid_writes(database: &Database, victim: &mut Pgmemo) -> Result<()> {
             history.verdict()
         );
         victim.kill()
-    })?;
-    wait_until_idle(database)
+    })
+    .map(drop)
 }
 
 /// What the victim had sent is finished by the server before anyone compares.
-fn wait_until_idle(database: &Database) -> Result<()> {
-    let mut control = database.connect()?;
+///
+/// What its clients had prepared holds its locks until the survivor commits it.
+fn settle(survivor: &Pgmemo, database: &Database) -> Result<()> {
+    let (mut control, mut through) = (database.connect()?, survivor.connect(database.name())?);
     let busy = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() \
                 AND pid <> pg_backend_pid() AND state <> 'idle'";
+    let prepared = "SELECT gid FROM pg_prepared_xacts WHERE database = current_database()";
     eventually("an idle server", SOON, || {
-        control
-            .value(busy)
-            .is_ok_and(|count| count == "0")
-            .then_some(())
+        let in_doubt = control.run(prepared).ok()?.rows();
+        for gid in in_doubt.iter().flatten().flatten() {
+            // The server may be about to, and then refuses.
+            through.query(&format!("COMMIT PREPARED '{gid}'")).ok()?;
+        }
+        let idle = control.value(busy).is_ok_and(|count| count == "0");
+        (in_doubt.is_empty() && idle).then_some(())
     })
 }
 

@@ -20,17 +20,23 @@ const STOP_MAX: Duration = Duration::from_secs(10);
 struct Scene {
     database: Database,
     pgmemo: Pgmemo,
+    /// Its own: a slot for changes waits for every transaction of the whole server.
+    _postgres: Postgres,
 }
 
 impl Scene {
     fn new() -> Self {
-        let postgres = Postgres::shared(Version::System);
+        let postgres = Postgres::start(Version::System).unwrap();
         let database = postgres.database().unwrap();
         let fixture = "CREATE TABLE t (id int PRIMARY KEY, v text); INSERT INTO t VALUES (1, 'a'); \
             CREATE PUBLICATION p FOR ALL TABLES";
         database.connect().unwrap().run(fixture).unwrap();
-        let pgmemo = Pgmemo::start(postgres, Store::Memory, &[]).unwrap();
-        Self { database, pgmemo }
+        let pgmemo = Pgmemo::start(&postgres, Store::Memory, &[]).unwrap();
+        Self {
+            database,
+            pgmemo,
+            _postgres: postgres,
+        }
     }
 
     fn reader(&self) -> Conn {

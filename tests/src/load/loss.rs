@@ -62,8 +62,10 @@ impl Session<'_> {
     pub(super) fn settle(&mut self) -> Result<()> {
         let number = self.number;
         self.run(&format!("SELECT pg_advisory_lock({number})"))?;
-        let prepared =
-            format!("SELECT gid FROM pg_prepared_xacts WHERE gid LIKE 'load {number} %'");
+        let prepared = format!(
+            "SELECT gid FROM pg_prepared_xacts \
+             WHERE database = current_database() AND gid LIKE 'load {number} %'"
+        );
         for row in self.run(&prepared)?.rows() {
             for gid in row.into_iter().flatten() {
                 self.run(&format!("ROLLBACK PREPARED '{gid}'"))?;
