@@ -10,6 +10,7 @@ pub mod control;
 mod counted;
 pub mod database;
 mod flight;
+mod front;
 pub mod greeting;
 mod leave;
 mod link;

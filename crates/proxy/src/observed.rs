@@ -3,7 +3,7 @@
 use admin::{Observed, Part, Readiness};
 use session::Telemetry;
 
-use crate::{database::State, server::Front};
+use crate::{database::State, front::Front};
 
 impl Observed for Front {
     fn telemetry(&self) -> &Telemetry {
