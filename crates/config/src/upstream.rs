@@ -190,12 +190,7 @@ impl Draft {
             "password" => self.password = Some(value.to_owned()),
             "dbname" => self.database = Some(value.to_owned()),
             "sslmode" | "ssl-mode" => self.tls = Some(tls_mode(value)?),
-            // Of libraries that know no modes.
-            "ssl" | "ssl_require" => {
-                if self.tls.is_none() && ["true", "1", "require", "on"].contains(&value) {
-                    self.tls = Some(TlsMode::Require);
-                }
-            }
+            "ssl" | "ssl_require" => self.tls = self.tls.or(tls_of_switch(value)?),
             "sslrootcert" | "ssl-root-cert" | "ssl-ca" => self.root = Some(value.to_owned()),
             "sslcert" | "ssl-cert" => self.certificate = Some(value.to_owned()),
             "sslkey" | "ssl-key" => self.key = Some(value.to_owned()),
@@ -236,10 +231,7 @@ impl Draft {
             return Err(Refusal::new("names no host", EXAMPLE));
         }
         if self.host.contains(',') {
-            return Err(Refusal::new(
-                "names several hosts",
-                "name one; run one pgmemo per server, or an address that moves with the primary",
-            ));
+            return Err(several_hosts());
         }
         // As in libpq, the platform's roots are worth nothing unless the name is checked.
         let platform = self.root.as_deref() == Some("system");
@@ -315,13 +307,33 @@ fn decoded(text: &str) -> Result<String, Refusal> {
 }
 
 // The text is not repeated: in `postgres://user:password` it is a password.
+fn several_hosts() -> Refusal {
+    Refusal::new(
+        "names several hosts",
+        "name one; run one pgmemo per server, or an address that moves with the primary",
+    )
+}
+
 fn port(text: &str) -> Result<u16, Refusal> {
+    // As in `one:5432,two:5432`.
+    if text.contains(',') {
+        return Err(several_hosts());
+    }
     text.parse().ok().filter(|&port| port > 0).ok_or_else(|| {
         Refusal::new(
             "has a port that is not a number from 1 to 65535",
             format!("write host:port; {ENCODING}"),
         )
     })
+}
+
+/// What libraries call `ssl` is on or off to some, and a mode to others.
+fn tls_of_switch(value: &str) -> Result<Option<TlsMode>, Refusal> {
+    match value {
+        "" | "true" | "1" | "on" => Ok(Some(TlsMode::Require)),
+        "false" | "0" | "off" => Ok(None),
+        mode => tls_mode(mode).map(Some),
+    }
 }
 
 fn tls_mode(text: &str) -> Result<TlsMode, Refusal> {

@@ -36,7 +36,8 @@ pub(super) fn judge(name: &str, value: &str) -> Result<(), Refusal> {
 
 fn is_for_clients(name: &str) -> bool {
     let base = name.split_once('[').map_or(name, |(base, _)| base);
-    let prefixes = ["pool_", "idle_", "statement_"];
+    // The last two: of golang-migrate and of Ecto.
+    let prefixes = ["pool_", "idle_", "statement_", "x-", "queue_"];
     FOR_CLIENTS
         .iter()
         .any(|known| known.eq_ignore_ascii_case(base))
@@ -81,7 +82,7 @@ const KNOWN: [&str; 19] = [
 ];
 
 /// Those that ask for what is not there, why, and what to do.
-const REFUSED: [(&str, &str, &str); 14] = [
+const REFUSED: [(&str, &str, &str); 16] = [
     (
         "sslpassword",
         "keys with a passphrase are not read",
@@ -138,6 +139,16 @@ const REFUSED: [(&str, &str, &str); 14] = [
         "remove it, and keep the socket in a directory where only the server may make one",
     ),
     (
+        "requiressl",
+        "it is a word of old",
+        "write sslmode=require, or sslmode=verify-full",
+    ),
+    (
+        "sslfactory",
+        "classes of Java are not loaded",
+        "write sslmode=require for one that does not validate, sslmode=verify-full for others",
+    ),
+    (
         "require_peer",
         "the owner of a Unix-domain socket is not looked at",
         "remove it",
@@ -156,7 +167,7 @@ const REFUSED: [(&str, &str, &str); 14] = [
 
 /// Those that shape what a client does: of libpq, of drivers, of what stands above them, and settings
 /// that some take for parameters. What begins with a bracket behind them is one of them.
-const FOR_CLIENTS: [&str; 74] = [
+const FOR_CLIENTS: [&str; 88] = [
     // libpq.
     "application_name",
     "client_encoding",
@@ -183,12 +194,16 @@ const FOR_CLIENTS: [&str; 74] = [
     "default_transaction_read_only",
     "extra_float_digits",
     "IntervalStyle",
+    "jit",
     "lock_timeout",
     "options",
+    "plan_cache_mode",
+    "role",
     "search_path",
     "standard_conforming_strings",
     "TimeZone",
     "transaction_timeout",
+    "work_mem",
     // Prisma, node-postgres, postgres.js.
     "connection_limit",
     "connectionLimit",
@@ -205,8 +220,10 @@ const FOR_CLIENTS: [&str; 74] = [
     "supa",
     "uselibpqcompat",
     "workaround",
-    // Django, SQLAlchemy, asyncpg, Rails, Ecto.
+    // Django, SQLAlchemy, asyncpg, Rails, Ecto, Doctrine, Laravel.
+    "advisory_locks",
     "async_fallback",
+    "charset",
     "checkout_timeout",
     "command_timeout",
     "conn_health_checks",
@@ -220,6 +237,7 @@ const FOR_CLIENTS: [&str; 74] = [
     "reaping_frequency",
     "schema_search_path",
     "server_settings",
+    "serverVersion",
     "timeout",
     // pgx, lib/pq, sqlx.
     "binary_parameters",
@@ -228,13 +246,20 @@ const FOR_CLIENTS: [&str; 74] = [
     "disable_prepared_binary_result",
     "statement-cache-capacity",
     // JDBC.
+    "ApplicationName",
+    "autosave",
+    "binaryTransfer",
     "connectTimeout",
     "currentSchema",
     "defaultRowFetchSize",
+    "loggerLevel",
     "loginTimeout",
+    "preferQueryMode",
     "prepareThreshold",
+    "readOnly",
     "reWriteBatchedInserts",
     "socketTimeout",
     "stringtype",
+    "targetServerType",
     "tcpKeepAlive",
 ];

@@ -71,6 +71,8 @@ fn refuses_what_would_be_misread() {
     check("mysql://db", "does not start with postgres://");
     check("postgres:///db", "names no host");
     check("postgres://a,b/db", "names several hosts");
+    check("postgres://a:5432,b:5433/db", "names several hosts");
+    check("postgres://a?ssl=maybe", "has the unknown sslmode `maybe`");
     check(
         "postgres://db:0",
         "has a port that is not a number from 1 to 65535",
@@ -191,7 +193,21 @@ fn takes_urls_as_they_are_handed_out() {
         ..Liveness::default()
     };
     assert_eq!(off, expected);
-    assert_eq!(parsed("postgres://db?ssl=true").tls, TlsMode::Require);
+    for (switch, mode) in [
+        ("ssl=true", TlsMode::Require),
+        ("ssl", TlsMode::Require),
+        ("ssl=verify-full", TlsMode::VerifyFull),
+        ("ssl=verify-full&sslmode=require", TlsMode::Require),
+        ("sslmode=require&ssl=disable", TlsMode::Require),
+        ("ssl=disable", TlsMode::Disable),
+        ("ssl=false", TlsMode::Prefer),
+    ] {
+        assert_eq!(
+            parsed(&format!("postgres://db?{switch}")).tls,
+            mode,
+            "{switch}"
+        );
+    }
     assert_eq!(
         parsed("postgres://db?sslmode=no-verify").tls,
         TlsMode::Require
@@ -204,6 +220,9 @@ fn takes_urls_as_they_are_handed_out() {
         parsed("postgres://db?schema=x&pool=5").ignored,
         ["schema", "pool"]
     );
+    let frameworks =
+        "postgres://db?serverVersion=16&charset=utf8&ApplicationName=x&x-migrations-table=y";
+    assert_eq!(parsed(frameworks).ignored.len(), 4);
     let certificate = parsed("postgres://db?sslcert=/a.crt&sslkey=/a.key&sslmode=verify-full");
     assert_eq!(
         certificate.client_certificate,
