@@ -295,6 +295,12 @@ fn sigterm_waits_no_longer_than_it_is_told() -> Result<()> {
     stuck.run("BEGIN")?;
     stuck.run("UPDATE t SET v = 'stuck'")?;
     pgmemo.term(Duration::from_secs(15))?;
+    // As the server says it to those whom it cuts off.
+    let last = stuck.read()?;
+    ensure!(
+        (last.tag, &*last.sqlstate()) == (b'E', "57P01"),
+        "{last:?} as the last word"
+    );
     ensure!(stuck.ends(), "the client was left hanging");
     ensure!(
         database.connect()?.value(READ)? == "a",
@@ -490,5 +496,17 @@ fn check_says_what_is_wrong_with_server_and_store() -> Result<()> {
         &format!("redis://{nobody}"),
     )?;
     ensure!(!bad.status.success(), "what is not there was found good");
+    // And the words of those who refuse.
+    for (store, words) in [
+        (format!("redis://{nobody}"), "refused"),
+        (format!("{}/99", redis.url()), "out of range"),
+    ] {
+        let told = check(&postgres.url("postgres"), &store)?;
+        let told = String::from_utf8_lossy(&told.stderr).into_owned();
+        ensure!(
+            told.contains("the store is not up") && told.contains(words),
+            "{store}: {told}"
+        );
+    }
     Ok(())
 }

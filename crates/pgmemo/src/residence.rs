@@ -62,14 +62,16 @@ pub(crate) async fn check(config: &Config) -> Option<Problem> {
         }
     });
     let up = up.await.is_ok();
+    let fault = store.fault().map(|fault| format!(": {fault}"));
     store.shutdown().await;
     if up {
         return None;
     }
     problem(
         format!(
-            "the store is not up after {}",
-            config::duration_text(UP_WAIT_MAX)
+            "the store is not up after {}{}",
+            config::duration_text(UP_WAIT_MAX),
+            fault.unwrap_or_default()
         ),
         "see that Redis is reached from here, takes the password, and allows EVAL; pgmemo would \
             serve without a cache",

@@ -328,6 +328,14 @@ impl Store {
         }
     }
 
+    /// What went wrong last where it is not in use, for people to read; never a password.
+    pub fn fault(&self) -> Option<String> {
+        match self {
+            Self::Memory(_) => None,
+            Self::Redis(redis) => redis.fault(),
+        }
+    }
+
     /// Ends background work after what is owed has been delivered, or a bounded wait. Cancel safe.
     pub async fn shutdown(&self) {
         match self {

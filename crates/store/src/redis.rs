@@ -382,6 +382,16 @@ impl Redis {
         status
     }
 
+    /// What went wrong last on a line that is not in use.
+    pub(crate) fn fault(&self) -> Option<String> {
+        let mut unused = self
+            .shared
+            .lines
+            .all()
+            .filter(|line| line.trust().is_none());
+        unused.find_map(|line| line.fault().map(|fault| fault.to_string()))
+    }
+
     pub(crate) async fn shutdown(&self) {
         self.stop.cancel();
         self.tasks.close();

@@ -63,7 +63,10 @@ impl Dialer {
         } = &self.0;
         let socket = match server {
             ServerConfig::Centralized { server } => self.reach(server).await?,
-            ServerConfig::Unix { path } => soon(UnixStream::connect(path)).await.map(boxed)?,
+            ServerConfig::Unix { path } => {
+                let place = path.display();
+                soon(&place, UnixStream::connect(path)).await.map(boxed)?
+            }
             ServerConfig::Sentinel { .. } => self.reach(&self.master().await?).await?,
             ServerConfig::Clustered { .. } => return Err(Fault::Lost),
         };
@@ -110,8 +113,10 @@ impl Dialer {
             match told.await {
                 Ok(master) => match address(&master) {
                     Some(server) => return Ok(server),
-                    // It does not know the service.
-                    None => last = Fault::Lost,
+                    None => {
+                        let unknown = format!("{}:{} knows no master", host.host, host.port);
+                        last = Fault::Unreached(format!("{unknown} called {service_name}"));
+                    }
                 },
                 Err(fault) => last = fault,
             }
@@ -121,7 +126,8 @@ impl Dialer {
 
     async fn reach(&self, server: &Server) -> Result<Socket, Fault> {
         let host: &str = &server.host;
-        let socket = soon(TcpStream::connect((host, server.port))).await?;
+        let place = format!("{host}:{}", server.port);
+        let socket = soon(&place, TcpStream::connect((host, server.port))).await?;
         // Whoever asks waits for it.
         _ = socket.set_nodelay(true);
         let Some(tls) = &self.0.tls else {
@@ -129,8 +135,12 @@ impl Dialer {
         };
         let TlsConnector::Rustls(connector) = &tls.connector;
         let name = server.tls_server_name.as_deref().unwrap_or(host);
-        let name = ServerName::try_from(name.to_owned()).map_err(|_| Fault::Lost)?;
-        soon(connector.connect(name, socket)).await.map(boxed)
+        let named = ServerName::try_from(name.to_owned());
+        let unusable = |error| Fault::Unreached(format!("{place}: {error}"));
+        let name = named.map_err(unusable)?;
+        soon(&place, connector.connect(name, socket))
+            .await
+            .map(boxed)
     }
 }
 
@@ -163,13 +173,13 @@ fn address(reply: &Value) -> Option<Server> {
     Some(Server::new(text(host)?, text(port)?.parse().ok()?))
 }
 
-async fn soon<T>(step: impl Future<Output = io::Result<T>>) -> Result<T, Fault> {
+async fn soon<T>(
+    place: &impl fmt::Display,
+    step: impl Future<Output = io::Result<T>>,
+) -> Result<T, Fault> {
+    let unreached = |error: &dyn fmt::Display| Fault::Unreached(format!("{place}: {error}"));
     match timeout(CONNECT_TIMEOUT, step).await {
-        Ok(Ok(made)) => Ok(made),
-        Ok(Err(error)) => {
-            tracing::debug!(%error, "redis cannot be reached");
-            Err(Fault::Lost)
-        }
+        Ok(made) => made.map_err(|error| unreached(&error)),
         Err(_) => Err(Fault::Timeout),
     }
 }

@@ -58,6 +58,8 @@ pub(super) struct Line {
     hung: AtomicBool,
     /// Whether it is to be verified again for the sake of another line.
     questioned: AtomicBool,
+    /// What went wrong last, for people to read.
+    fault: ArcSwapOption<Fault>,
 }
 
 /// Who waits for an answer.
@@ -87,6 +89,7 @@ impl Line {
             silent: AtomicBool::new(false),
             hung: AtomicBool::new(false),
             questioned: AtomicBool::new(false),
+            fault: ArcSwapOption::empty(),
         }
     }
 
@@ -110,7 +113,7 @@ impl Line {
         }
         let dialled = self.dialer.dial(self.messages.as_ref()).await;
         let wire = dialled.map_err(|fault| {
-            let trouble = classify(&fault);
+            let trouble = self.classify(&fault);
             // Who is not let in has lost this line. The others may have been let in before.
             if trouble == Trouble::Refused {
                 Trouble::Disconnected
@@ -120,6 +123,17 @@ impl Line {
         })?;
         self.wire.store(Some(wire));
         Ok(())
+    }
+
+    /// What a fault means for us. It is remembered.
+    pub(super) fn classify(&self, fault: &Fault) -> Trouble {
+        self.fault.store(Some(Arc::new(fault.clone())));
+        classify(fault)
+    }
+
+    /// What went wrong last.
+    pub(super) fn fault(&self) -> Option<Arc<Fault>> {
+        self.fault.load_full()
     }
 
     /// Ends the connection.
@@ -246,7 +260,7 @@ impl Line {
     /// Classifies an error, and takes the trust away if it says that the line is of no use. What it
     /// was before it had this connection says nothing about it.
     pub(super) fn blame(&self, trust: &Trust, fault: &Fault) -> Trouble {
-        let trouble = classify(fault);
+        let trouble = self.classify(fault);
         let last = self.is_last(&trust.wire);
         match trouble {
             // Nothing was sent.

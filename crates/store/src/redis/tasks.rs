@@ -60,6 +60,7 @@ pub(super) async fn tend(shared: Arc<Shared>, index: Option<usize>, stop: Cancel
                     tracing::warn!(
                         line = index,
                         trouble = trouble.code(),
+                        why = line.fault().map(tracing::field::display),
                         "redis is not in use"
                     );
                 }

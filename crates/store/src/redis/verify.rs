@@ -99,7 +99,7 @@ impl Line {
 
     /// Gives the connection its name, and asks who is at the other end.
     async fn identify(&self, name: Bytes) -> Result<Trust, Trouble> {
-        let wire = self.wire().map_err(|fault| classify(&fault))?;
+        let wire = self.wire().map_err(|fault| self.classify(&fault))?;
         let named = Value::Bytes(name.clone());
         let commands = [
             command("CLIENT", ["SETNAME".into(), named]),
@@ -108,8 +108,8 @@ impl Line {
             LEDGER.load(),
         ];
         let replies = wire.ask(&commands, self.time(Patience::Background)).await;
-        for reply in replies.map_err(|fault| classify(&fault))? {
-            reply.map_err(|fault| classify(&fault))?;
+        for reply in replies.map_err(|fault| self.classify(&fault))? {
+            reply.map_err(|fault| self.classify(&fault))?;
         }
         self.answers();
         let mut trust = Trust {

@@ -34,14 +34,21 @@ use super::resp::{Broken, Command, Frame, Reader};
 use crate::lease::Moment;
 
 /// Why there is no answer, or not the one that was wanted.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub(super) enum Fault {
     /// It has not come in time.
+    #[error("no answer in time")]
     Timeout,
-    /// The connection is full, or was lost.
+    /// More is under way than the connection takes.
+    #[error("too much is under way")]
     Full,
+    #[error("the connection was lost")]
     Lost,
+    /// There is no connection; with where to, and what the system said.
+    #[error("{0}")]
+    Unreached(String),
     /// Redis says no.
+    #[error("{0}")]
     Said(String),
 }
 
