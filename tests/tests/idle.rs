@@ -156,3 +156,31 @@ fn a_block_that_waits_for_too_long_is_ended() {
     assert_eq!((last.tag, &*last.sqlstate()), (b'E', "25P03"));
     assert!(conn.try_read().unwrap().is_none());
 }
+
+/// What pgmemo itself is silent for is nobody's business.
+#[test]
+fn the_watch_over_a_database_is_not_idle() {
+    let scene = scene().unwrap();
+    let name = scene.database.name();
+    let mut control = scene.database.connect().unwrap();
+    control
+        .run(&format!(
+            "ALTER DATABASE {name} SET idle_session_timeout = '1s'"
+        ))
+        .unwrap();
+    // One that logs in anew watches under the new setting.
+    let mut pgmemo = Pgmemo::start(Postgres::shared(Version::System), Store::Memory, &[]).unwrap();
+    let login = scene.login().with("idle_session_timeout", "0");
+    let mut conn = Conn::connect(pgmemo.address(), &login).unwrap();
+    for _ in 0..3 {
+        conn.run(READ).unwrap();
+    }
+    std::thread::sleep(Duration::from_secs(4));
+    let before = pgmemo.metrics().unwrap();
+    conn.run(READ).unwrap();
+    pgmemo.expect_hits_since(&before, 1.0).unwrap();
+    if pgmemo.is_real() {
+        let log = pgmemo.server().unwrap().log_tail();
+        assert!(!log.contains("closed by the server"), "{log}");
+    }
+}

@@ -135,6 +135,7 @@ impl Client {
     async fn serve(&mut self, leave: &Leave) -> Result<End, End> {
         let word = pin!(leave.wait());
         let mut word = Some(word);
+        let mut last_word = pin!(leave.wait_last());
         // Once it has been polled, it wakes this task by itself.
         let mut listens = false;
         loop {
@@ -157,6 +158,9 @@ impl Client {
                 });
                 if heard {
                     return Poll::Ready(Ok(Event::Shutdown));
+                }
+                if word.is_none() && last_word.as_mut().poll(cx).is_ready() {
+                    return Poll::Ready(Err(End::Shutdown));
                 }
                 Poll::Pending
             });

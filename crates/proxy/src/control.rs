@@ -362,9 +362,11 @@ const RELOAD_SLACK: Duration = Duration::from_millis(50);
 const APPLICATION_NAME: &str = "pgmemo control";
 
 /// Settings for the life of a control connection. An empty path keeps other people's functions out
-/// of our statements.
+/// of our statements; it may be silent for long, and has the limits of each statement.
 const SETTINGS: &str = "SET search_path = ''; SET statement_timeout = '30s'; \
-    SET lock_timeout = '2s'; SET idle_in_transaction_session_timeout = '60s'";
+    SET lock_timeout = '2s'; SET idle_in_transaction_session_timeout = '60s'; \
+    SET idle_session_timeout = 0; \
+    SELECT set_config(name, '0', false) FROM pg_settings WHERE name = 'transaction_timeout'";
 
 /// How long an answer may take: the server's own timeout, and time to say so.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(35);

@@ -10,6 +10,8 @@ use tokio_util::sync::{CancellationToken, WaitForCancellationFuture};
 pub(crate) struct Leave {
     given: AtomicBool,
     token: CancellationToken,
+    /// Whoever is still at work is to leave all the same.
+    last: CancellationToken,
 }
 
 impl Leave {
@@ -17,6 +19,16 @@ impl Leave {
     pub(crate) fn give(&self) {
         self.given.store(true, Ordering::Release);
         self.token.cancel();
+    }
+
+    /// Tells those who have not left upon the first word that they are cut off.
+    pub(crate) fn insist(&self) {
+        self.last.cancel();
+    }
+
+    /// Waits for the last word. Cancel safe.
+    pub(crate) fn wait_last(&self) -> WaitForCancellationFuture<'_> {
+        self.last.cancelled()
     }
 
     /// Whether the word has been given.

@@ -179,6 +179,8 @@ impl Server {
                 clients = clients.len(),
                 "clients were still at work when the drain timeout ended"
             );
+            self.shared.leave.insist();
+            let _ = timeout(REFUSAL_MAX, clients.wait()).await;
         }
         self.shared.services.refresher.shutdown().await;
         self.shared.services.tasks.close();

@@ -215,8 +215,11 @@ impl Watcher {
                 debug!(%error, "catalog not read");
                 let pause = self.longer_pause();
                 // What fails for a moment, as a store that is just being reached, is waited for.
-                if pause >= PAUSE_MAX && self.database.state() != State::Ready {
-                    self.set_state(State::Unread(error.to_string().into()));
+                if pause >= PAUSE_MAX
+                    && self.database.state() != State::Ready
+                    && self.set_state(State::Unread(error.to_string().into()))
+                {
+                    info!(%error, "the catalog is not read; statements go by without the cache");
                 }
                 self.owes_reading = true;
                 self.due = Instant::now() + pause;
@@ -351,7 +354,12 @@ impl Watcher {
 
     /// Gives up all entries of the database, wherever they are.
     async fn bump(&self, id: DatabaseId, why: &str) {
-        info!(why, "all entries of this database are given up");
+        // What is tried again and again is said once.
+        if self.pause == PAUSE_MIN {
+            info!(why, "all entries of this database are given up");
+        } else {
+            debug!(why, "all entries of this database are given up again");
+        }
         self.common.store.outdate(&[Scope::Epoch(id)]).await;
     }
 
