@@ -1,8 +1,8 @@
 //! What is to be done before a statement leaves: a mark is set for what it may write, and noted what
 //! it does to its transaction and to the session's settings.
 
-use cache::DigestBuilder;
-use sql::{Control, Isolation, Plan, SetScope, Setting, SettingsEffect, Sight, Writes};
+use cache::{Digest, DigestBuilder};
+use sql::{Control, Isolation, Plan, SetScope, SetValue, Setting, SettingsEffect, Sight, Writes};
 use wire::backend;
 
 use crate::{
@@ -152,7 +152,7 @@ impl Session {
         let followed = self.follow_settings(settings);
         self.mirror.note_own(&plan.effects.settings, followed);
         if !followed {
-            self.note_settings(plan, text);
+            self.note_settings(plan, text, settings);
         }
     }
 
@@ -215,33 +215,29 @@ impl Session {
         followed
     }
 
-    fn note_settings(&mut self, plan: &Plan, text: &[u8]) {
-        let change = match &plan.effects.settings {
-            SettingsEffect::Untouched => return,
-            SettingsEffect::One(setting) if crate::identity::is_harmless(&setting.name) => return,
-            SettingsEffect::One(setting)
-                if setting.scope == SetScope::Local && !self.transaction.is_open() =>
-            {
-                // Outside a block it has no effect but a warning.
-                SettingsChange::Unknown
-            }
-            SettingsEffect::One(_) | SettingsEffect::ResetAll => {
+    fn note_settings(&mut self, plan: &Plan, text: &[u8], settings: Option<&[Setting]>) {
+        let effect = &plan.effects.settings;
+        if *effect == SettingsEffect::Untouched {
+            return;
+        }
+        let harmless = |it: &Setting| crate::identity::is_harmless(&it.name);
+        if settings.is_some_and(|settings| settings.iter().all(harmless)) {
+            return;
+        }
+        // Outside a block, what is local lasts no longer than its statement, or than its string.
+        let passes = |it: &Setting| it.scope == SetScope::Local && !self.transaction.is_open();
+        let change = match (effect, settings) {
+            (SettingsEffect::ResetAll, _) => {
                 SettingsChange::One(DigestBuilder::default().field(text).finish())
             }
-            SettingsEffect::Calls(_) | SettingsEffect::Unknown => SettingsChange::Unknown,
-        };
-        let names = match &plan.effects.settings {
-            SettingsEffect::One(setting) => {
-                matches!(
-                    &*setting.name,
-                    "search_path" | "role" | "session_authorization"
-                )
+            (_, Some(settings)) if !settings.iter().any(passes) => {
+                SettingsChange::One(digest(settings))
             }
-            SettingsEffect::Untouched
-            | SettingsEffect::Calls(_)
-            | SettingsEffect::ResetAll
-            | SettingsEffect::Unknown => true,
+            _ => SettingsChange::Unknown,
         };
+        let on_names =
+            |it: &Setting| matches!(&*it.name, "search_path" | "role" | "session_authorization");
+        let names = settings.is_none_or(|settings| settings.iter().any(on_names));
         self.segment.settings = match self.segment.settings {
             SettingsChange::None => change,
             SettingsChange::Followed | SettingsChange::One(_) | SettingsChange::Unknown => {
@@ -253,6 +249,27 @@ impl Session {
         }
         self.mirror.doubt(names);
     }
+}
+
+/// What tells settings that are made together from others.
+fn digest(settings: &[Setting]) -> Digest {
+    let mut digest = DigestBuilder::default();
+    for Setting { name, scope, value } in settings {
+        let scope = match scope {
+            SetScope::Session => 0,
+            SetScope::Local => 1,
+        };
+        digest.field(name.as_bytes()).number(scope);
+        match value {
+            SetValue::Default => digest.number(0),
+            SetValue::Text(text) => digest.number(1).field(text.as_bytes()),
+            SetValue::List(list) => {
+                let digest = digest.number(2).number(list.len() as u64);
+                list.iter().fold(digest, |it, one| it.field(one.as_bytes()))
+            }
+        };
+    }
+    digest.finish()
 }
 
 /// Whether texts are read by other rules afterwards.

@@ -332,8 +332,9 @@ impl Session {
         };
         let changes = match &plan.effects.settings {
             SettingsEffect::Untouched => false,
-            SettingsEffect::One(setting) => forms(&setting.name),
-            SettingsEffect::Calls(calls) => calls.iter().any(|call| forms(call.name())),
+            SettingsEffect::One(_) | SettingsEffect::Several(_) | SettingsEffect::Calls(_) => {
+                plan.effects.settings.named().any(|(name, _)| forms(name))
+            }
             SettingsEffect::ResetAll | SettingsEffect::Unknown => true,
         };
         // A block that ends takes back what it has set.

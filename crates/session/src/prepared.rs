@@ -292,6 +292,7 @@ impl Prepared {
                 all.collect()
             }
             SettingsEffect::One(setting) => Some([setting.clone()].into()),
+            SettingsEffect::Several(settings) => Some(settings.clone()),
             SettingsEffect::Untouched | SettingsEffect::ResetAll | SettingsEffect::Unknown => None,
         }
     }

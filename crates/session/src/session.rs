@@ -525,8 +525,17 @@ impl Session {
         let Some(knowledge) = &self.knowledge else {
             return true;
         };
-        if !self.mirror.can_ask() || !self.server_is_quiet() || self.transaction.is_open() {
+        if !self.mirror.can_ask() || self.transaction.is_open() {
             return true;
+        }
+        if !self.server_is_quiet() {
+            if self.forwarded || self.skipping || self.unsynced {
+                return true;
+            }
+            // Behind whole segments, as pools send what resets a session together with what comes
+            // next: their replies tell what led here.
+            self.stall();
+            return false;
         }
         if self.mirror.recall(&self.shared, knowledge) {
             return true;

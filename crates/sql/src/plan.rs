@@ -253,6 +253,8 @@ pub enum SettingsEffect {
     Untouched,
     /// Exactly this one.
     One(Setting),
+    /// These, one after the other, all of them or none.
+    Several(Box<[Setting]>),
     /// These, one after the other, by calls of `set_config`.
     Calls(Box<[Assignment]>),
     /// RESET ALL, DISCARD ALL: back to what they were after login. Only the latter brings back
@@ -265,16 +267,34 @@ pub enum SettingsEffect {
 impl SettingsEffect {
     /// The settings that it names, and how long each lasts.
     pub fn named(&self) -> impl Iterator<Item = (&str, SetScope)> {
-        let (one, calls): (Option<&Setting>, &[Assignment]) = match self {
-            Self::One(setting) => (Some(setting), &[]),
-            Self::Calls(calls) => (None, calls),
-            Self::Untouched | Self::ResetAll | Self::Unknown => (None, &[]),
+        let (told, calls): (&[Setting], &[Assignment]) = match self {
+            Self::One(setting) => (std::slice::from_ref(setting), &[]),
+            Self::Several(settings) => (settings, &[]),
+            Self::Calls(calls) => (&[], calls),
+            Self::Untouched | Self::ResetAll | Self::Unknown => (&[], &[]),
         };
-        let one = one.map(|setting| (&*setting.name, setting.scope));
-        one.into_iter()
-            .chain(calls.iter().map(|call| (call.name(), call.scope())))
+        let told = told.iter().map(|setting| (&*setting.name, setting.scope));
+        told.chain(calls.iter().map(|call| (call.name(), call.scope())))
+    }
+
+    /// What two statements of one string do, one after the other.
+    pub(crate) fn and(self, next: &Self) -> Self {
+        match (self, next) {
+            (before, Self::Untouched) => before,
+            (Self::Untouched, next) => next.clone(),
+            (Self::One(before), Self::One(next)) => Self::Several([before, next.clone()].into()),
+            (Self::Several(before), Self::One(next)) if before.len() < TOGETHER_MAX => {
+                let mut all = before.into_vec();
+                all.push(next.clone());
+                Self::Several(all.into())
+            }
+            _ => Self::Unknown,
+        }
     }
 }
+
+/// How many settings are told apart that are made together.
+const TOGETHER_MAX: usize = 64;
 
 /// One SET or RESET.
 #[derive(Clone, Debug, Eq, PartialEq)]

@@ -17,7 +17,7 @@ use crate::needs::Needs;
 use crate::resolve::{DEPTH_MAX, Memo, Trust, Viewer};
 use crate::views::{Views, views};
 use crate::{
-    Analysis, Context, Effects, FunctionRule, Pinned, Plan, Reason, SettingsEffect, Sight,
+    Analysis, Context, Control, Effects, FunctionRule, Pinned, Plan, Reason, SettingsEffect, Sight,
     Temporary, Writes, classes,
 };
 
@@ -87,8 +87,9 @@ impl Schema {
     /// What may be done with a statement string under this search path and role.
     pub fn plan(&self, analysis: &Analysis, context: &Context<'_>) -> Plan {
         let temporary = context.temporary;
-        let plan = combine(analysis, |sentence| {
-            self.sentence(sentence, Some(context), temporary)
+        let plan = combine(analysis, |sentence, place| {
+            let context = matches!(place, Place::Same).then_some(context);
+            self.sentence(sentence, context, temporary)
         });
         reloading(plan, analysis.reloads())
     }
@@ -96,7 +97,7 @@ impl Schema {
     /// What a statement string does under a search path and role that are not known: nothing is
     /// looked up, and what it may write is all that its names could mean in any schema.
     pub fn plan_anywhere(&self, analysis: &Analysis, temporary: &Temporary) -> Plan {
-        let plan = combine(analysis, |sentence| {
+        let plan = combine(analysis, |sentence, _| {
             self.sentence(sentence, None, temporary)
         });
         reloading(plan, analysis.reloads())
@@ -401,7 +402,7 @@ fn extensions(snapshot: &Snapshot) -> HashSet<Box<str>> {
 
 /// What may be done with a statement string while nothing is known about the database.
 pub fn plan_without_catalog(analysis: &Analysis) -> Plan {
-    let plan = combine(analysis, |sentence| Plan {
+    let plan = combine(analysis, |sentence, _| Plan {
         read: Err(match &sentence.read {
             Ok(_) => Reason::NoCatalog,
             Err(reason) => *reason,
@@ -442,8 +443,32 @@ fn refusal(read: &Result<Box<Read>, Reason>) -> Reason {
     read.as_ref().err().copied().unwrap_or(Reason::Unsupported)
 }
 
+/// Where a statement of a string stands.
+#[derive(Clone, Copy)]
+enum Place {
+    /// Names mean to it what they meant when the string came.
+    Same,
+    /// Behind what may have changed the search path, the role or what there is.
+    Moved,
+}
+
+impl Place {
+    /// Where the next statement stands.
+    fn behind(self, effects: &Effects) -> Self {
+        let stays = matches!(
+            effects.control,
+            None | Some(Control::Begin(_) | Control::Savepoint)
+        );
+        let changes = effects.settings != SettingsEffect::Untouched
+            || effects.commits
+            || effects.temporary
+            || effects.names;
+        if stays && !changes { self } else { Self::Moved }
+    }
+}
+
 /// The plan of a string from those of its statements.
-fn combine(analysis: &Analysis, plan: impl Fn(&Sentence) -> Plan) -> Plan {
+fn combine(analysis: &Analysis, plan: impl Fn(&Sentence, Place) -> Plan) -> Plan {
     match analysis.sentences() {
         [] => Plan {
             read: Err(Reason::NotARead),
@@ -455,7 +480,7 @@ fn combine(analysis: &Analysis, plan: impl Fn(&Sentence) -> Plan) -> Plan {
             pinned: Pinned::default(),
             effects: Effects::default(),
         },
-        [one] => plan(one),
+        [one] => plan(one, Place::Same),
         several => {
             let mut all = Plan {
                 read: Err(Reason::SeveralStatements),
@@ -467,7 +492,7 @@ fn combine(analysis: &Analysis, plan: impl Fn(&Sentence) -> Plan) -> Plan {
                 pinned: Pinned::default(),
                 effects: Effects::default(),
             };
-            let mut runs = false;
+            let (mut runs, mut place) = (false, Place::Same);
             for sentence in several {
                 let lexical = matches!(sentence.writes, Bound::Lexical(_));
                 let Plan {
@@ -479,7 +504,8 @@ fn combine(analysis: &Analysis, plan: impl Fn(&Sentence) -> Plan) -> Plan {
                     writes,
                     pinned: _,
                     effects,
-                } = plan(sentence);
+                } = plan(sentence, place);
+                place = place.behind(&effects);
                 all.meaning = all.meaning.rotate_left(1) ^ meaning;
                 runs |= lexical && !writes.is_nothing();
                 all.writes.add(&writes);
@@ -510,9 +536,7 @@ fn merge(all: &mut Effects, one: &Effects) {
         reloads: _,
         pins,
     } = one;
-    if *settings != SettingsEffect::Untouched {
-        all.settings = SettingsEffect::Unknown;
-    }
+    all.settings = std::mem::take(&mut all.settings).and(settings);
     all.temporary |= temporary;
     all.names |= names;
     all.commits |= *commits || control.is_some();

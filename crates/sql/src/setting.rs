@@ -23,7 +23,17 @@ fn set(tokens: &mut Tokens<'_>) -> Option<Effects> {
         return Some(Effects::default());
     }
     if tokens.words(&["session", "characteristics", "as", "transaction"]) {
-        return Some(other(SettingsEffect::Unknown));
+        let settings = characteristics(tokens).map_or(SettingsEffect::Unknown, |modes| {
+            modes
+                .into_iter()
+                .fold(SettingsEffect::Untouched, |all, mode| {
+                    all.and(&SettingsEffect::One(mode))
+                })
+        });
+        return Some(Effects {
+            settings,
+            ..Effects::default()
+        });
     }
     let scope = scope(tokens);
     if tokens.word("transaction") {
@@ -34,6 +44,41 @@ fn set(tokens: &mut Tokens<'_>) -> Option<Effects> {
         return None;
     }
     Some(one(name, scope, value))
+}
+
+/// The modes of `SET SESSION CHARACTERISTICS`, as the settings that they are (`ExecSetVariableStmt` in
+/// `guc_funcs.c`).
+fn characteristics(tokens: &mut Tokens<'_>) -> Option<Vec<Setting>> {
+    const LEVELS: [(&[&str], &str); 4] = [
+        (&["serializable"], "serializable"),
+        (&["repeatable", "read"], "repeatable read"),
+        (&["read", "committed"], "read committed"),
+        (&["read", "uncommitted"], "read uncommitted"),
+    ];
+    let mut modes = Vec::new();
+    while !tokens.is_done() {
+        tokens.mark(b',');
+        let (name, value) = if tokens.words(&["isolation", "level"]) {
+            let level = LEVELS.iter().find(|(words, _)| tokens.words(words))?;
+            ("default_transaction_isolation", level.1)
+        } else if tokens.words(&["read", "only"]) {
+            ("default_transaction_read_only", "on")
+        } else if tokens.words(&["read", "write"]) {
+            ("default_transaction_read_only", "off")
+        } else if tokens.words(&["not", "deferrable"]) {
+            ("default_transaction_deferrable", "off")
+        } else if tokens.word("deferrable") {
+            ("default_transaction_deferrable", "on")
+        } else {
+            return None;
+        };
+        modes.push(Setting {
+            name: name.into(),
+            scope: SetScope::Session,
+            value: list(value.into()),
+        });
+    }
+    (!modes.is_empty()).then_some(modes)
 }
 
 /// `SET SESSION AUTHORIZATION` is not a scope, `SET SESSION SESSION AUTHORIZATION` has both.
@@ -329,11 +374,31 @@ mod tests {
     fn what_cannot_be_computed_leaves_settings_unknown() {
         for text in [
             "set time zone interval '+02:00' hour to minute",
-            "set session characteristics as transaction read only",
+            "set session characteristics as transaction snapshot 'x'",
         ] {
             let found = parse(text).map(|effects| effects.settings);
             assert_eq!(found, Some(SettingsEffect::Unknown), "{text}");
         }
+    }
+
+    #[test]
+    fn characteristics_are_settings() {
+        let one = "set session characteristics as transaction isolation level repeatable read";
+        check(
+            one,
+            "default_transaction_isolation",
+            SetScope::Session,
+            &["repeatable read"],
+        );
+        let all = parse(&format!("{one}, read write not deferrable"));
+        let settings = all.map(|effects| effects.settings);
+        let Some(SettingsEffect::Several(settings)) = settings else {
+            panic!("{settings:?}");
+        };
+        let names: Vec<_> = settings.iter().map(|it| &*it.name).collect();
+        let expected =
+            ["isolation", "read_only", "deferrable"].map(|it| format!("default_transaction_{it}"));
+        assert_eq!(names, expected);
     }
 
     #[test]

@@ -237,3 +237,65 @@ fn what_is_made_run_and_dropped_at_once_may_change_the_session() {
         ),
     ]);
 }
+
+/// What a statement of a string means depends on those in front of it.
+#[test]
+fn a_string_that_moves_writes_where_it_has_come_to() {
+    check(&[
+        (
+            "C a string sets the path and writes",
+            "
+            d: CREATE SCHEMA far; CREATE TABLE far.t (id int PRIMARY KEY, v text); INSERT INTO far.t VALUES (1, 'far')
+            s1 hot: SELECT v FROM far.t WHERE id = 1
+            s2 hot: SELECT v FROM t WHERE id = 1
+            s2 simple: SET search_path = far; UPDATE t SET v = 'new' WHERE id = 1
+            s1: SELECT v FROM far.t WHERE id = 1
+            s2: SELECT v FROM t WHERE id = 1
+            ",
+        ),
+        (
+            "C a string sets the path by a function and writes",
+            "
+            d: CREATE SCHEMA far; CREATE TABLE far.t (id int PRIMARY KEY, v text); INSERT INTO far.t VALUES (1, 'far')
+            s1 hot: SELECT v FROM far.t WHERE id = 1
+            s2 hot: SELECT v FROM t WHERE id = 1
+            s2 simple: SELECT set_config('search_path', 'far', true); UPDATE t SET v = 'new'
+            s1: SELECT v FROM far.t WHERE id = 1
+            s2: SELECT v FROM t WHERE id = 1
+            ",
+        ),
+        (
+            "C a string ends the block that had set the path, and writes",
+            "
+            d: CREATE SCHEMA far; CREATE TABLE far.t (id int PRIMARY KEY, v text); INSERT INTO far.t VALUES (1, 'far')
+            s1 hot: SELECT v FROM t WHERE id = 1
+            s2: BEGIN
+            s2: SET LOCAL search_path = far
+            s2 warm: SELECT v FROM t WHERE id = 1
+            s2 simple: COMMIT; UPDATE t SET v = 'new' WHERE id = 1
+            s1: SELECT v FROM t WHERE id = 1
+            s2: SELECT v FROM t WHERE id = 1
+            s2: BEGIN
+            s2: SET LOCAL search_path = far
+            s2 simple: ROLLBACK; DELETE FROM t WHERE id = 1
+            s1: SELECT v FROM t WHERE id = 1
+            ",
+        ),
+        (
+            "C a string drops what hid a table, and writes",
+            "
+            s1 hot: SELECT v FROM t WHERE id = 1
+            s2: CREATE TEMP TABLE t (id int PRIMARY KEY, v text)
+            s2: INSERT INTO t VALUES (1, 'mine')
+            s2 simple: DISCARD TEMP; UPDATE t SET v = 'new' WHERE id = 1
+            s1: SELECT v FROM t WHERE id = 1
+            s1 hot: SELECT v FROM t WHERE id = 1
+            s2: BEGIN
+            s2: CREATE TEMP TABLE t (id int PRIMARY KEY, v text) ON COMMIT DROP
+            s2: INSERT INTO t VALUES (1, 'mine')
+            s2 simple: COMMIT; UPDATE t SET v = 'newer' WHERE id = 1
+            s1: SELECT v FROM t WHERE id = 1
+            ",
+        ),
+    ]);
+}

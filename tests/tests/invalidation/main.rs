@@ -14,6 +14,7 @@ mod indirect;
 mod instances;
 mod levels;
 mod pair;
+mod pools;
 mod portals;
 mod reads;
 mod relations;

@@ -40,7 +40,9 @@ fn settings_are_one_or_unknown() {
         SettingsEffect::Untouched
     );
     for text in [
-        "set x = 1; select 2",
+        "set x = 1; reset all",
+        "set x = 1; select set_config('a', 'b', false)",
+        "set x = 1; select configure()",
         "select set_config('a', lower('b'), false)",
         "select pg_catalog.set_config('a', 'b', false) from t",
         "select configure()",
@@ -49,6 +51,56 @@ fn settings_are_one_or_unknown() {
         "gibberish",
     ] {
         assert_eq!(effects(text).settings, SettingsEffect::Unknown, "{text}");
+    }
+}
+
+#[test]
+fn settings_of_a_string_are_told_together() {
+    let set = |name: &str, value: &str| Setting {
+        name: name.into(),
+        scope: SetScope::Session,
+        value: SetValue::List([value.into()].into()),
+    };
+    let (x, y) = (set("x", "1"), set("y", "2"));
+    assert_eq!(
+        effects("set x = 1; select 2").settings,
+        SettingsEffect::One(x.clone())
+    );
+    assert_eq!(
+        effects("select 2; set x = 1; set y = 2; set x = 1").settings,
+        SettingsEffect::Several([x.clone(), y, x].into())
+    );
+    assert_eq!(
+        effects("close all; unlisten *; reset all;").settings,
+        SettingsEffect::ResetAll
+    );
+}
+
+/// Whatever a table of that name in any schema is, it may be meant.
+#[test]
+fn names_behind_a_setting_mean_all_that_they_could() {
+    let mut twin = None;
+    let db = Database::with(|db| {
+        db.schema("far");
+        twin = Some(db.table("far", "t", &["id"]));
+    });
+    let twin = twin.unwrap();
+    let holds = |text: &str| {
+        let writes = db.plan(text).writes;
+        let Writes::Relations(relations) = &writes else {
+            panic!("{text}: {writes:?}");
+        };
+        relations.contains(&twin)
+    };
+    assert!(!holds("update t set id = 1"));
+    assert!(!holds("begin; savepoint s; update t set id = 1"));
+    for text in [
+        "set search_path = far; update t set id = 1",
+        "commit; update t set id = 1",
+        "rollback to s; update t set id = 1",
+        "select 1; set role bob; select 2; update t set id = 1",
+    ] {
+        assert!(holds(text), "{text}");
     }
 }
 
