@@ -148,7 +148,7 @@ a Unix-domain socket is its directory: `postgres:///?host=/var/run/postgresql`.
 | `sslrootcert` | file with the certificates to trust, or `system` for those of the platform, which implies `verify-full` | the platform's |
 | `sslcert`, `sslkey` | files with a certificate that proves to the server who pgmemo is, on clients' connections too, and its key without a passphrase, as PEM | none |
 | `sslsni` | `0`: the server does not hear which host is meant | `1` |
-| `channel_binding` | `disable`, `prefer` or `require`, for pgmemo's own connections | `prefer` |
+| `channel_binding` | `disable`, `prefer` or `require`, for pgmemo's own connections; with `require`, replies are not renewed ahead of time | `prefer` |
 | `options` | switches for pgmemo's own connections | |
 | `connect_timeout` | seconds from 1 to 600; `0` for 600 | `10` |
 | `keepalives`, `keepalives_idle`, `keepalives_interval`, `keepalives_count` | as in libpq: `0` for no probes; after how many seconds of silence the server's host is asked for a sign of life, how many it may take, and how many may fail | `1`, `60`, `10`, the system's |

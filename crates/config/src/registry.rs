@@ -174,7 +174,7 @@ pub const SETTINGS: &[Setting] = &[
         flag: None,
         default: DefaultValue::Text("5ms"),
         reloads: false,
-        help: "How long one lookup may take; then PostgreSQL answers. Writes wait for longer.",
+        help: "How long one lookup may take, up to the last byte of the reply; then PostgreSQL answers. Writes wait for longer. The longest reply, `cache.entry_bytes_max`, has to fit through the network in that time.",
         form: Form::Duration(Duration::from_millis(1), SECOND, |draft, deadline| {
             draft.redis.deadline = deadline;
         }),

@@ -145,7 +145,9 @@ async fn log_in(
         tokio::select! {
             outcome = &mut login => return outcome.map(drop).map_err(|error| {
                 tracing::debug!(%error, "no login to renew replies with");
-                Renewal::Disconnected
+                // What the library refuses to do says nothing about the server.
+                let is_away = error.as_db_error().is_some() || error.is_closed();
+                if is_away { Renewal::Disconnected } else { Renewal::Context }
             }),
             read = said.read_buf(&mut from_us) => {
                 if !read.is_ok_and(|bytes| bytes > 0) {

@@ -263,8 +263,8 @@ impl Line {
         let trouble = self.classify(fault);
         let last = self.is_last(&trust.wire);
         match trouble {
-            // Nothing was sent.
-            Trouble::Timeout if matches!(fault, Fault::Full) => {}
+            // Nothing was sent, or the line was at work for others.
+            Trouble::Timeout if matches!(fault, Fault::Full | Fault::Behind) => {}
             Trouble::Timeout if last => {
                 if self.missed.fetch_add(1, Ordering::Relaxed) + 1 >= MISSED_MAX {
                     self.silent.store(true, Ordering::Relaxed);

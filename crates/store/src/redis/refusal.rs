@@ -7,7 +7,7 @@ use crate::Trouble;
 pub(super) fn classify(fault: &Fault) -> Trouble {
     tracing::debug!(?fault, "redis did not do as asked");
     match fault {
-        Fault::Timeout | Fault::Full => Trouble::Timeout,
+        Fault::Timeout | Fault::Behind | Fault::Full => Trouble::Timeout,
         Fault::Lost | Fault::Unreached(_) => Trouble::Disconnected,
         Fault::Said(details) if is_refusal(details) => Trouble::Refused,
         Fault::Said(_) => Trouble::Reply,

@@ -47,6 +47,8 @@ pub(super) async fn tend(shared: Arc<Shared>, index: Option<usize>, stop: Cancel
                     () = stop.cancelled() => return,
                     () = watch(&shared, line) => {}
                 }
+                let why = line.fault().map(tracing::field::display);
+                tracing::warn!(line = index, why, "redis is not in use any more");
                 shared.question_others(line);
                 if line.was_questioned() {
                     Duration::ZERO

@@ -12,7 +12,7 @@ use std::{
     pin::{Pin, pin},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
     task::{Context, Poll, Waker, ready},
     time::{Duration, Instant},
@@ -39,6 +39,9 @@ pub(super) enum Fault {
     /// It has not come in time.
     #[error("no answer in time")]
     Timeout,
+    /// The same, while much was received that others had asked for, or a part of it.
+    #[error("no answer in time, behind large ones")]
+    Behind,
     /// More is under way than the connection takes.
     #[error("too much is under way")]
     Full,
@@ -80,6 +83,8 @@ pub(super) struct Wire {
     closed: CancellationToken,
     /// It was ended because an answer was overdue.
     silent: AtomicBool,
+    /// How many bytes have come, in all.
+    received: AtomicU64,
     /// When somebody began to make it.
     begun: Moment,
 }
@@ -118,6 +123,7 @@ impl Wire {
             open: AtomicUsize::new(0),
             closed: CancellationToken::new(),
             silent: AtomicBool::new(false),
+            received: AtomicU64::new(0),
             begun,
         });
         let mut watch = interval(UNRESPONSIVE / 5);
@@ -174,10 +180,12 @@ impl Wire {
         commands: &[Command],
         deadline: Duration,
     ) -> Result<Vec<Result<Value, Fault>>, Fault> {
+        let before = self.received.load(Ordering::Relaxed);
         let answer = self.send(commands)?;
         match timeout(deadline, answer).await {
             Ok(Ok(replies)) => Ok(replies),
             Ok(Err(_)) => Err(Fault::Lost),
+            Err(_) if self.received.load(Ordering::Relaxed) - before > MUCH => Err(Fault::Behind),
             Err(_) => Err(Fault::Timeout),
         }
     }
@@ -305,9 +313,12 @@ impl Running {
     /// Receives once, and hands on what is whole.
     fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let read = poll_read_buf(self.socket.as_mut(), cx, self.received.buffer());
-        if ready!(read)? == 0 {
+        let count = ready!(read)?;
+        if count == 0 {
             return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into()));
         }
+        let counted = &self.wire.received;
+        counted.fetch_add(count as u64, Ordering::Relaxed);
         loop {
             match self.received.next() {
                 Ok(Some(frame)) => self.deliver(frame)?,
@@ -391,6 +402,9 @@ impl Drop for Running {
 
 /// An answer that is overdue by this much ends the connection.
 const UNRESPONSIVE: Duration = Duration::from_secs(1);
+
+/// Who has received as many bytes while an answer was awaited is not to be taken for silent.
+const MUCH: u64 = 64 * 1024;
 
 /// Commands that wait for their answers, per connection.
 const COMMANDS_MAX: usize = 4096;

@@ -91,6 +91,20 @@ async fn who_has_given_up_does_not_disturb_those_behind() {
 }
 
 #[tokio::test]
+async fn who_waits_behind_a_large_answer_is_told_so() {
+    let (near, mut far) = duplex(1 << 20);
+    let wire = Wire::start(Box::pin(near), None, clock::now());
+    let one = [get("large")];
+    let (late, ()) = join!(wire.ask(&one, Duration::from_millis(300)), async {
+        sent(&mut far).await;
+        let part = "x".repeat(200_000);
+        let begun = format!("$900000\r\n{part}");
+        far.write_all(begun.as_bytes()).await.unwrap();
+    });
+    assert_eq!(late, Err(Fault::Behind));
+}
+
+#[tokio::test]
 async fn a_connection_on_which_an_answer_is_overdue_is_given_up() {
     let (wire, far, _) = wire();
     let late = wire.ask(&[get("a")], Duration::from_millis(1)).await;
