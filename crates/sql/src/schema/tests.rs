@@ -8,6 +8,7 @@ mod operators;
 mod perils;
 mod pins;
 mod reads;
+mod refusals;
 mod temporary;
 mod times;
 mod writes;
