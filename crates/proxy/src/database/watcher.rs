@@ -1,5 +1,8 @@
 //! The task that watches one database.
 
+mod probes;
+mod publish;
+
 use std::{
     pin::Pin,
     sync::{Arc, atomic::Ordering},
@@ -8,7 +11,6 @@ use std::{
 
 use cache::{Scope, Version};
 use catalog::{DatabaseId, Identity, Snapshot};
-use session::Knowledge;
 use store::{Point, delay};
 use tokio::{
     sync::mpsc,
@@ -17,8 +19,9 @@ use tokio::{
 };
 use tracing::{debug, info, warn};
 
-use super::{Common, Database, PROBES_MAX, Probe, Rules, State};
-use crate::control::{Control, ControlError, Fingerprint, Reading, check::matches_any};
+use self::publish::Published;
+use super::{Common, Database, Probe, Rules, State};
+use crate::control::{Control, ControlError, Fingerprint, Reading};
 
 /// Keeps the knowledge of one database true.
 #[derive(Debug)]
@@ -42,15 +45,6 @@ pub(super) struct Watcher {
     published: Option<Published>,
     /// How many refreshes had been asked for when the catalog was read.
     served: u64,
-}
-
-/// What was derived from a snapshot under some rules.
-#[derive(Debug)]
-struct Published {
-    snapshot: Arc<Snapshot>,
-    rules: Arc<Rules>,
-    schema: Arc<sql::Schema>,
-    generation: u64,
 }
 
 /// The watcher has closed its connection so as not to stand in the way.
@@ -361,124 +355,6 @@ impl Watcher {
             debug!(why, "all entries of this database are given up again");
         }
         self.common.store.outdate(&[Scope::Epoch(id)]).await;
-    }
-
-    /// Publishes what was read, under the rules of now.
-    async fn publish(&mut self) -> Result<(), ControlError> {
-        let Some(seen) = &self.seen else {
-            return Ok(());
-        };
-        let rules = self.common.rules.load_full();
-        let same = |last: &&Published| {
-            Arc::ptr_eq(&last.snapshot, &seen.snapshot) && Arc::ptr_eq(&last.rules, &rules)
-        };
-        let (schema, generation) = match self.published.as_ref().filter(same) {
-            Some(last) => (Arc::clone(&last.schema), last.generation),
-            None => {
-                let (snapshot, functions) = (Arc::clone(&seen.snapshot), Arc::clone(&rules));
-                let derived =
-                    spawn_blocking(move || sql::Schema::new(snapshot, &functions.functions));
-                let schema = Arc::new(derived.await.map_err(|_| ControlError::unreadable())?);
-                let generation = self.common.generation.fetch_add(1, Ordering::Relaxed);
-                (schema, generation)
-            }
-        };
-        let (id, perils) = (seen.id, schema.perils());
-        let before = self.published.as_ref().map(|last| last.schema.perils());
-        self.published = Some(Published {
-            snapshot: Arc::clone(&seen.snapshot),
-            rules: Arc::clone(&rules),
-            schema: Arc::clone(&schema),
-            generation,
-        });
-        let knowledge = Knowledge {
-            database: seen.id,
-            epoch: seen.epoch,
-            generation,
-            code: seen.fingerprint.code(),
-            schema,
-            policy: Arc::clone(&rules.policy),
-            asked: Arc::clone(&self.database.asked),
-            served: self.served,
-        };
-        delay(Point::Publishing).await;
-        self.database.knowledge.store(Some(Arc::new(knowledge)));
-        if self.common.store.is_shared() && before.is_some_and(|before| before != perils) {
-            // Made through another instance. Statements have been told to change nothing meanwhile,
-            // and others have had time to record replies. Those that go on know it by now.
-            self.bump(id, "code was made that may have run already")
-                .await;
-            self.database.refresh();
-        }
-        if !self
-            .compared
-            .as_ref()
-            .is_some_and(|compared| Arc::ptr_eq(compared, &rules))
-        {
-            self.warn_of_idle_rules(&rules);
-            self.compared = Some(rules);
-        }
-        if self.set_state(State::Ready) {
-            let relations = self
-                .seen
-                .as_ref()
-                .map(|seen| seen.snapshot.relations().count());
-            info!(relations, "catalog read; statements are looked up");
-        }
-        Ok(())
-    }
-
-    /// Names the rules that match nothing: a misspelt one would otherwise be silent.
-    fn warn_of_idle_rules(&self, rules: &Rules) {
-        let Some(seen) = &self.seen else { return };
-        for pattern in rules.policy.patterns().filter(|pattern| pattern.is_exact()) {
-            if !matches_any(&seen.snapshot, pattern) {
-                warn!(%pattern, "the rule for this table matches nothing in this database");
-            }
-        }
-    }
-
-    /// Answers a question about a process, and those that wait behind it.
-    async fn answer(&mut self, control: &Control, first: Probe) -> Result<(), ControlError> {
-        let mut probes = vec![first];
-        while probes.len() < PROBES_MAX
-            && let Ok(probe) = self.probes.try_recv()
-        {
-            probes.push(probe);
-        }
-        // Unanswered, they ask again.
-        match self.find_out(control, probes).await {
-            Err(error) if !error.is_passing() => Err(error),
-            Ok(()) | Err(_) => Ok(()),
-        }
-    }
-
-    async fn find_out(&self, control: &Control, probes: Vec<Probe>) -> Result<(), ControlError> {
-        let mut processes = Vec::new();
-        for probe in probes {
-            // Whoever does not wait any more need not know.
-            match probe {
-                Probe::Living(process, answer) => processes.push((process, answer)),
-                Probe::Reloaded(since, answer) => {
-                    let _ = answer.send(control.has_reloaded(since).await?);
-                }
-            }
-        }
-        if processes.is_empty() {
-            return Ok(());
-        }
-        let numbers: Vec<_> = processes.iter().map(|(process, _)| *process).collect();
-        let living = control.living(&numbers).await?;
-        for (process, answer) in processes {
-            let _ = answer.send(living.contains(&process));
-        }
-        Ok(())
-    }
-
-    /// Nothing is looked up any more, and whether it is still the same database nobody knows.
-    fn withdraw(&self) {
-        self.database.knowledge.store(None);
-        self.database.ledger.doubt();
     }
 
     /// Withdraws what was published; how long to wait before the next connection.
