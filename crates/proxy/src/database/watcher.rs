@@ -20,7 +20,7 @@ use tokio::{
 use tracing::{debug, info, warn};
 
 use self::publish::Published;
-use super::{Common, Database, Probe, Rules, State};
+use super::{Common, Database, Rules, State, probe::Probe};
 use crate::control::{Control, ControlError, Fingerprint, Reading};
 
 /// Keeps the knowledge of one database true.

@@ -1,7 +1,7 @@
 //! Questions of sessions about other processes.
 
 use super::{
-    super::{PROBES_MAX, Probe},
+    super::probe::{PROBES_MAX, Probe},
     Watcher,
 };
 use crate::control::{Control, ControlError};
