@@ -81,7 +81,12 @@ impl Session {
             }
             let header = match wire::header(input) {
                 Ok(Some(header)) => header,
-                Ok(None) => return Ok(Need::Input),
+                Ok(None) => {
+                    if input.is_empty() && self.queue.is_empty() {
+                        self.waits = 0;
+                    }
+                    return Ok(Need::Input);
+                }
                 // What came before is answered first.
                 Err(_) if !self.queue.is_empty() && !self.takes_data() => {
                     self.stall();

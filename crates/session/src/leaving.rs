@@ -159,7 +159,9 @@ impl Session {
     /// A cursor is read, or code runs that may read one: so may a portal be run that was bound and not
     /// executed.
     fn note_idle_portals(&mut self, plan: &Plan) {
-        let may_run = plan.effects.sight == Sight::Portals || !plan.writes.is_nothing();
+        let effects = &plan.effects;
+        let looks = effects.sight == Sight::Portals || effects.names && effects.sight == Sight::All;
+        let may_run = looks || !plan.writes.is_nothing();
         if may_run && self.registry.has_idle_portals() {
             self.doubt_settings();
         }
@@ -173,7 +175,7 @@ impl Session {
             && (defined(&self.segment.writes)
                 || defined(&self.transaction.writes)
                 || self.queue.boundaries().any(|it| defined(&it.writes)));
-        if may_run && plan.effects.settings == SettingsEffect::Untouched {
+        if may_run && plan.effects.settings != SettingsEffect::Unknown {
             self.segment.temporary = true;
             self.mirror.doubt_temporary();
             self.doubt_settings();

@@ -61,6 +61,9 @@ pub struct Session {
     pub(crate) fence_due: bool,
     /// Client messages wait until every reply that is owed has come.
     pub(crate) stalled: bool,
+    /// How often replies have been waited for, to know the session, since nothing was owed and all
+    /// that the client had sent was read.
+    pub(crate) waits: u8,
     /// A Flush has been sent on behalf of a stalled message.
     pub(crate) flushed: bool,
     pub(crate) answer: Option<Answer>,
@@ -128,6 +131,7 @@ impl Session {
             copy: CopyIn::None,
             fence_due: false,
             stalled: false,
+            waits: 0,
             flushed: false,
             answer: None,
             question: None,
@@ -529,11 +533,12 @@ impl Session {
             return true;
         }
         if !self.server_is_quiet() {
-            if self.forwarded || self.skipping || self.unsynced {
+            if self.forwarded || self.skipping || self.unsynced || self.waits >= WAITS_MAX {
                 return true;
             }
             // Behind whole segments, as pools send what resets a session together with what comes
             // next: their replies tell what led here.
+            self.waits += 1;
             self.stall();
             return false;
         }
@@ -558,6 +563,10 @@ impl Session {
 fn generation(knowledge: Option<&Arc<Knowledge>>) -> Option<u64> {
     knowledge.map(|knowledge| knowledge.generation)
 }
+
+/// How often what a client sends in one go is held back for its own effects. Whoever changes settings
+/// again and again amid a long pipeline would pay for each change with the way to the server.
+const WAITS_MAX: u8 = 2;
 
 /// Client messages longer than this, in bytes, pass without being read.
 pub(crate) const INSPECTED_MAX: usize = 1024 * 1024;

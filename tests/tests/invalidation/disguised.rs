@@ -71,16 +71,24 @@ fn a_portal_that_is_read_by_code_has_written() -> Result<()> {
 fn a_portal_that_is_read_as_a_cursor_has_changed_settings() -> Result<()> {
     with_sessions(|pgmemo, reader, writer| {
         reader.run("CREATE SCHEMA far; CREATE TABLE far.t AS SELECT 1 AS id, 'far' AS v")?;
-        assert_eq!(warm(pgmemo, writer, READ)?, "a");
-        writer.run("BEGIN")?;
-        let set = "SELECT set_config('search_path', 'far', false)";
-        let bind = Frontend::new().parse("", set, &[]).bind("p", "", &[]);
-        exchange(writer, &bind.sync(), b'Z')?;
-        assert_eq!(writer.value(READ)?, "a");
-        writer.run("FETCH ALL FROM p")?;
-        assert_eq!(writer.value(READ)?, "far");
-        writer.run("COMMIT")?;
-        assert_eq!(writer.value(READ)?, "far");
+        for fetch in [
+            "FETCH ALL FROM p",
+            "SELECT 1; FETCH ALL FROM p",
+            "SET a.b = '1'; MOVE ALL FROM p",
+            "FETCH ALL FROM p; SET a.b = '1'",
+        ] {
+            assert_eq!(warm(pgmemo, writer, READ)?, "a");
+            writer.run("BEGIN")?;
+            let set = "SELECT set_config('search_path', 'far', false)";
+            let bind = Frontend::new().parse("", set, &[]).bind("p", "", &[]);
+            exchange(writer, &bind.sync(), b'Z')?;
+            assert_eq!(writer.value(READ)?, "a");
+            writer.run(fetch)?;
+            assert_eq!(writer.value(READ)?, "far", "{fetch}");
+            writer.run("COMMIT")?;
+            assert_eq!(writer.value(READ)?, "far", "{fetch}");
+            writer.run("RESET ALL")?;
+        }
         Ok(())
     })
 }

@@ -85,6 +85,29 @@ fn what_comes_together_with_a_reset_is_a_hit() -> Result<()> {
     })
 }
 
+/// Who changes settings amid a long pipeline is not made to wait for each change.
+#[test]
+fn a_pipeline_of_settings_and_reads_stays_one() -> Result<()> {
+    with_sessions(|pgmemo, conn, _| {
+        warm(pgmemo, conn, READ)?;
+        let rounds = 50;
+        let mut all = Frontend::new();
+        for round in 0..rounds {
+            all = all.query(&format!("SET app.x = '{round}'")).query(READ);
+        }
+        let before = pgmemo.metrics()?;
+        conn.send(all.bytes())?;
+        for _ in 0..rounds {
+            ensure!(conn.read_until(b'Z')?.error().is_none());
+            let rows = conn.read_until(b'Z')?.rows();
+            ensure!(rows == [[Some("a".to_owned())]], "{rows:?}");
+        }
+        let known = pgmemo.metrics()?.hits() - before.hits();
+        ensure!(known <= 5.0, "{known} of {rounds} reads waited");
+        Ok(())
+    })
+}
+
 /// Sends two commands at once.
 fn twice(conn: &mut Conn, both: &Frontend) -> Result<()> {
     conn.send(both.bytes())?;
