@@ -306,7 +306,6 @@ fn decoded(text: &str) -> Result<String, Refusal> {
         })
 }
 
-// The text is not repeated: in `postgres://user:password` it is a password.
 fn several_hosts() -> Refusal {
     Refusal::new(
         "names several hosts",
@@ -314,6 +313,7 @@ fn several_hosts() -> Refusal {
     )
 }
 
+// The text is not repeated: in `postgres://user:password` it is a password.
 fn port(text: &str) -> Result<u16, Refusal> {
     // As in `one:5432,two:5432`.
     if text.contains(',') {

@@ -5,7 +5,10 @@ mod publish;
 
 use std::{
     pin::Pin,
-    sync::{Arc, atomic::Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -37,6 +40,8 @@ pub(super) struct Watcher {
     glance: Instant,
     /// Whether the last reading came to nothing.
     owes_reading: bool,
+    /// Whether it has been said, since the catalog was read last, that entries are given up.
+    gave_up: AtomicBool,
     /// Before the next attempt at what has just failed.
     pause: Duration,
     /// Rules whose patterns were compared with what is there.
@@ -82,6 +87,7 @@ impl Watcher {
             due: Instant::now(),
             glance: Instant::now(),
             owes_reading: true,
+            gave_up: AtomicBool::new(false),
             pause: PAUSE_MIN,
             compared: None,
             published: None,
@@ -197,6 +203,7 @@ impl Watcher {
                 self.publish().await?;
                 self.owes_reading = false;
                 self.pause = PAUSE_MIN;
+                self.gave_up.store(false, Ordering::Relaxed);
                 self.due = Instant::now() + self.common.catalog_age_max;
                 self.database
                     .progress
@@ -349,7 +356,7 @@ impl Watcher {
     /// Gives up all entries of the database, wherever they are.
     async fn bump(&self, id: DatabaseId, why: &str) {
         // What is tried again and again is said once.
-        if self.pause == PAUSE_MIN {
+        if !self.gave_up.swap(true, Ordering::Relaxed) {
             info!(why, "all entries of this database are given up");
         } else {
             debug!(why, "all entries of this database are given up again");
