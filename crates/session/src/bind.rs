@@ -247,6 +247,12 @@ impl Session {
         prepared: Option<Arc<Prepared>>,
         recording: Option<Box<Recording>>,
     ) -> Step {
+        if let Some(prepared) = &prepared
+            && recording.is_none()
+            && self.awaits_names(&prepared.plan)
+        {
+            return Step::Wait;
+        }
         let announced = match &prepared {
             Some(prepared) => self.announce(bind.portal, prepared),
             None => self.announce(bind.portal, &self.stranger()),

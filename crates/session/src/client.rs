@@ -250,7 +250,7 @@ impl Session {
         }
         self.materialize_block();
         if !name.is_empty() && self.registry.statement(name).is_some() {
-            self.materialize_or_stand_in(name);
+            self.materialize_taken(name);
             self.registry.doubt(name, self.segment.segment);
         }
         let taken = self.registry.remove_statement(name).map(Box::new);

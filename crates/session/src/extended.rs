@@ -17,6 +17,7 @@ use crate::{
     queue::Expect,
     registry::{Former, Registry, Statement, Undo, kept},
     session::Session,
+    transaction::Block,
 };
 
 impl Session {
@@ -40,7 +41,7 @@ impl Session {
         let taken = !name.is_empty() && self.registry.statement(name).is_some();
         if taken {
             // The server has to say so. If it does not, the statement was dropped unseen.
-            self.materialize_or_stand_in(name);
+            self.materialize_taken(name);
             self.registry.doubt(name, self.segment.segment);
         }
         // Behind a reply that is owed the server may yet skip it.
@@ -49,7 +50,7 @@ impl Session {
             && self.queue.is_empty()
             && self.status() != backend::Status::Failed
             && !self.registry.may_be_taken(name)
-            && self.may_pretend(&prepared, types);
+            && self.may_pretend(name, &prepared, types);
         if !virtually {
             // Beginning a block costs the server its unnamed statement, so it comes first.
             self.materialize_block_for(&prepared.plan);
@@ -151,7 +152,7 @@ impl Session {
     }
 
     /// Whether the server would accept a Parse that it is not sent.
-    fn may_pretend(&self, prepared: &Prepared, types: &[u8]) -> bool {
+    fn may_pretend(&self, name: &[u8], prepared: &Prepared, types: &[u8]) -> bool {
         if prepared.plan.effects.control.is_some() {
             return types.is_empty() && is_plain_control(prepared);
         }
@@ -159,6 +160,10 @@ impl Session {
             && prepared.ttl.is_ok()
             && !prepared.is_noisy()
             && (!prepared.literal || self.mirror.identity().is_some())
+            // In an open block it could not be made before settings change.
+            && !(prepared.literal
+                && !name.is_empty()
+                && matches!(self.transaction.block, Block::Open { .. }))
             && self.sees_known_definitions()
             && prepared.row(types).is_some()
     }

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use bytes::{BufMut, BytesMut};
-use sql::{Effects, Plan, SettingsEffect, Sight};
+use sql::{Control, Effects, Plan, SettingsEffect, Sight};
 use wire::frontend::{self, Bind, Target};
 
 use crate::{
@@ -15,6 +15,7 @@ use crate::{
     queue::{Awaited, Boundary, Execution, Expect, Route, Slot},
     registry::{Former, Name, Source, Statement, Undo, kept},
     session::Session,
+    transaction::Block,
 };
 
 /// The name of a statement that the client has closed, while a portal of it is made.
@@ -32,6 +33,11 @@ impl Session {
     /// The server must have this statement from here on.
     pub(crate) fn materialize_statement(&mut self, name: &[u8]) {
         self.materialize_block();
+        self.make_statement(name);
+    }
+
+    /// The same, in front of a block of which it has not heard.
+    fn make_statement(&mut self, name: &[u8]) {
         let (context, common) = (self.context(), self.sees_common_definitions());
         let Some(statement) = self.registry.statement_mut(name) else {
             return;
@@ -145,32 +151,94 @@ impl Session {
     /// Whether a statement that can see names, or changes their form, has to wait: some of them have
     /// to be made, and the server may not be in a state to make them.
     pub(crate) fn awaits_names(&mut self, plan: &Plan) -> bool {
-        let waits = self.queue.is_unsettled()
-            && self.registry.has_absent()
-            && (plan.effects.names || plan.effects.temporary || self.changes_form(plan));
-        if waits || self.makes_names(plan) {
+        let form = || self.changes_form(plan) || self.opens_block(plan);
+        let waits = (plan.effects.names || plan.effects.temporary || form())
+            && self.queue.is_unsettled()
+            && self.registry.has_absent();
+        if waits || self.makes_apart(plan) {
             self.stall();
             return true;
         }
         false
     }
 
-    /// Makes statements that a statement sees, if there are some which the server may still parse;
-    /// whether it does has to be known before that statement leaves.
-    fn makes_names(&mut self, plan: &Plan) -> bool {
-        if !plan.effects.names || self.forwarded || self.unsynced || self.is_failed() {
+    /// Makes statements that have to be there before another one leaves, if there are some which the
+    /// server may still parse; whether it does has to be known before that leaves.
+    fn makes_apart(&mut self, plan: &Plan) -> bool {
+        if !self.stands_alone() {
             return false;
         }
-        let mut names = match &plan.effects.sight {
-            Sight::All => self.registry.absent_statements(),
-            Sight::Statement(name) => vec![Name::from_slice(name.as_bytes())],
-            Sight::Name(_) | Sight::Portals | Sight::Nothing => return false,
-        };
-        names.retain(|name| self.may_be_parsed(name));
+        let mut names = self.absent_before(plan);
+        // A BEGIN of ours would take the unnamed one away again.
+        let virtual_block = matches!(self.transaction.block, Block::Virtual { .. });
+        names.retain(|name| self.may_be_parsed(name) && !(virtual_block && name.is_empty()));
         for name in &names {
             self.materialize_apart(name);
         }
         !names.is_empty()
+    }
+
+    /// Whether a statement that the server refuses now would be nothing to the client. Amid its
+    /// messages these would be skipped. In its block all would be that follows; and to analyse a
+    /// statement there takes a snapshot, for which a client may still wait, and locks that it keeps.
+    fn stands_alone(&self) -> bool {
+        let open = matches!(
+            self.transaction.block,
+            Block::Open { .. } | Block::Failed { .. }
+        );
+        !self.forwarded && !self.unsynced && !open
+    }
+
+    /// The statements that the server lacks, and that another one sees; that may name what it makes;
+    /// or whose literals would be read otherwise behind it.
+    fn absent_before(&self, plan: &Plan) -> Vec<Name> {
+        let effects = &plan.effects;
+        match &effects.sight {
+            Sight::All if effects.names => return self.registry.absent_statements(),
+            Sight::Statement(name) if effects.names => return vec![kept(name.as_bytes())],
+            Sight::All | Sight::Statement(_) | Sight::Name(_) | Sight::Portals | Sight::Nothing => {
+            }
+        }
+        let mut names = Vec::new();
+        if effects.temporary {
+            names.extend(self.absent_named(effects));
+        }
+        if self.changes_form(plan) {
+            names.extend(self.absent_formed(plan));
+        } else if self.opens_block(plan) {
+            names.extend(self.registry.absent_literals());
+        }
+        names
+    }
+
+    /// Whether a block may begin at the server with a statement.
+    fn opens_block(&self, plan: &Plan) -> bool {
+        match &plan.effects.control {
+            Some(Control::Begin(begin)) => !self.may_defer(begin),
+            Some(_) | None => plan.effects.commits,
+        }
+    }
+
+    /// The statements that the server lacks and that may name what is made.
+    fn absent_named(&self, Effects { makes, .. }: &Effects) -> Vec<Name> {
+        let makes = makes.as_deref();
+        let mut names = self.registry.absent_statements();
+        names.retain(|name| {
+            let statement = self.registry.statement(name);
+            statement.is_some_and(|it| {
+                let named = makes.is_none_or(|name| sql::may_name(&it.prepared.text, name));
+                named && it.prepared.plan.read.is_ok()
+            })
+        });
+        names
+    }
+
+    /// The statements that the server lacks and whose literals it would read otherwise, unless they go.
+    fn absent_formed(&self, plan: &Plan) -> Vec<Name> {
+        let goes = plan.effects.names && plan.effects.sight == Sight::Nothing;
+        let mut names = self.registry.absent_literals();
+        names.retain(|name| name.is_empty() || !goes);
+        names
     }
 
     /// Whether the server lacks a statement, and would accept it for all that is known.
@@ -183,8 +251,59 @@ impl Session {
         })
     }
 
+    /// A block is about to begin at the server, in which settings may change.
+    ///
+    /// The unnamed statement would not outlive a BEGIN of ours.
+    pub(crate) fn materialize_in_front(&mut self) {
+        if !self.stands_alone() {
+            return;
+        }
+        for name in self.registry.absent_literals() {
+            if !name.is_empty() && self.may_be_parsed(&name) {
+                self.materialize_apart(&name);
+            }
+        }
+    }
+
+    /// A statement is about to leave that may change role or path: portals can be made at the server
+    /// as they are, and not in front of what sees them later.
+    fn materialize_placed(&mut self, plan: &Plan) {
+        if changes_place(plan) && !self.is_failed() {
+            for name in self.registry.absent_portals() {
+                // The unnamed one does not outlive it.
+                if !name.is_empty() {
+                    self.materialize_portal(&name);
+                }
+            }
+        }
+    }
+
+    /// A statement is to be made for its name alone, which the client wants to take again.
+    pub(crate) fn materialize_taken(&mut self, name: &[u8]) {
+        let statement = self.registry.statement(name).filter(|it| !it.on_server);
+        match statement.map(|it| is_plain_control(&it.prepared)) {
+            Some(false) if !self.is_failed() => {
+                self.materialize_block();
+                self.stand_in(name);
+            }
+            _ => self.materialize_or_stand_in(name),
+        }
+    }
+
+    /// Whether names mean to the session what they did when it prepared a statement, and its role is
+    /// the same.
+    fn is_placed_as_then(&self, name: &[u8]) -> bool {
+        let then = self.registry.statement(name);
+        let then = then.and_then(|it| it.under.as_ref());
+        match (then, self.mirror.naming()) {
+            (Some(then), Some((_, now))) => then.role == now.role && then.path == now.path,
+            _ => false,
+        }
+    }
+
     /// What has to be made before a statement leaves that is about to run.
     pub(crate) fn materialize_for(&mut self, plan: &Plan) {
+        self.materialize_placed(plan);
         self.materialize_meaning(plan);
         self.materialize_form(plan);
         self.materialize_names(plan);
@@ -221,7 +340,9 @@ impl Session {
     /// A statement is to be made for what others see of it. The server has it even if its relations
     /// are gone by now; where it refuses to parse it, nobody must hear of that.
     fn materialize_or_name(&mut self, name: &[u8]) {
-        if self.may_be_parsed(name) {
+        let statement = self.registry.statement(name);
+        let harmless = statement.is_some_and(|it| is_plain_control(&it.prepared));
+        if (harmless || self.stands_alone()) && self.may_be_parsed(name) {
             self.materialize_apart(name);
         } else if self.registry.is_absent(name) {
             let amid = self.forwarded;
@@ -245,7 +366,11 @@ impl Session {
     /// client does not hear of it, and what follows is not skipped.
     fn materialize_apart(&mut self, name: &[u8]) {
         let amid = self.forwarded || self.unsynced;
-        self.materialize_statement(name);
+        if self.stands_alone() {
+            self.make_statement(name);
+        } else {
+            self.materialize_statement(name);
+        }
         if amid {
             return;
         }
@@ -266,19 +391,14 @@ impl Session {
     ///
     /// Statements whose relations are gone or others it would analyse anew in any case.
     fn materialize_meaning(&mut self, plan: &Plan) {
-        let Effects {
-            temporary, makes, ..
-        } = &plan.effects;
-        if !temporary || self.is_failed() {
+        let effects = &plan.effects;
+        if !effects.temporary || self.is_failed() {
             return;
         }
-        let named = |text: &[u8]| makes.as_deref().is_none_or(|it| sql::may_name(text, it));
-        for name in self.registry.absent_statements() {
-            let statement = self.registry.statement(&name);
-            let Some(prepared) = statement.map(|it| Arc::clone(&it.prepared)) else {
-                continue;
-            };
-            if named(&prepared.text) && self.reads_what_exists(&prepared.plan) {
+        let makes = effects.makes.as_deref();
+        let named = |text: &[u8]| makes.is_none_or(|it| sql::may_name(text, it));
+        for name in self.absent_named(effects) {
+            if self.may_be_parsed(&name) && (self.stands_alone() || self.is_placed_as_then(&name)) {
                 self.materialize_apart(&name);
             }
         }
@@ -302,14 +422,13 @@ impl Session {
 
     /// A statement is about to leave that may change settings. Literals are read when a statement is
     /// parsed, and values take their form when rows are fetched: what is to be read and formed as
-    /// settings are now must not wait any longer.
+    /// settings are now must not wait any longer. Blocks begin behind what has literals.
     fn materialize_form(&mut self, plan: &Plan) {
         if !self.changes_form(plan) || self.is_failed() {
             return;
         }
-        let goes = plan.effects.names && plan.effects.sight == Sight::Nothing;
-        for name in self.registry.absent_literals() {
-            if name.is_empty() || !goes {
+        if self.stands_alone() {
+            for name in self.absent_formed(plan) {
                 self.materialize_or_name(&name);
             }
         }
@@ -325,11 +444,7 @@ impl Session {
         // What an application keeps in a setting of its own is no matter of form.
         let own =
             |name: &str| name.contains('.') && schema.is_some_and(|it| it.is_plain_setting(name));
-        let forms = |name: &str| {
-            !matches!(name, "role" | "search_path" | "session_authorization")
-                && !is_harmless(name)
-                && !own(name)
-        };
+        let forms = |name: &str| !is_place(name) && !is_harmless(name) && !own(name);
         let changes = match &plan.effects.settings {
             SettingsEffect::Untouched => false,
             SettingsEffect::One(_) | SettingsEffect::Several(_) | SettingsEffect::Calls(_) => {
@@ -364,6 +479,18 @@ impl Session {
             self.push_swallowed(Expect::Close, Some(undo));
         }
     }
+}
+
+/// Whether a setting decides which objects names mean.
+fn is_place(name: &str) -> bool {
+    matches!(name, "role" | "search_path" | "session_authorization")
+}
+
+/// Whether a statement may change the role or the path.
+fn changes_place(plan: &Plan) -> bool {
+    let settings = &plan.effects.settings;
+    matches!(settings, SettingsEffect::ResetAll | SettingsEffect::Unknown)
+        || settings.named().any(|(name, _)| is_place(name))
 }
 
 /// Appends a Bind that is like another but for the name of the statement.

@@ -442,6 +442,7 @@ impl Session {
         } = &self.transaction.block
         {
             let (begin, read_committed) = (Arc::clone(begin), *read_committed);
+            self.materialize_in_front();
             wire::frontend::put_query(self.to_server.tail(), &begin.text);
             self.registry.server_unnamed = false;
             self.lose_unnamed();

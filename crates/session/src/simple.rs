@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use cache::DigestBuilder;
-use sql::{Arguments, Control, Isolation, Reason, Writes};
+use sql::{Arguments, Begin, Control, Isolation, Reason, Writes};
 use wire::{backend, frontend};
 
 use crate::{
@@ -146,26 +146,10 @@ impl Session {
     pub(crate) fn answer_control(&mut self, prepared: &Arc<Prepared>) -> Option<&'static [u8]> {
         let control = prepared.plan.effects.control.as_ref()?;
         match (control, &self.transaction.block) {
-            (Control::Begin(begin), Block::Idle) if begin.deferrable.is_none() && !self.listens => {
-                let amid = || !self.registry.absent_of(self.segment.segment).is_empty();
-                if begin.isolation.is_some() && amid() {
-                    // The server refuses to set a level behind a Parse.
-                    return None;
-                }
-                // A standby refuses it.
-                if begin.read_only == Some(false) && !self.primary {
-                    return None;
-                }
-                let identity = self.mirror.identity()?;
-                let read_committed = begin.isolation.map_or(identity.read_committed, |level| {
-                    level == Isolation::ReadCommitted
-                });
-                if !read_committed {
-                    return None;
-                }
+            (Control::Begin(begin), Block::Idle) if self.may_defer(begin) => {
                 self.transaction.block = Block::Virtual {
                     begin: Arc::clone(prepared),
-                    read_committed,
+                    read_committed: true,
                     queried: false,
                 };
                 Some(if begin.start_transaction {
@@ -184,6 +168,22 @@ impl Session {
             }
             _ => None,
         }
+    }
+
+    /// Whether a block may begin here: its level is READ COMMITTED, and the server would not refuse it.
+    pub(crate) fn may_defer(&self, begin: &Begin) -> bool {
+        let amid = || !self.registry.absent_of(self.segment.segment).is_empty();
+        if begin.isolation.is_some() && amid() {
+            // The server refuses to set a level behind a Parse.
+            return false;
+        }
+        // A standby refuses it.
+        let refused = begin.read_only == Some(false) && !self.primary;
+        let read_committed = self.mirror.identity().is_some_and(|identity| {
+            let level = |level| level == Isolation::ReadCommitted;
+            begin.isolation.map_or(identity.read_committed, level)
+        });
+        begin.deferrable.is_none() && !self.listens && !refused && read_committed
     }
 
     fn end_virtual_block(&mut self) {
