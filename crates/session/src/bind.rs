@@ -265,6 +265,7 @@ impl Session {
             None => self.materialize_block(),
         }
         self.materialize_or_stand_in(bind.statement);
+        self.may_read_anew(bind.statement);
         let mut types = Types::new();
         let mut expect = Expect::Bind;
         let mut writes = None;

@@ -235,6 +235,7 @@ impl Session {
         self.unsynced |= self.forwarded;
         self.materialize_block();
         self.materialize_for(&prepared.plan);
+        self.may_use_names(&prepared.plan, Some(b""));
         self.forwarded = false;
         self.note(&prepared.plan, &prepared.plan.writes, b"", None);
         let boundary = self.end_segment();
@@ -308,6 +309,7 @@ impl Session {
             self.materialize_block();
             self.count_bypass(sql::Reason::LargeParameters, &statement);
             self.materialize_statement(&statement);
+            self.may_read_anew(&statement);
             let known = self.registry.statement(&statement);
             let types = known.map(|it| it.types.clone()).unwrap_or_default();
             let statement = known.map(|it| it.prepared.clone());

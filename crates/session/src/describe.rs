@@ -85,6 +85,7 @@ impl Session {
             self.close_stale_unnamed(name);
         }
         self.materialize_statement(name);
+        self.may_read_anew(name);
         self.forward_part(Expect::DescribeStatement {
             learn,
             parameters: None,

@@ -143,7 +143,7 @@ impl Session {
         self.mirror
             .changed(boundary.settings, boundary.failed, unsure);
         if boundary.temporary || dropped {
-            self.mirror.forget();
+            self.mirror.forget_names();
         } else if settings && !in_block {
             self.mirror.changed(SettingsChange::Unknown, false, false);
         } else if !in_block || chained {

@@ -124,6 +124,7 @@ impl Session {
         self.materialize_portal(name);
         self.materialize_level(&prepared.plan, true);
         self.materialize_for(&prepared.plan);
+        self.may_use_names(&prepared.plan, prepared.words());
         let mut execution = Execution {
             deallocates: prepared.plan.effects.deallocates.clone(),
             judges: prepared.plan.effects.tag_judges,

@@ -92,6 +92,7 @@ impl Session {
         let stands = now.filter(|it| it.stale.is_none());
         if stands.is_some_and(|it| it.prepared.text == prepared.text && it.types == types) {
             self.materialize_statement(bind.statement);
+            self.may_read_anew(bind.statement);
             self.to_server.put(&frame);
             self.forwarded = true;
             self.push_swallowed(Expect::Bind, Some(undo));

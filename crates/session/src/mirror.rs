@@ -30,6 +30,8 @@ pub(crate) struct Mirror {
     history: Option<Digest>,
     /// The state, if known.
     identity: Option<Arc<Identity>>,
+    /// [`Identity::forms`] of the state, which outlives `identity` where only names are in doubt.
+    forms: Option<Digest>,
     /// The number of the context in which names are resolved; it may outlive `identity` when only
     /// settings have changed that do not bear on names.
     naming: Option<(u64, Arc<Identity>)>,
@@ -71,6 +73,7 @@ impl Mirror {
             generation: None,
             history: Some(login),
             identity: None,
+            forms: None,
             naming: None,
             temporary: None,
             local: None,
@@ -122,6 +125,11 @@ impl Mirror {
         self.identity.as_ref()
     }
 
+    /// By which settings literals are read, if that is known.
+    pub(crate) const fn forms(&self) -> Option<Digest> {
+        self.forms
+    }
+
     /// In which context names are resolved.
     pub(crate) fn naming(&self) -> Option<&(u64, Arc<Identity>)> {
         self.naming.as_ref()
@@ -140,7 +148,14 @@ impl Mirror {
     /// A statement is on its way that may make temporary objects, or change them.
     pub(crate) fn doubt_temporary(&mut self) {
         self.temporary = Some(Temporary::Unknown);
+        self.doubt_names();
+    }
+
+    /// Settings are what they were, and stay so when the block ends.
+    fn doubt_names(&mut self) {
+        let forms = self.forms.filter(|_| self.local.is_none());
         self.doubt(true);
+        self.forms = forms;
     }
 
     /// Whether asking the server may help: to know the session, or at least its temporary objects,
@@ -214,7 +229,17 @@ impl Mirror {
         self.history = Some(self.root(&identity));
         self.temporary.clone_from(&identity.temporary);
         self.naming = Some((shared.context(knowledge, &identity), Arc::clone(&identity)));
+        self.know(identity);
+    }
+
+    fn know(&mut self, identity: Arc<Identity>) {
+        self.forms = Some(identity.forms);
         self.identity = Some(identity);
+    }
+
+    fn lose_identity(&mut self) {
+        self.forms = None;
+        self.identity = None;
     }
 
     /// The history of a session of which this is known, and what a reset returns to.
@@ -225,7 +250,7 @@ impl Mirror {
     /// A statement that changes settings is on its way. `names` when it may bear on how names are
     /// resolved.
     pub(crate) fn doubt(&mut self, names: bool) {
-        self.identity = None;
+        self.lose_identity();
         self.local = None;
         self.refusals = 0;
         if names {
@@ -249,7 +274,7 @@ impl Mirror {
             return false;
         };
         let followed = local.follow(settings, knowledge);
-        self.identity = None;
+        (self.identity, self.forms) = (None, None);
         if let (true, Some(next)) = (followed, &local.next) {
             self.naming = Some((shared.context(knowledge, next), Arc::clone(next)));
         }
@@ -262,7 +287,7 @@ impl Mirror {
             next: Some(next), ..
         }) = &self.local
         {
-            self.identity = Some(Arc::clone(next));
+            self.know(Arc::clone(next));
         }
     }
 
@@ -270,7 +295,7 @@ impl Mirror {
     pub(crate) fn leave_block(&mut self) {
         if let Some(local) = &mut self.local {
             local.next = None;
-            self.identity = None;
+            (self.identity, self.forms) = (None, None);
             self.naming = None;
         }
     }
@@ -315,6 +340,17 @@ impl Mirror {
         self.doubt(true);
     }
 
+    /// Nothing is known any more but settings, unless those are in doubt by themselves.
+    pub(crate) fn forget_names(&mut self) {
+        self.history = None;
+        self.doubt_names();
+    }
+
+    /// The server has told of a setting that is another.
+    pub(crate) const fn doubt_forms(&mut self) {
+        self.forms = None;
+    }
+
     /// The catalog snapshot is another one: names and identities are resolved anew.
     ///
     /// An answer that is on its way tells of the time before.
@@ -338,7 +374,7 @@ impl Mirror {
             // What they reach may be more.
             self.temporary = Some(Temporary::Unknown);
         }
-        self.doubt(true);
+        self.doubt_names();
     }
 }
 

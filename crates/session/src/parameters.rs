@@ -10,7 +10,7 @@
 
 use std::sync::{Arc, OnceLock};
 
-use sql::{Reason, declares};
+use sql::{Plan, Reason, SettingsEffect, Sight, declares};
 use wire::{
     HEADER,
     backend::Status,
@@ -106,10 +106,40 @@ impl Session {
     /// Whether the settings by which the server has read, or will read, the literals of a statement
     /// are those of now.
     pub(crate) fn reads_literals_as_then(&self, name: &[u8]) -> bool {
-        let then = self.registry.statement(name).map(|it| it.under.as_ref());
-        match (then, self.mirror.identity()) {
-            (Some(Some(then)), Some(now)) => Arc::ptr_eq(then, now) || then.forms == now.forms,
-            _ => false,
+        let then = self
+            .registry
+            .statement(name)
+            .and_then(|it| it.under.as_ref());
+        then.is_some_and(|then| self.mirror.forms() == Some(then.forms))
+    }
+
+    /// The server is about to be told to use a statement. It may have to analyse it anew, because of
+    /// another path, or because something has changed that it refers to, statistics included; then it
+    /// reads the literals as settings are now, and keeps to that when they have returned.
+    pub(crate) fn may_read_anew(&mut self, name: &[u8]) {
+        if !self.is_failed()
+            && !self.reads_literals_as_then(name)
+            && let Some(statement) = self.registry.statement_mut(name)
+        {
+            statement.under = None;
+        }
+    }
+
+    /// The same for a statement that sees others, and may use them: if its `text`, where that is known,
+    /// has the word for it. What changes settings as well may do both in any order.
+    pub(crate) fn may_use_names(&mut self, plan: &Plan, text: Option<&[u8]>) {
+        let effects = &plan.effects;
+        if !effects.names || self.is_failed() {
+            return;
+        }
+        match &effects.sight {
+            Sight::Statement(name) => self.may_read_anew(name.as_bytes()),
+            Sight::All if text.is_none_or(|text| sql::may_name(text, "execute")) => {
+                let sets = effects.settings != SettingsEffect::Untouched;
+                let now = self.mirror.forms().filter(|_| !sets);
+                self.registry.read_literals_anew(now);
+            }
+            Sight::All | Sight::Name(_) | Sight::Portals | Sight::Nothing => {}
         }
     }
 

@@ -48,7 +48,8 @@ pub(crate) struct Prepared {
     pub(crate) needs_catalog: bool,
     /// The server may ask for copy data in answer to it.
     pub(crate) may_take_data: bool,
-    /// The server reads literals in it once, when it parses it, as settings have it then.
+    /// The server reads literals in it, or in functions that it plans with it, once, as settings have
+    /// it then.
     pub(crate) literal: bool,
     /// A digest of the search path it was planned for, if that was known.
     pub(crate) path: Option<u64>,
@@ -146,7 +147,7 @@ impl Prepared {
             candidate: analysis.is_candidate(),
             needs_catalog: analysis.needs_catalog(),
             may_take_data: !text.is_empty() && copy::may_take_data(text),
-            literal: has_literals(text),
+            literal: plan.formed_literals || sql::has_formed_literals(text),
             path,
             formal: analysis.is_formal(),
             plan: Arc::new(plan),
@@ -160,6 +161,11 @@ impl Prepared {
     /// Whether it holds no statement at all.
     pub(crate) const fn is_empty(&self) -> bool {
         self.empty
+    }
+
+    /// Its text, unless nobody has read that.
+    pub(crate) fn words(&self) -> Option<&[u8]> {
+        (!self.text.is_empty()).then_some(&self.text)
     }
 
     /// A digest of what carries meaning in its text.
@@ -178,13 +184,19 @@ impl Prepared {
         }
         let mut plan = Plan::clone(&self.plan);
         plan.open(form);
-        Some(self.with(Bytes::copy_from_slice(&form.text), plan.into()))
+        Some(Self {
+            literal: plan.formed_literals || sql::has_formed_literals(&form.text),
+            ..self.with(Bytes::copy_from_slice(&form.text), plan.into())
+        })
     }
 
     /// The statement of this text, which has the form that `self` is of.
     pub(crate) fn filled(&self, text: &[u8], form: Form) -> Self {
         let plan = Arc::clone(&self.plan);
+        let mut literals = form.literals.iter().filter_map(|it| text.get(it.place()));
+        let formed = literals.any(|it| it.starts_with(b"'") && sql::is_formed(it));
         Self {
+            literal: self.literal || formed,
             literals: form.literals,
             ..self.with(Bytes::copy_from_slice(text), plan)
         }
@@ -237,6 +249,7 @@ impl Prepared {
                 settings: Box::default(),
                 builtin_parameters: false,
                 timeless_parameters: false,
+                formed_literals: false,
                 writes: match sql::may_be_shared(text) {
                     true => Writes::Cluster,
                     false => Writes::Everything,
@@ -258,7 +271,7 @@ impl Prepared {
             candidate: false,
             needs_catalog: false,
             may_take_data: copy::may_take_data(text),
-            literal: has_literals(text),
+            literal: sql::has_formed_literals(text),
             path: None,
             shapes: RwLock::default(),
             cost_us: Arc::default(),
@@ -339,8 +352,8 @@ impl Prepared {
         self.shape(types)?.row
     }
 
-    /// The server has accepted it and described some or all of it.
-    pub(crate) fn learn(&self, types: &[u8], shape: Shape) {
+    /// The server has accepted it and described some or all of it. Whether it takes more room now.
+    pub(crate) fn learn(&self, types: &[u8], shape: Shape) -> bool {
         let mut shapes = self.shapes.write().unwrap_or_else(PoisonError::into_inner);
         if let Some((_, known)) = shapes.iter_mut().find(|(known, _)| known[..] == *types) {
             known.parameters = shape.parameters.or(known.parameters.take());
@@ -377,17 +390,6 @@ impl Prepared {
         let shared = !self.literals.is_empty();
         own + if shared { plan / 4 } else { plan }
     }
-}
-
-/// Whether a text may hold a literal whose value depends on settings: a string of any kind, or NULL
-/// behind an operator.
-fn has_literals(text: &[u8]) -> bool {
-    let dollar = |pair: &[u8]| matches!(pair, [b'$', next] if !next.is_ascii_digit());
-    text.contains(&b'\'')
-        || text.windows(2).any(dollar)
-        || text
-            .windows(4)
-            .any(|word| word.eq_ignore_ascii_case(b"null"))
 }
 
 /// Whether a text holds no statement.

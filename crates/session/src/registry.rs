@@ -8,7 +8,7 @@ mod undo;
 use std::{collections::HashMap, sync::Arc};
 
 use bytes::{Bytes, BytesMut};
-use cache::Entry;
+use cache::{Digest, Entry};
 use smallvec::SmallVec;
 use sql::Writes;
 use wire::frontend;
@@ -34,7 +34,8 @@ pub(crate) struct Statement {
     pub(crate) types: Types,
     /// Those of all its parameters, if the server may have inferred others than it would now.
     pub(crate) inferred: Option<Inferred>,
-    /// The state of the session at its Parse, if that was known.
+    /// The state of the session at its Parse, if that was known, and the server cannot have read its
+    /// literals in another one since.
     pub(crate) under: Option<Arc<Identity>>,
     /// The catalog that was known at its Parse.
     pub(crate) generation: Option<u64>,
@@ -487,6 +488,13 @@ impl Registry {
         let mut absent = self.absent_statements();
         absent.retain(literal);
         absent
+    }
+
+    /// The server may read the literals of any statement as settings are `now`, if these are known.
+    pub(crate) fn read_literals_anew(&mut self, now: Option<Digest>) {
+        for statement in self.statements.values_mut() {
+            statement.under.take_if(|then| now != Some(then.forms));
+        }
     }
 
     /// What portals return from now on is not to be recorded.

@@ -215,6 +215,7 @@ impl Session {
             self.recorded.clear();
             self.mirror.forget();
         }
+        self.mirror.doubt_forms();
     }
 
     /// A part of a reply, which may complete it.

@@ -104,6 +104,7 @@ impl Session {
         self.materialize_block_for(&prepared.plan);
         self.materialize_level(&prepared.plan, false);
         self.materialize_for(&prepared.plan);
+        self.may_use_names(&prepared.plan, prepared.words());
         self.replace_unnamed(prepared);
         // It ends what was begun without a Sync: none has to follow.
         self.forwarded = false;

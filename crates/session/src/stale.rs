@@ -106,6 +106,7 @@ impl Session {
     /// there; the message at hand waits.
     pub(crate) fn verify(&mut self, name: &[u8]) -> Step {
         self.materialize_statement(name);
+        self.may_read_anew(name);
         frontend::put_describe(self.to_server.tail(), Target::Statement, name);
         let expect = Expect::DescribeStatement {
             learn: None,

@@ -20,6 +20,7 @@ mod clock;
 mod effects;
 mod facts;
 mod form;
+mod formed;
 mod hidden;
 mod lexical;
 mod needs;
@@ -48,6 +49,7 @@ pub use assign::Assignment;
 pub use classes::is_believed;
 pub use clock::names_clock;
 pub use form::{Form, FormLiterals, Literal, Literals, form};
+pub use formed::{has_formed_literals, is_formed};
 pub use pin::{Arguments, Pinned, Rows, declares};
 pub use plan::{
     Begin, Changes, Context, Control, Effects, FunctionRule, Isolation, Plan, SetScope, SetValue,

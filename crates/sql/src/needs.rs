@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use catalog::RelationId;
+use catalog::{FunctionId, RelationId, SchemaId, TypeId};
 use foldhash::HashSet;
 
 /// What a reply depends on.
@@ -16,6 +16,22 @@ pub(crate) struct Needs {
     pub(crate) builtin_parameters: bool,
     /// The same for times of day.
     pub(crate) timeless_parameters: bool,
+    /// Functions that are read like views hold literals whose values depend on settings.
+    pub(crate) formed_literals: bool,
+    /// What names in such functions mean, sorted.
+    pub(crate) meant: Box<[Meant]>,
+}
+
+/// What a name in the body of a function means. The server keeps to it as long as it keeps the plan of
+/// a statement that calls the function.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub(crate) enum Meant {
+    Relation(RelationId),
+    Function(FunctionId),
+    /// With a digest over its labels, if it has any.
+    Type(TypeId, i64),
+    /// Whether names in it may be looked up.
+    Schema(SchemaId, bool),
 }
 
 /// The same while it is being collected.
@@ -25,12 +41,18 @@ pub(crate) struct Found {
     pub(crate) settings: BTreeSet<Box<str>>,
     pub(crate) builtin_parameters: bool,
     pub(crate) timeless_parameters: bool,
+    pub(crate) formed_literals: bool,
+    pub(crate) meant: BTreeSet<Meant>,
+    /// Functions that are called, but for the server's own.
+    pub(crate) functions: BTreeSet<FunctionId>,
 }
 
 impl Found {
     pub(crate) fn add(&mut self, needs: &Needs) {
         self.relations.extend(&needs.relations);
         self.settings.extend(needs.settings.iter().cloned());
+        self.formed_literals |= needs.formed_literals;
+        self.meant.extend(needs.meant.iter().copied());
     }
 
     pub(crate) fn needs(self) -> Needs {
@@ -41,6 +63,8 @@ impl Found {
             settings: self.settings.into_iter().collect(),
             builtin_parameters: self.builtin_parameters,
             timeless_parameters: self.timeless_parameters,
+            formed_literals: self.formed_literals,
+            meant: self.meant.into_iter().collect(),
         }
     }
 }

@@ -23,6 +23,9 @@ pub struct Plan {
     pub builtin_parameters: bool,
     /// The same for a time of day: its zone could be asked for.
     pub timeless_parameters: bool,
+    /// A function that it calls, and that is planned with it, holds literals whose values depend on
+    /// settings.
+    pub formed_literals: bool,
     /// What it may change, closed over foreign keys, triggers, rules, views, partitions.
     pub writes: Writes,
     /// Which rows of these relations it keeps to.

@@ -114,6 +114,8 @@ impl Schema {
         let mut effects = sentence.effects.clone();
         let mut settings = Box::default();
         let (mut builtin_parameters, mut timeless_parameters) = (false, false);
+        let mut formed_literals = false;
+        let mut meant = Box::default();
         let (read, writes) = match (&sentence.read, &sentence.writes) {
             (read, Bound::Lexical(lexical)) => {
                 let needs = match (read, context) {
@@ -127,6 +129,8 @@ impl Schema {
                     settings = needs.settings;
                     builtin_parameters = needs.builtin_parameters;
                     timeless_parameters = needs.timeless_parameters;
+                    formed_literals = needs.formed_literals;
+                    meant = needs.meant;
                     needs.relations
                 });
                 // Whatever such a read runs is known to write nothing.
@@ -170,6 +174,7 @@ impl Schema {
             settings,
             builtin_parameters,
             timeless_parameters,
+            formed_literals,
             writes,
             pinned: pinned.unwrap_or_default(),
             effects,
@@ -411,6 +416,7 @@ pub fn plan_without_catalog(analysis: &Analysis) -> Plan {
         settings: Box::default(),
         builtin_parameters: false,
         timeless_parameters: false,
+        formed_literals: false,
         writes: match &sentence.writes {
             Bound::Nothing => Writes::Nothing,
             Bound::Lexical(_) | Bound::Everything => Writes::Everything,
@@ -476,6 +482,7 @@ fn combine(analysis: &Analysis, plan: impl Fn(&Sentence, Place) -> Plan) -> Plan
             settings: Box::default(),
             builtin_parameters: false,
             timeless_parameters: false,
+            formed_literals: false,
             writes: Writes::Nothing,
             pinned: Pinned::default(),
             effects: Effects::default(),
@@ -488,6 +495,7 @@ fn combine(analysis: &Analysis, plan: impl Fn(&Sentence, Place) -> Plan) -> Plan
                 settings: Box::default(),
                 builtin_parameters: false,
                 timeless_parameters: false,
+                formed_literals: false,
                 writes: Writes::Nothing,
                 pinned: Pinned::default(),
                 effects: Effects::default(),
@@ -501,6 +509,7 @@ fn combine(analysis: &Analysis, plan: impl Fn(&Sentence, Place) -> Plan) -> Plan
                     settings: _,
                     builtin_parameters: _,
                     timeless_parameters: _,
+                    formed_literals: _,
                     writes,
                     pinned: _,
                     effects,

@@ -17,6 +17,10 @@ CREATE FUNCTION put(text) RETURNS text LANGUAGE plpgsql AS
     $$ BEGIN UPDATE x SET v = v || '+' WHERE id = 1; RETURN $1; END $$;
 CREATE FUNCTION puts() RETURNS trigger LANGUAGE plpgsql AS
     $$ BEGIN UPDATE x SET v = v || '-' WHERE id = 1; RETURN NEW; END $$;
+SET check_function_bodies = off;
+CREATE FUNCTION since() RETURNS SETOF r STABLE LANGUAGE sql AS
+    $$ SELECT * FROM r WHERE at <= '2024-01-01' AND EXISTS (SELECT FROM w) $$;
+CREATE VIEW sv AS SELECT id FROM since();
 GRANT SELECT ON r TO alice;
 ";
 

@@ -17,7 +17,8 @@ use super::text::is_polymorphic;
 use crate::Reason;
 use crate::analysis::{Analysis, analyze};
 use crate::facts::{Bound, Name, Read};
-use crate::needs::{Found, Needs};
+use crate::formed::has_formed_literals;
+use crate::needs::{Found, Meant, Needs};
 use crate::scan::{Kind, lexemes};
 use crate::tokens::identifier;
 
@@ -31,6 +32,8 @@ struct Body {
     names: Names,
     /// It names nothing that depends on the session.
     plain: bool,
+    /// It holds literals that are read, as settings have it, when whoever calls it is planned.
+    formed: bool,
 }
 
 /// How a body finds its names.
@@ -156,7 +159,8 @@ impl Viewer<'_> {
             Names::Own(path) => (Some(path), Some(path)),
         };
         let printed = matches!(body.names, Names::Printed);
-        if !printed && self.snapshot.server_version() >= KEEPS_BODIES && self.hides(read, path) {
+        let keeps = !printed && self.snapshot.server_version() >= KEEPS_BODIES;
+        if keeps && (body.formed || self.hides(read, path)) {
             return Err(unknown);
         }
         let viewer = Viewer {
@@ -170,7 +174,10 @@ impl Viewer<'_> {
             depth: self.depth.checked_sub(1).ok_or(unknown)?,
             ..*self
         };
-        let mut below = Found::default();
+        let mut below = Found {
+            formed_literals: body.formed,
+            ..Found::default()
+        };
         viewer.gather(read, lexical, &[], &mut below)?;
         let needs = below.needs();
         // The server may have computed what is IMMUTABLE long ago.
@@ -250,6 +257,8 @@ fn body_of(snapshot: &Snapshot, function: &Function) -> Option<Body> {
     Some(Body {
         analysis: analyze(without_parameters(&text)?.as_bytes()),
         plain: is_plain(&text),
+        // What is kept as a tree has them read already.
+        formed: !matches!(names, Names::Printed) && has_formed_literals(text.as_bytes()),
         names,
     })
 }
