@@ -240,8 +240,8 @@ pub struct Type {
 pub enum TypeKind {
     /// Nothing: its input function reads it.
     Base,
-    /// `e`
-    Enum,
+    /// `e`, with a digest over its labels.
+    Enum(i64),
     /// An array of this, a domain over this, a range or multirange of this.
     Of(TypeId),
 }

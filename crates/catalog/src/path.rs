@@ -68,6 +68,14 @@ impl Snapshot {
                 .any(|role| inherited.contains(&role.id))
     }
 
+    /// Whether a role may look up names in a schema.
+    pub fn may_use_schema(&self, role: RoleId, schema: SchemaId) -> bool {
+        match (self.role(role), self.schema(schema)) {
+            (Some(role), Some(schema)) => self.may_use(role, &self.inherited(role.id), schema),
+            _ => false,
+        }
+    }
+
     /// The relation that a name means: in `schema` if one is written, otherwise in the first
     /// schema of the path that has it.
     pub fn resolve_relation(

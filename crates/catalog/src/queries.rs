@@ -25,7 +25,8 @@ pub enum Kind {
     Relations,
     /// Relation, name, type.
     Columns,
-    /// OID, schema, name, `typtype`, type it is made of or 0, string category, immutable input.
+    /// OID, schema, name, `typtype`, type it is made of or 0, string category, immutable input, a
+    /// digest over the labels of an enum.
     Types,
     /// Child, parent.
     Inherits,
@@ -60,7 +61,7 @@ pub enum Kind {
     Implicit,
     /// Extension.
     Methods,
-    /// A digest over what the names of configurations and dictionaries of text search stand for.
+    /// A digest over what configurations and dictionaries of text search stand for.
     TextSearch,
     /// Name.
     EventTriggers,
@@ -217,7 +218,9 @@ macro_rules! types {
             "\
 SELECT t.oid, t.typnamespace, t.typname, t.typtype,
     coalesce(nullif(t.typbasetype, 0), r.rngsubtype, CASE WHEN t.typcategory = 'A' THEN t.typelem END, 0),
-    t.typcategory = 'S' OR t.oid = '\"char\"'::regtype, p.provolatile = 'i'
+    t.typcategory = 'S' OR t.oid = '\"char\"'::regtype, p.provolatile = 'i',
+    CASE WHEN t.typtype = 'e' THEN (SELECT bit_xor(hash_record_extended(l, 0))
+        FROM (SELECT oid, enumlabel FROM pg_enum WHERE enumtypid = t.oid) l) END
 FROM pg_type t
 JOIN pg_proc p ON p.oid = t.typinput
 LEFT JOIN pg_range r ON r.rngtypid = t.oid OR r.rngmultitypid = t.oid
@@ -431,9 +434,13 @@ WHERE a.oid >= 16384
 ORDER BY a.oid";
 
 const TEXT_SEARCH: &str = "\
-SELECT sum(hashint8extended(hash_record_extended(n, 0), 0))
-FROM (SELECT oid, cfgname, cfgnamespace FROM pg_ts_config
-    UNION ALL SELECT oid, dictname, dictnamespace FROM pg_ts_dict) n";
+SELECT sum(hashint8extended(n, 0)) FROM (
+    SELECT hash_record_extended(c, 0)
+    FROM (SELECT oid, cfgname, cfgnamespace, cfgparser FROM pg_ts_config) c
+    UNION ALL SELECT hash_record_extended(d, 0)
+    FROM (SELECT oid, dictname, dictnamespace, dicttemplate, dictinitoption FROM pg_ts_dict) d
+    UNION ALL SELECT hash_record_extended(m, 0)
+    FROM (SELECT mapcfg, maptokentype, mapseqno, mapdict FROM pg_ts_config_map) m) all_of_them(n)";
 
 const EVENT_TRIGGERS: &str = "\
 SELECT evtname, evtevent = 'login'

@@ -315,13 +315,14 @@ fn type_row(row: &mut Row<'_, '_>) -> Result<Type, RowError> {
     let letter = row.text()?;
     let base: u32 = row.number()?;
     let (is_text, immutable) = (row.flag()?, row.flag()?);
+    let labels = row.next().and_then(|digest| digest.parse().ok());
     let timeless = immutable || (id.is_builtin() && TIMELESS.contains(&&*name));
     Ok(Type {
         id,
         schema,
         name,
         kind: match (letter, base) {
-            ("e", _) => TypeKind::Enum,
+            ("e", _) => TypeKind::Enum(labels.unwrap_or(0)),
             (_, 0) => TypeKind::Base,
             (_, base) => TypeKind::Of(TypeId::from_oid(base)),
         },

@@ -268,6 +268,14 @@ impl Snapshot {
         Some(all)
     }
 
+    /// A digest over the labels of a type, if it has any.
+    pub fn labels(&self, kind: TypeId) -> Option<i64> {
+        match self.type_by_id(kind)?.kind {
+            TypeKind::Enum(labels) => Some(labels),
+            TypeKind::Base | TypeKind::Of(_) => None,
+        }
+    }
+
     /// The types with this unquoted name that `schema`, or else any schema of the path, holds.
     pub fn types<'a>(
         &'a self,
@@ -308,7 +316,7 @@ impl Snapshot {
         &self.parts.methods
     }
 
-    /// Another text, if names of text search stand for other objects.
+    /// Another text, if configurations or dictionaries of text search stand for something else.
     pub fn text_search(&self) -> &str {
         &self.parts.text_search
     }

@@ -311,6 +311,7 @@ impl Viewer<'_> {
         if function.id.is_builtin() {
             return classes::refusal(function);
         }
+        found.functions.insert(function.id);
         if self.trust.zoned.is_in(self.snapshot, function) {
             return Some(Reason::Clock);
         }

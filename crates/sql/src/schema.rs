@@ -161,10 +161,10 @@ impl Schema {
         let pinned = path
             .filter(|_| temporary.is_plain())
             .map(|path| self.pinned(sentence, &read, &writes, path));
-        let meaning = match (&sentence.writes, path) {
-            (Bound::Lexical(lexical), Some(path)) => {
+        let meaning = match (&sentence.writes, context) {
+            (Bound::Lexical(lexical), Some(context)) => {
                 let named = sentence.read.as_deref().ok();
-                self.meaning(lexical, named, &read, path)
+                self.meaning(lexical, named, (&read, &meant), context)
             }
             (Bound::Lexical(_) | Bound::Nothing | Bound::Everything | Bound::Cluster, _) => 0,
         };

@@ -10,11 +10,14 @@
 use std::collections::BTreeSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-use catalog::{Relation, RelationId, RelationKind, RowSecurity, SearchPath, Snapshot, TypeId};
+use catalog::{
+    Relation, RelationId, RelationKind, RoleId, RowSecurity, SearchPath, Snapshot, TypeId,
+};
 
 use super::Schema;
-use crate::Reason;
 use crate::facts::{Lexical, Name, Read};
+use crate::needs::Meant;
+use crate::{Context, Reason};
 
 impl Schema {
     /// A digest over what the names of a statement mean.
@@ -22,9 +25,10 @@ impl Schema {
         &self,
         lexical: &Lexical,
         read: Option<&Read>,
-        reads: &Result<Box<[RelationId]>, Reason>,
-        path: &SearchPath,
+        (reads, meant): (&Result<Box<[RelationId]>, Reason>, &[Meant]),
+        context: &Context<'_>,
     ) -> u64 {
+        let path = context.path;
         let snapshot = &*self.snapshot;
         let mut digest = DefaultHasher::new();
         let mut kinds = Vec::new();
@@ -59,6 +63,10 @@ impl Schema {
             snapshot.text_search().hash(&mut digest);
         }
         rows(snapshot, kinds, &mut digest);
+        meant.hash(&mut digest);
+        if let Some(read) = read {
+            self.usable(read, lexical, context.role, &mut digest);
+        }
         if let Ok(relations) = reads
             && relations.iter().any(|&id| self.is_filtered(id))
         {
@@ -66,6 +74,20 @@ impl Schema {
             self.roles.hash(&mut digest);
         }
         digest.finish()
+    }
+
+    /// Adds which of the schemas that a read names the role may use: that is asked when a statement is
+    /// analysed.
+    fn usable(&self, read: &Read, lexical: &Lexical, role: RoleId, digest: &mut DefaultHasher) {
+        let names = read.relations.iter().chain(&read.types);
+        let schemas = names
+            .chain(&lexical.calls)
+            .filter_map(|name| name.schema.as_deref());
+        for schema in schemas {
+            let schema = self.snapshot.schema_by_name(schema).map(|schema| schema.id);
+            let usable = schema.map(|schema| self.snapshot.may_use_schema(role, schema));
+            usable.hash(digest);
+        }
     }
 
     /// Whether a literal may be the name of a configuration or dictionary of text search, which is
@@ -98,7 +120,8 @@ fn kinds_of(relation: &Relation) -> impl Iterator<Item = TypeId> {
 }
 
 /// Adds what rows consist of that are values, or parts of values, of these types: a statement keeps
-/// to the places that their columns had when it was analysed.
+/// to the places that their columns had when it was analysed. And the labels that enums have, of which
+/// literals stand for one.
 fn rows(snapshot: &Snapshot, mut open: Vec<TypeId>, digest: &mut DefaultHasher) {
     let mut seen = BTreeSet::new();
     let mut unknown = false;
@@ -114,6 +137,9 @@ fn rows(snapshot: &Snapshot, mut open: Vec<TypeId>, digest: &mut DefaultHasher) 
             // An array of rows, which the snapshot does not list.
             unknown = true;
         }
+    }
+    for &kind in &seen {
+        snapshot.labels(kind).hash(digest);
     }
     let mut add = |row: &Relation| (row.row, row.numbered, &row.columns).hash(digest);
     if unknown {

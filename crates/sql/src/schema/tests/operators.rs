@@ -15,7 +15,7 @@ fn with(symbol: &'static str, operands: [&'static str; 2]) -> Database {
 }
 
 fn types(db: &mut Fixture) {
-    let mood = db.kind("mood", TypeKind::Enum);
+    let mood = db.kind("mood", TypeKind::Enum(0));
     db.kind("_mood", TypeKind::Of(mood));
     db.kind("label", TypeKind::Of(kind(db, "text")));
     db.table("public", "felt", &["id", "m text"]);
