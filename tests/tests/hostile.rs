@@ -406,6 +406,37 @@ fn statements_and_texts_without_end_do_not_fill_the_memory() -> Result<()> {
 }
 
 #[test]
+fn a_client_with_too_many_statements_gives_up_nothing_of_others() -> Result<()> {
+    let mut ground = Ground::new()?;
+    if !ground.pgmemo.is_real() {
+        return Ok(());
+    }
+    let mut hoarder = ground.session()?;
+    let pad = "x".repeat(700_000);
+    for number in 0..14 {
+        let (name, text) = (format!("s{number}"), format!("{READ} -- {pad}"));
+        hoarder.send(Frontend::default().parse(&name, &text, &[]).sync().bytes())?;
+        hoarder.read_until(b'Z')?;
+    }
+    hoarder.send(Frontend::default().parse("last", READ, &[]).sync().bytes())?;
+    hoarder.read_until(b'Z')?;
+    let everything = |ground: &Ground| -> Result<f64> {
+        let metrics = ground.pgmemo.metrics()?;
+        Ok(metrics.sum("pgmemo_invalidations_total", &["kind=\"everything\""]))
+    };
+    let before = everything(&ground)?;
+    for _ in 0..3 {
+        let run = Frontend::default().bind("", "last", &[]);
+        hoarder.send(run.execute("", 0).sync().bytes())?;
+        let rows = hoarder.read_until(b'Z')?.rows();
+        ensure!(rows.len() == 2, "{rows:?}");
+    }
+    let given_up = everything(&ground)? - before;
+    ensure!(given_up == 0.0, "everything was given up {given_up} times");
+    ground.check()
+}
+
+#[test]
 fn texts_that_nest_too_deep_are_the_servers_affair() -> Result<()> {
     let mut ground = Ground::new()?;
     let deep = |count: usize| {

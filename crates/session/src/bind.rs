@@ -38,7 +38,8 @@ impl Session {
         }
         let Some(statement) = self.registry.statement(bind.statement) else {
             self.close_stale_unnamed(bind.statement);
-            return self.forward_bind(&bind, frame, None, None);
+            let stranger = self.registry.stranger(bind.statement, self.context());
+            return self.forward_bind(&bind, frame, stranger.map(Arc::new), None);
         };
         let (mut prepared, types) = (
             Arc::clone(&statement.prepared),

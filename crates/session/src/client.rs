@@ -256,7 +256,7 @@ impl Session {
         }
         let taken = self.registry.remove_statement(name).map(Box::new);
         let undo = taken.map(|taken| Undo::Statement(Name::from_slice(name), Some(taken)));
-        self.registry.has_strangers = true;
+        self.registry.forget_stranger(name);
         self.registry.server_unnamed |= name.is_empty();
         self.forwarded = true;
         self.push_server(Expect::Parse(None), undo);

@@ -61,16 +61,17 @@ impl Session {
             self.push_local_undoable(backend::PARSE_COMPLETE, undo);
             return Step::Done;
         }
-        let undo = self
-            .may_keep(name, taken)
-            .then(|| self.registry.put_statement(name, statement));
-        self.registry.has_strangers |= undo.is_none();
+        let segment = self.segment.segment;
+        let undo = match self.may_keep(name, taken) {
+            true => self.registry.put_statement(name, statement),
+            false => self.registry.put_stranger(name, &prepared, segment),
+        };
         // What it returns may depend on them.
         self.materialize_names(&prepared.plan);
         self.doubt(name);
         self.forwarded = true;
         let learn = prepared.plan.read.is_ok().then_some(prepared);
-        self.push_server(Expect::Parse(learn), undo);
+        self.push_server(Expect::Parse(learn), Some(undo));
         Step::Forward
     }
 

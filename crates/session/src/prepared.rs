@@ -236,6 +236,26 @@ impl Prepared {
         }
     }
 
+    /// As if it had been planned in this context.
+    #[cfg(test)]
+    pub(crate) fn of_context(text: &[u8], context: u64) -> Self {
+        Self {
+            context,
+            ..Self::new(text, None)
+        }
+    }
+
+    /// A statement of which no more is known than what it does.
+    pub(crate) fn of_plan(plan: Arc<Plan>, context: u64, may_take_data: bool) -> Self {
+        Self {
+            context,
+            empty: false,
+            plan,
+            may_take_data,
+            ..Self::opaque(b"")
+        }
+    }
+
     /// A statement of which nothing may be believed.
     pub(crate) fn opaque(text: &[u8]) -> Self {
         Self {

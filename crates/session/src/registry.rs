@@ -3,6 +3,7 @@
 //! Invariant: what the client believes to exist is here, and can be made on the server from what is
 //! kept here, until an error of the server says that it never came to be.
 
+mod strangers;
 mod undo;
 
 use std::{collections::HashMap, sync::Arc};
@@ -20,6 +21,7 @@ use crate::{
     recorder::Recording,
 };
 
+use self::strangers::Strangers;
 pub(crate) use self::undo::{Former, Undo};
 
 /// A name the client gave; empty for the unnamed statement or portal.
@@ -162,6 +164,8 @@ pub(crate) struct Registry {
     pub(crate) lost_portal: bool,
     /// The client has made statements or portals that were not kept here.
     pub(crate) has_strangers: bool,
+    /// What is known of such statements.
+    strangers: Strangers,
     /// Bytes that all of them count for.
     held: usize,
 }
@@ -226,6 +230,26 @@ impl Registry {
         statement.weight = OVERHEAD + statement.prepared.text.len() + statement.types.len();
         let previous = self.insert_statement(name.clone(), statement);
         Undo::Statement(name, previous.map(Box::new))
+    }
+
+    /// A statement is about to be parsed that is not kept.
+    pub(crate) fn put_stranger(&mut self, name: &[u8], prepared: &Prepared, segment: u64) -> Undo {
+        let name = kept(name);
+        self.has_strangers = true;
+        self.strangers.put(&name, prepared);
+        self.doubt(&name, segment);
+        Undo::Stranger(name)
+    }
+
+    /// What a statement does that was not kept, if it was parsed in this context.
+    pub(crate) fn stranger(&self, name: &[u8], context: u64) -> Option<Prepared> {
+        self.strangers.get(minded(name), context)
+    }
+
+    /// Nothing is known of what the server has, or will have, under this name.
+    pub(crate) fn forget_stranger(&mut self, name: &[u8]) {
+        self.has_strangers = true;
+        self.strangers.remove(minded(name));
     }
 
     pub(crate) fn put_portal(&mut self, name: &[u8], mut portal: Portal) -> Undo {
@@ -305,6 +329,7 @@ impl Registry {
         match name {
             Some(name) => {
                 self.remove_statement(name.as_bytes());
+                self.strangers.remove(minded(name.as_bytes()));
             }
             None if self.deallocated_unseen => self.lose_statements(),
             None => {}
@@ -330,6 +355,7 @@ impl Registry {
             stays
         });
         self.has_strangers = true;
+        self.strangers.clear();
     }
 
     /// Whether the server may have a statement of this name that is not here.
@@ -431,6 +457,7 @@ impl Registry {
             *held -= if stays { 0 } else { statement.weight };
             stays
         });
+        self.strangers.clear();
         self.prepared_by_sql = false;
         self.deallocated_unseen = false;
     }

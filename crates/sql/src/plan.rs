@@ -149,7 +149,7 @@ fn union<T: Copy + Ord>(one: &[T], other: &[T]) -> Box<[T]> {
 }
 
 /// What a statement string does to session and transaction.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Effects {
     /// Transaction control, when the string is exactly this one statement.
     pub control: Option<Control>,

@@ -96,7 +96,8 @@ fn number(slot: &Slot) -> Option<u64> {
         | Undo::Portal(..)
         | Undo::Portals(_)
         | Undo::Source(..)
-        | Undo::Unnamed => None,
+        | Undo::Unnamed
+        | Undo::Stranger(_) => None,
     };
     match slot {
         Slot::Server(Awaited { expect, undo, .. }) => match boundary(expect) {
@@ -182,7 +183,8 @@ impl Pair {
                 | Undo::Portal(..)
                 | Undo::Portals(_)
                 | Undo::Source(..)
-                | Undo::Unnamed => None,
+                | Undo::Unnamed
+                | Undo::Stranger(_) => None,
             })
             .collect();
         assert_eq!(undone, put_back, "undone in another order");

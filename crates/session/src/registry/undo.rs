@@ -20,6 +20,8 @@ pub(crate) enum Undo {
     Source(Name, Source),
     /// The server still has an unnamed statement.
     Unnamed,
+    /// The name of a statement that is not kept may stand for another one.
+    Stranger(Name),
 }
 
 /// What a portal has taken the place of.
@@ -58,6 +60,7 @@ impl Registry {
                 }
             }
             Undo::Portal(..) | Undo::Statement(..) | Undo::Absent(_) | Undo::Unnamed => {}
+            Undo::Stranger(_) => {}
         }
     }
 
@@ -82,6 +85,7 @@ impl Registry {
                 },
                 Undo::Statement(name, former) => self.undo_statement(name, former, segment),
                 Undo::Unnamed => self.server_unnamed = true,
+                Undo::Stranger(name) => self.strangers.remove(&name),
                 Undo::Absent(name) => {
                     if let Some(statement) = self.statement_mut(&name) {
                         statement.on_server = false;
