@@ -164,7 +164,8 @@ impl Session {
                 if let Some((prepared, types)) = learn {
                     let row = Some(Bytes::copy_from_slice(frame));
                     let parameters = parameters.clone();
-                    prepared.learn(types, Shape { parameters, row });
+                    self.shared
+                        .learn(prepared, types, Shape { parameters, row });
                 }
                 if let Some(name) = verify.take() {
                     self.verified(&name, parameters.unwrap_or_default(), frame);
@@ -179,7 +180,8 @@ impl Session {
                 {
                     let row = Some(row.freeze());
                     let parameters = None;
-                    prepared.learn(types, Shape { parameters, row });
+                    self.shared
+                        .learn(prepared, types, Shape { parameters, row });
                 }
             }
             Expect::Parse(_)

@@ -227,7 +227,8 @@ impl Registry {
         if name.is_empty() && statement.on_server {
             self.server_unnamed = true;
         }
-        statement.weight = OVERHEAD + statement.prepared.text.len() + statement.types.len();
+        let row = statement.row.as_ref().map_or(0, Bytes::len);
+        statement.weight = OVERHEAD + statement.prepared.text.len() + statement.types.len() + row;
         let previous = self.insert_statement(name.clone(), statement);
         Undo::Statement(name, previous.map(Box::new))
     }

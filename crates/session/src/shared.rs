@@ -10,10 +10,13 @@ use std::{
 
 use cache::Digest;
 use catalog::{RoleId, SearchPath};
-use quick_cache::{Equivalent, Weighter, sync::Cache};
+use quick_cache::{Equivalent, Lifecycle, Weighter, sync::Cache};
 use sql::Temporary;
 
-use crate::{Identity, Knowledge, Telemetry, prepared::Prepared};
+use crate::{
+    Identity, Knowledge, Telemetry,
+    prepared::{Prepared, Shape},
+};
 
 /// Bounds of what sessions may hold.
 #[derive(Clone, Copy, Debug)]
@@ -27,7 +30,7 @@ pub struct Limits {
 /// Shared by all sessions of one process.
 #[derive(Debug)]
 pub struct Shared {
-    texts: Cache<Key, Arc<Prepared>, ByBytes, foldhash::fast::RandomState>,
+    texts: Cache<Key, Weighed, ByBytes, foldhash::fast::RandomState, EndLearning>,
     identities: Cache<Digest, Arc<Identity>>,
     contexts: Mutex<HashMap<Context, u64, foldhash::fast::RandomState>>,
     next_context: AtomicU64,
@@ -68,12 +71,38 @@ impl Equivalent<Key> for KeyRef<'_> {
     }
 }
 
+/// What is remembered, and what it counted for when it was put down: that must not change meanwhile.
+#[derive(Clone, Debug)]
+struct Weighed {
+    prepared: Arc<Prepared>,
+    bytes: u64,
+}
+
+impl From<Arc<Prepared>> for Weighed {
+    fn from(prepared: Arc<Prepared>) -> Self {
+        let bytes = prepared.bytes() as u64;
+        Self { prepared, bytes }
+    }
+}
+
 #[derive(Clone, Debug)]
 struct ByBytes;
 
-impl Weighter<Key, Arc<Prepared>> for ByBytes {
-    fn weight(&self, _: &Key, prepared: &Arc<Prepared>) -> u64 {
-        prepared.bytes() as u64
+impl Weighter<Key, Weighed> for ByBytes {
+    fn weight(&self, _: &Key, weighed: &Weighed) -> u64 {
+        weighed.bytes
+    }
+}
+
+/// Sessions hold statements that are not remembered any more.
+#[derive(Clone, Debug, Default)]
+struct EndLearning;
+
+impl Lifecycle<Key, Weighed> for EndLearning {
+    type RequestState = ();
+
+    fn before_evict(&self, (): &mut (), _: &Key, weighed: &mut Weighed) {
+        weighed.prepared.end_learning();
     }
 }
 
@@ -87,7 +116,7 @@ impl Shared {
                 limits.analysis_bytes_max,
                 ByBytes,
                 foldhash::fast::RandomState::default(),
-                quick_cache::sync::DefaultLifecycle::default(),
+                EndLearning,
             ),
             identities: Cache::new(IDENTITIES_MAX),
             contexts: Mutex::default(),
@@ -139,14 +168,26 @@ impl Shared {
         plan: impl FnOnce() -> Prepared,
     ) -> Arc<Prepared> {
         if let Some(known) = self.texts.get(&KeyRef(context, text)) {
-            return known;
+            return known.prepared;
         }
         let prepared = Arc::new(self.planned(context, text, plan));
         if text.len() <= REMEMBERED_MAX && prepared.is_worth_keeping() {
-            self.texts
-                .insert(Key(context, prepared.text.clone()), Arc::clone(&prepared));
+            let key = Key(context, prepared.text.clone());
+            self.texts.insert(key, Arc::clone(&prepared).into());
         }
         prepared
+    }
+
+    /// The server has described some or all of a statement.
+    pub(crate) fn learn(&self, prepared: &Arc<Prepared>, types: &[u8], shape: Shape) {
+        if prepared.learn(types, shape) {
+            let key = Key(prepared.context, prepared.text.clone());
+            // It counts for more. Where it is gone, nobody counts it.
+            let grown = Arc::clone(prepared).into();
+            if self.texts.replace(key, grown, true).is_err() {
+                prepared.end_learning();
+            }
+        }
     }
 
     /// A text that was not seen before; its form may have been.
@@ -156,12 +197,13 @@ impl Shared {
         };
         let place = context | FORM;
         if let Some(known) = self.texts.get(&KeyRef(place, &form.text)) {
-            return known.filled(text, form);
+            return known.prepared.filled(text, form);
         }
         let planned = plan();
         if let Some(opened) = planned.opened(&form) {
             let opened = Arc::new(opened);
-            self.texts.insert(Key(place, opened.text.clone()), opened);
+            let key = Key(place, opened.text.clone());
+            self.texts.insert(key, opened.into());
         }
         planned
     }
@@ -230,6 +272,39 @@ mod tests {
         ask("SELECT * FROM t WHERE id = 1").note_cost(cost);
         assert_eq!(ask("SELECT * FROM t WHERE id = 2").cost(), Some(cost));
         assert_eq!(ask("SELECT * FROM t WHERE id > 2").cost(), None);
+    }
+
+    #[test]
+    fn what_the_server_said_counts_and_goes_with_the_text() {
+        let limits = Limits {
+            analysis_bytes_max: 1 << 20,
+            entry_bytes_max: 1 << 10,
+        };
+        let shared = Shared::new(limits, Arc::default());
+        let held: Vec<_> = (0..1_000)
+            .map(|number| {
+                let text = format!("SELECT a{number} FROM t");
+                let prepared = shared.prepared(1, text.as_bytes(), || {
+                    // As a plan of this context would be.
+                    Prepared::of_context(text.as_bytes(), 1)
+                });
+                let row = Some(bytes::Bytes::from(vec![0; 10_000]));
+                let parameters = None;
+                shared.learn(&prepared, &[], Shape { parameters, row });
+                prepared
+            })
+            .collect();
+        let rows = held.iter().filter_map(|it| it.row(&[]));
+        let bytes: usize = rows.map(|row| row.len()).sum();
+        assert!((10_000..=1 << 20).contains(&bytes), "{bytes}");
+        // What is too long is not remembered, nor what nobody counts.
+        let (first, last) = (held.first().unwrap(), held.last().unwrap());
+        for (prepared, length) in [(first, 10), (last, 1 << 20)] {
+            let row = Some(bytes::Bytes::from(vec![0; length]));
+            let parameters = None;
+            shared.learn(prepared, &[7], Shape { parameters, row });
+            assert!(prepared.row(&[7]).is_none(), "{length}");
+        }
     }
 
     #[test]
