@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use crate::layers::{Layers, Object, Objects};
 use crate::{
-    Cast, Constraint, Depends, Function, FunctionId, Implicit, Initdb, Membership, Operator,
-    Policy, Relation, RelationId, Role, Rule, Schema, Snapshot, Trigger, Type, TypeId, TypeKind,
-    Uses,
+    Cast, Constraint, Depends, Function, FunctionId, Implicit, Initdb, Membership,
+    Operator, Policy, Relation, RelationId, Role, Rule, Schema, Snapshot, Trigger, Type, TypeId,
+    TypeKind, Uses,
 };
 
 /// Collects the rows of the catalog queries; [`Builder::finish`] indexes them.
@@ -51,10 +51,10 @@ pub struct Builder {
     pub casts: Vec<Cast>,
     /// View dependencies.
     pub depends: Vec<Depends>,
-    /// Functions outside `pg_catalog` that relations run by themselves.
+    /// Functions that relations run by themselves: those of users, and [`crate::ACTING`] ones.
     pub uses: Vec<Uses>,
     /// Functions that any statement may run without naming them: casts, operators, checks of
-    /// domains, operator classes. Those in C are left out.
+    /// domains, operator classes. Those in C are left out, but for checks.
     pub implicit: Vec<Implicit>,
     /// The extensions of access methods made after `initdb`; `None` for those without one.
     pub methods: Vec<Option<Box<str>>>,

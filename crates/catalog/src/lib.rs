@@ -8,6 +8,8 @@
 //!
 //! What a statement means is `sql`'s affair; versions of scopes are `cache`'s.
 
+#[macro_use]
+mod acting;
 mod builder;
 pub mod fixture;
 mod ids;
@@ -19,13 +21,14 @@ pub mod queries;
 mod row;
 mod snapshot;
 
+pub use acting::ACTING;
 pub use builder::Builder;
 pub use ids::{DatabaseId, FunctionId, RelationId, RoleId, RowClass, SchemaId, SystemId, TypeId};
 pub use layers::Initdb;
 pub use object::{
-    Cast, Constraint, Depends, Event, ForeignKeyAction, Function, FunctionKind, Implicit, Language,
-    Membership, Moment, Operator, Policy, Relation, RelationKind, Role, RowSecurity, Rule, Schema,
-    Trigger, Type, TypeKind, Uses, Volatility,
+    Cast, Constraint, Depends, Event, ForeignKeyAction, Function, FunctionKind,
+    Implicit, Language, Membership, Moment, Operator, Policy, Relation, RelationKind, Role,
+    RowSecurity, Rule, Schema, Trigger, Type, TypeKind, Uses, Volatility,
 };
 pub use path::SearchPath;
 pub use row::{Identity, RowError};

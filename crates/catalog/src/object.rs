@@ -339,8 +339,8 @@ pub enum Moment {
     Write,
 }
 
-/// A relation whose definition runs a function outside `pg_catalog` (`pg_depend`), also by way of
-/// an operator.
+/// A relation whose definition runs a function outside `pg_catalog`, also by way of an operator, or
+/// one of the server's own that does something ([`crate::ACTING`]).
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Uses {
     /// The relation.

@@ -323,19 +323,28 @@ const FUNCTIONS_INITDB: &str = functions!("p.oid < 16384");
 
 // The parts of aggregates, and what functions depend on: defaults of their arguments are run by
 // whoever calls them. The planner's support functions are not.
-const SUPPORT: &str = "\
+const SUPPORT: &str = concat!(
+    "WITH ",
+    called_in!(
+        "SELECT 0 AS classid, oid AS objid, proargdefaults::text AS tree FROM pg_proc \
+         WHERE oid >= 16384 AND proargdefaults IS NOT NULL"
+    ),
+    "
 SELECT aggfnoid::oid, concat_ws(' ', aggtransfn::oid, aggfinalfn::oid, aggcombinefn::oid,
     aggserialfn::oid, aggdeserialfn::oid, aggmtransfn::oid, aggminvtransfn::oid, aggmfinalfn::oid)
 FROM pg_aggregate
 WHERE aggfnoid::oid >= 16384
 UNION ALL
-SELECT p.oid, string_agg(d.refobjid::text, ' ' ORDER BY d.refobjid)
-FROM pg_proc p JOIN pg_depend d ON d.objid = p.oid
-WHERE d.classid = 'pg_proc'::regclass AND d.refclassid = 'pg_proc'::regclass
-    AND p.oid >= 16384 AND p.prokind <> 'a'
-    AND d.refobjid >= 16384 AND d.refobjid <> p.prosupport::oid
+SELECT p.oid, string_agg(function::text, ' ' ORDER BY function)
+FROM pg_proc p JOIN (
+    SELECT objid, refobjid AS function
+    FROM pg_depend
+    WHERE classid = 'pg_proc'::regclass AND refclassid = 'pg_proc'::regclass AND refobjid >= 16384
+    UNION SELECT objid, function FROM called_in) c ON c.objid = p.oid
+WHERE p.oid >= 16384 AND p.prokind <> 'a' AND function <> p.prosupport::oid
 GROUP BY p.oid
-ORDER BY 1, 2";
+ORDER BY 1, 2"
+);
 
 const OPERATORS: &str = "\
 SELECT oprname, oprnamespace, oprcode::oid, oprleft, oprright
@@ -367,10 +376,19 @@ WHERE d.classid = 'pg_policy'::regclass AND d.refclassid = 'pg_class'::regclass
 ORDER BY 1, 2";
 
 // What depends on a function, itself or through an operator. A trigger's own function is not
-// listed again: when it runs depends on the event. The OIDs of two catalogs may be equal, so every
-// branch names its class.
-const USES: &str = "\
-WITH called AS (
+// listed again: when it runs depends on the event. A domain's default is one of the columns of its
+// type. The OIDs of two catalogs may be equal, so every branch names its class.
+const USES: &str = concat!(
+    "WITH ",
+    called_in!(
+        "SELECT 'pg_attrdef'::regclass AS classid, oid AS objid, adbin::text AS tree FROM pg_attrdef
+    UNION ALL SELECT 'pg_constraint'::regclass, oid, conbin::text FROM pg_constraint WHERE conrelid <> 0
+    UNION ALL SELECT 'pg_trigger'::regclass, oid, tgqual::text FROM pg_trigger
+    UNION ALL SELECT 'pg_policy'::regclass, oid, polqual::text FROM pg_policy
+    UNION ALL SELECT 'pg_policy'::regclass, oid, polwithcheck::text FROM pg_policy
+    UNION ALL SELECT 'pg_type'::regclass, oid, typdefaultbin::text FROM pg_type"
+    ),
+    ", called AS (
     SELECT classid, objid, refobjid AS function
     FROM pg_depend
     WHERE refclassid = 'pg_proc'::regclass AND refobjid >= 16384 AND deptype <> 'e'
@@ -378,9 +396,15 @@ WITH called AS (
     SELECT d.classid, d.objid, o.oprcode::oid
     FROM pg_depend d JOIN pg_operator o ON o.oid = d.refobjid
     WHERE d.refclassid = 'pg_operator'::regclass AND o.oid >= 16384 AND d.deptype <> 'e'
+    UNION
+    SELECT classid, objid, function FROM called_in
 )
 SELECT x.adrelid, function, 'w' FROM called JOIN pg_attrdef x ON x.oid = objid
 WHERE classid = 'pg_attrdef'::regclass
+UNION
+SELECT x.attrelid, function, 'w'
+FROM called JOIN pg_type t ON t.oid = objid JOIN pg_attribute x ON x.atttypid = t.oid
+WHERE classid = 'pg_type'::regclass AND t.typtype = 'd' AND NOT x.attisdropped
 UNION
 SELECT x.conrelid, function, 'w' FROM called JOIN pg_constraint x ON x.oid = objid
 WHERE classid = 'pg_constraint'::regclass AND x.conrelid <> 0
@@ -398,12 +422,19 @@ UNION
 SELECT x.ev_class, function, CASE x.rulename WHEN '_RETURN' THEN 'r' ELSE 'w' END
 FROM called JOIN pg_rewrite x ON x.oid = objid
 WHERE classid = 'pg_rewrite'::regclass
-ORDER BY 1, 2, 3";
+ORDER BY 1, 2, 3"
+);
 
-// Casts, operators (`LIKE`, `IN` and `BETWEEN` call some without naming them), checks and defaults
-// of domains, operator classes, range types. Those in C come with a type and do what it needs.
-const IMPLICIT: &str = "\
-WITH called AS (
+// Casts, operators (`LIKE`, `IN` and `BETWEEN` call some without naming them), checks of domains,
+// operator classes, range types. Those in C come with a type and do what it needs, but for checks,
+// which users write.
+const IMPLICIT: &str = concat!(
+    "WITH ",
+    called_in!(
+        "SELECT 'pg_constraint'::regclass AS classid, oid AS objid, conbin::text AS tree \
+         FROM pg_constraint WHERE contypid <> 0"
+    ),
+    ", called AS (
     SELECT classid, objid, refobjid AS function
     FROM pg_depend
     WHERE refclassid = 'pg_proc'::regclass AND refobjid >= 16384
@@ -411,19 +442,24 @@ WITH called AS (
     SELECT d.classid, d.objid, o.oprcode::oid
     FROM pg_depend d JOIN pg_operator o ON o.oid = d.refobjid
     WHERE d.refclassid = 'pg_operator'::regclass AND o.oid >= 16384
+    UNION
+    SELECT classid, objid, function FROM called_in
 ), run AS (
-    SELECT castfunc AS function, 0::oid AS kind FROM pg_cast
-    UNION SELECT oprcode::oid, 0 FROM pg_operator
-    UNION SELECT amproc::oid, amproclefttype FROM pg_amproc
-    UNION SELECT rngsubdiff::oid, rngtypid FROM pg_range
-    UNION SELECT function, objid FROM called WHERE classid = 'pg_type'::regclass
-    UNION SELECT function, x.contypid FROM called JOIN pg_constraint x ON x.oid = objid
+    SELECT castfunc AS function, 0::oid AS kind, false AS written FROM pg_cast
+    UNION SELECT oprcode::oid, 0, false FROM pg_operator
+    UNION SELECT amproc::oid, amproclefttype, false FROM pg_amproc
+    UNION SELECT rngsubdiff::oid, rngtypid, false FROM pg_range
+    UNION SELECT function, objid, false FROM called JOIN pg_type x ON x.oid = objid
+        WHERE classid = 'pg_type'::regclass AND x.typtype <> 'd'
+    UNION SELECT function, x.contypid, true FROM called JOIN pg_constraint x ON x.oid = objid
         WHERE classid = 'pg_constraint'::regclass AND x.contypid <> 0
 )
-SELECT p.oid, run.kind
+SELECT DISTINCT p.oid, run.kind
 FROM run JOIN pg_proc p ON p.oid = function JOIN pg_language l ON l.oid = p.prolang
-WHERE p.oid >= 16384 AND l.lanname NOT IN ('c', 'internal')
-ORDER BY 1, 2";
+WHERE written OR (p.oid >= 16384 AND l.lanname NOT IN ('c', 'internal'))
+    OR p.oid IN (SELECT oid FROM acting)
+ORDER BY 1, 2"
+);
 
 const METHODS: &str = "\
 SELECT e.extname

@@ -7,9 +7,9 @@ use foldhash::{HashSet, HashSetExt as _};
 use crate::index::Index;
 use crate::layers::Layers;
 use crate::{
-    Builder, Cast, Constraint, Function, FunctionId, Implicit, Initdb, Membership, Operator,
-    Policy, Relation, RelationId, Role, RoleId, Rule, Schema, SchemaId, SearchPath, Trigger, Type,
-    TypeId, TypeKind, Uses,
+    Builder, Cast, Constraint, Function, FunctionId, Implicit, Initdb, Membership,
+    Operator, Policy, Relation, RelationId, Role, RoleId, Rule, Schema, SchemaId, SearchPath,
+    Trigger, Type, TypeId, TypeKind, Uses,
 };
 
 /// One moment of one database.
@@ -224,7 +224,7 @@ impl Snapshot {
             .map(|depends| depends.relation)
     }
 
-    /// The functions outside `pg_catalog` that a relation's definition runs.
+    /// The functions that a relation's definition runs: those of users, and [`crate::ACTING`] ones.
     pub fn uses(&self, relation: RelationId) -> impl Iterator<Item = &Uses> {
         self.uses.of(&self.parts.uses, &relation)
     }
@@ -306,7 +306,7 @@ impl Snapshot {
     }
 
     /// Functions that any statement may run without naming them: casts, operators, checks of
-    /// domains, operator classes. Those in C are left out.
+    /// domains, operator classes. Those in C are left out, but for checks.
     pub fn implicit_functions(&self) -> &[Implicit] {
         &self.parts.implicit
     }

@@ -307,3 +307,113 @@ fn a_string_that_moves_writes_where_it_has_come_to() {
         ),
     ]);
 }
+
+/// Functions of the server in what the catalog keeps as trees.
+#[test]
+fn what_is_run_without_being_written_out_may_change_settings() {
+    check(&[
+        (
+            "K09 defaults, checks, conditions of triggers and policies set the path",
+            "
+            d: CREATE SCHEMA far; CREATE TABLE far.t AS SELECT 5 AS id, 'far' AS v
+            d: CREATE TABLE public.w1 (id int, x text DEFAULT set_config('search_path', 'far', false))
+            d: CREATE TABLE public.w2 (id int, CHECK (set_config('search_path', 'far', false) <> ''))
+            d: CREATE TABLE public.w3 (id int); CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NEW; END $$
+            d: CREATE TRIGGER w BEFORE INSERT ON w3 FOR EACH ROW WHEN (set_config('search_path', 'far', false) <> '') EXECUTE FUNCTION note()
+            d: CREATE TABLE public.w4 (id int); ALTER TABLE w4 ENABLE ROW LEVEL SECURITY; CREATE POLICY p ON w4 WITH CHECK (set_config('search_path', 'far', false) <> '')
+            d: CREATE DOMAIN public.d5 AS text DEFAULT set_config('search_path', 'far', false); CREATE TABLE public.w5 (id int, x d5)
+            d: CREATE DOMAIN public.d6 AS text CHECK (set_config('search_path', 'far', false) <> '')
+            d: CREATE FUNCTION public.f7(x text DEFAULT set_config('search_path', 'far', false)) RETURNS int LANGUAGE sql AS 'SELECT 1'
+            d: GRANT ALL ON ALL TABLES IN SCHEMA public, far TO PUBLIC; GRANT USAGE ON SCHEMA far TO PUBLIC
+            s2@{alice} hot: SELECT * FROM t ORDER BY id
+            s2: INSERT INTO public.w1 (id) VALUES (1)
+            s2: SELECT * FROM t ORDER BY id
+            s2: SET search_path = public
+            s2 hot: SELECT * FROM t ORDER BY id
+            s2: INSERT INTO public.w2 (id) VALUES (1)
+            s2: SELECT * FROM t ORDER BY id
+            s2: SET search_path = public
+            s2 hot: SELECT * FROM t ORDER BY id
+            s2: INSERT INTO public.w3 (id) VALUES (1)
+            s2: SELECT * FROM t ORDER BY id
+            s2: SET search_path = public
+            s2 hot: SELECT * FROM t ORDER BY id
+            s2: INSERT INTO public.w4 (id) VALUES (1)
+            s2: SELECT * FROM t ORDER BY id
+            s2: SET search_path = public
+            s2 hot: SELECT * FROM t ORDER BY id
+            s2: INSERT INTO public.w5 (id) VALUES (1)
+            s2: SELECT * FROM t ORDER BY id
+            s2: SET search_path = public
+            s2 hot: SELECT * FROM t ORDER BY id
+            s2: SELECT v::public.d6 FROM t WHERE random() < 2 ORDER BY id
+            s2: SELECT * FROM t ORDER BY id
+            s2: SET search_path = public
+            s2 hot: SELECT * FROM t ORDER BY id
+            s2: SELECT public.f7()
+            s2: SELECT * FROM t ORDER BY id
+            ",
+        ),
+    ]);
+}
+
+#[test]
+fn what_is_run_without_being_written_out_may_write() {
+    let world = "
+        d: CREATE FUNCTION put() RETURNS int LANGUAGE sql AS $$ UPDATE t SET v = v || '+' WHERE id = 1 RETURNING id $$
+        d: CREATE FUNCTION run(text, bool, bool, text) RETURNS xml LANGUAGE internal AS 'query_to_xml'
+        ";
+    let put = "query_to_xml('SELECT put()', false, false, '')";
+    let changes = [
+        (
+            "C10 a default that runs text",
+            format!("CREATE TABLE w (id int, x xml DEFAULT {put})"),
+            "INSERT INTO w (id) VALUES (1)",
+        ),
+        (
+            "C12 a default of an argument that runs text",
+            format!(
+                "CREATE FUNCTION g(x xml DEFAULT {put}) RETURNS int LANGUAGE sql AS 'SELECT 1'"
+            ),
+            "SELECT g()",
+        ),
+        (
+            "C12 a default of a domain that runs text",
+            format!("CREATE DOMAIN p AS xml DEFAULT {put}; CREATE TABLE w (id int, x p)"),
+            "INSERT INTO w (id) VALUES (1)",
+        ),
+        (
+            "C12 a check of a domain that runs compiled code",
+            "CREATE DOMAIN p AS int CHECK (run('SELECT put()', false, false, '') IS NOT NULL)"
+                .to_owned(),
+            "SELECT 3::p",
+        ),
+    ];
+    for (name, define, change) in changes {
+        let script = format!(
+            "{world}
+            d: {define}
+            s1 hot: SELECT * FROM t ORDER BY id
+            s2: {change}
+            s1: SELECT * FROM t ORDER BY id"
+        );
+        check(&[(name, script.leak())]);
+    }
+}
+
+#[test]
+fn what_a_result_is_cast_by_may_read() {
+    check(&[(
+        "B06 a function in SQL returns what is cast by a function that reads",
+        "
+        d: CREATE TYPE usd AS (v int); CREATE TYPE eur AS (v int); CREATE TABLE rates (r int); INSERT INTO rates VALUES (2)
+        d: CREATE TABLE prices (id int PRIMARY KEY, p usd); INSERT INTO prices VALUES (1, ROW(10))
+        d: CREATE FUNCTION to_eur(usd) RETURNS eur STABLE LANGUAGE sql AS 'SELECT ROW(($1).v * r)::eur FROM rates'
+        d: CREATE CAST (usd AS eur) WITH FUNCTION to_eur(usd) AS ASSIGNMENT
+        d: CREATE FUNCTION price(int) RETURNS eur STABLE LANGUAGE sql AS 'SELECT p FROM prices WHERE id = $1'
+        s1 warm: SELECT price(id) AS p FROM t WHERE id = 1
+        s2: UPDATE rates SET r = 3
+        s1: SELECT price(id) AS p FROM t WHERE id = 1
+        ",
+    )]);
+}

@@ -1,5 +1,7 @@
 //! Functions whose bodies cannot be read, but are known.
 
+use catalog::ACTING;
+
 /// What a function of the server itself does beside returning a value.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Builtin {
@@ -18,7 +20,8 @@ pub(super) fn builtin(name: &str, volatile: bool) -> Builtin {
         "set_config" => Builtin::Sets,
         // The overload that takes three queries is pure.
         "ts_rewrite" if volatile => Builtin::Anything,
-        _ if ANYTHING.contains(&name) || name.starts_with("binary_upgrade_") => Builtin::Anything,
+        "ts_rewrite" => Builtin::Harmless,
+        _ if ACTING.contains(&name) || name.starts_with("binary_upgrade_") => Builtin::Anything,
         _ => Builtin::Harmless,
     }
 }
@@ -33,36 +36,6 @@ pub(super) fn is_harmless_extension(name: &str) -> bool {
 pub(super) fn sets(extension: &str, name: &str) -> bool {
     (extension, name) == ("pg_trgm", "set_limit")
 }
-
-/// Builtins that run text as SQL or read whole schemas (views among them), and those that change
-/// definitions, statistics or configuration.
-const ANYTHING: [&str; 25] = [
-    "query_to_xml",
-    "query_to_xmlschema",
-    "query_to_xml_and_xmlschema",
-    "cursor_to_xml",
-    "cursor_to_xmlschema",
-    "table_to_xml",
-    "table_to_xmlschema",
-    "table_to_xml_and_xmlschema",
-    "schema_to_xml",
-    "schema_to_xmlschema",
-    "schema_to_xml_and_xmlschema",
-    "database_to_xml",
-    "database_to_xmlschema",
-    "database_to_xml_and_xmlschema",
-    "ts_stat",
-    "pg_reload_conf",
-    "pg_promote",
-    "pg_import_system_collations",
-    "pg_extension_config_dump",
-    "pg_nextoid",
-    "pg_stop_making_pinned_objects",
-    "pg_restore_relation_stats",
-    "pg_restore_attribute_stats",
-    "pg_clear_relation_stats",
-    "pg_clear_attribute_stats",
-];
 
 /// Absent on purpose, because they run SQL: `dblink`, `tablefunc`, `xml2`, `refint`, `pg_cron`,
 /// `postgis_topology`, `temporal_tables`; and `hll` and `isn`, whose functions set what no setting shows.
