@@ -39,6 +39,8 @@ pub(crate) struct Viewer<'a> {
     pub(crate) within: Option<RelationId>,
     /// The types of the arguments of the function whose body is looked at.
     pub(crate) given: &'a [TypeId],
+    /// The type of its result, which its query need not have.
+    pub(crate) returned: Option<TypeId>,
     /// Within a function that is declared IMMUTABLE: whatever runs has to be.
     pub(crate) immutable: bool,
     /// How much deeper functions are looked into.

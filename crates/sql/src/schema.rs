@@ -202,6 +202,7 @@ impl Schema {
             role: Some(context.role),
             within: None,
             given: &[],
+            returned: None,
             immutable: false,
             depth: DEPTH_MAX,
             memo: &Memo::default(),

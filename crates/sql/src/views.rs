@@ -149,6 +149,7 @@ impl Builder<'_> {
             role: None,
             within,
             given: &[],
+            returned: None,
             immutable: false,
             depth: resolve::DEPTH_MAX,
             memo: &Memo::default(),

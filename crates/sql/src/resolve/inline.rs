@@ -170,6 +170,7 @@ impl Viewer<'_> {
             // With the rights of its owner other policies count than for the reader: all do.
             role: self.role.filter(|_| !function.definer),
             given: &function.takes,
+            returned: Some(function.returns),
             immutable: self.immutable || immutable,
             depth: self.depth.checked_sub(1).ok_or(unknown)?,
             ..*self

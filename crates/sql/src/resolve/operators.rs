@@ -114,6 +114,8 @@ impl<'a> Types<'a> {
             types.any |= is_polymorphic(kind);
             types.add(kind);
         }
+        // The server casts to it by itself.
+        viewer.returned.into_iter().for_each(|kind| types.add(kind));
         for table in tables {
             for &(_, kind) in &table.columns {
                 types.add(kind);

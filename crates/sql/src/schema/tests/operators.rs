@@ -269,3 +269,27 @@ fn what_is_converted_without_being_asked_occurs() {
     });
     assert_eq!(db.read("select * from t"), Err(Reason::UnknownOperator));
 }
+
+#[test]
+fn a_cast_counts_where_a_function_returns_what_it_makes() {
+    let check = |returns: &str, known| {
+        let db = Database::with(|db| {
+            types(db);
+            let tone = db.kind("tone", TypeKind::Enum);
+            let convert = db.plpgsql("convert", "begin return 1; end");
+            db.cast("text", "text", convert);
+            let mood = kind(db, "mood");
+            let cast = db.builder.casts.last_mut().expect("it was made");
+            (cast.source, cast.target) = (mood, tone);
+            let body = "select m from felt";
+            db.function("public", "price", Language::Sql, Volatility::Stable, body);
+            let returns = kind(db, returns);
+            let function = db.last_function().expect("it was made");
+            (function.returns, function.arguments) = (returns, (0, 0));
+        });
+        let found = db.read("select price() from t");
+        assert_eq!(found.is_ok(), known, "{returns}: {found:?}");
+    };
+    check("mood", true);
+    check("tone", false);
+}
