@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::layers::{Layers, Object, Objects};
 use crate::{
-    Cast, Constraint, Depends, Function, FunctionId, Implicit, Initdb, Membership,
+    Cast, Collation, Constraint, Depends, Function, FunctionId, Implicit, Initdb, Membership,
     Operator, Policy, Relation, RelationId, Role, Rule, Schema, Snapshot, Trigger, Type, TypeId,
     TypeKind, Uses,
 };
@@ -60,6 +60,8 @@ pub struct Builder {
     pub methods: Vec<Option<Box<str>>>,
     /// A digest over the names of text search.
     pub text_search: Box<str>,
+    /// Collations of users, and others of their names.
+    pub collations: Vec<Collation>,
     /// Names of event triggers that are enabled; any makes DDL write everything anyway.
     pub event_triggers: Vec<Box<str>>,
     /// Whether one of them fires at logins (since 17).

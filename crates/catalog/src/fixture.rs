@@ -20,7 +20,7 @@ mod builtins;
 pub use self::builtins::type_named;
 use self::builtins::{BUILTINS, DATES, PSEUDO, RETURNED, TEXT, TYPES};
 use crate::{
-    Builder, Cast, Constraint, Depends, Event, ForeignKeyAction, Function, FunctionId,
+    Builder, Cast, Collation, Constraint, Depends, Event, ForeignKeyAction, Function, FunctionId,
     FunctionKind, Implicit, Language, Membership, Moment, Operator, Policy, Relation, RelationId,
     RelationKind, Role, RoleId, RowSecurity, Rule, Schema, SchemaId, Snapshot, Trigger, Type,
     TypeId, TypeKind, Uses, Volatility,
@@ -389,6 +389,15 @@ impl Fixture {
             reads_clock: false,
         });
         id
+    }
+
+    /// A collation of a user's.
+    pub fn collation(&mut self, schema: &str, name: &str) {
+        let (oid, schema) = (self.oid(), self.schema(schema));
+        let name = name.into();
+        self.builder
+            .collations
+            .push(Collation { oid, schema, name });
     }
 
     /// A function that a relation runs by itself, such as a default.

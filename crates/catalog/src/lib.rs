@@ -26,7 +26,7 @@ pub use builder::Builder;
 pub use ids::{DatabaseId, FunctionId, RelationId, RoleId, RowClass, SchemaId, SystemId, TypeId};
 pub use layers::Initdb;
 pub use object::{
-    Cast, Constraint, Depends, Event, ForeignKeyAction, Function, FunctionKind,
+    Cast, Collation, Constraint, Depends, Event, ForeignKeyAction, Function, FunctionKind,
     Implicit, Language, Membership, Moment, Operator, Policy, Relation, RelationKind, Role,
     RowSecurity, Rule, Schema, Trigger, Type, TypeKind, Uses, Volatility,
 };

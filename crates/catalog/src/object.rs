@@ -329,6 +329,17 @@ pub struct Depends {
     pub relation: RelationId,
 }
 
+/// A collation of a user's, or another one of its name (`pg_collation`).
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Collation {
+    /// Its OID.
+    pub oid: u32,
+    /// Where it lies.
+    pub schema: SchemaId,
+    /// Its name, unquoted.
+    pub name: Box<str>,
+}
+
 /// When the server runs a function that no statement names.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub enum Moment {

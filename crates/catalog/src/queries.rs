@@ -63,6 +63,8 @@ pub enum Kind {
     Methods,
     /// A digest over what configurations and dictionaries of text search stand for.
     TextSearch,
+    /// OID, schema, name.
+    Collations,
     /// Name.
     EventTriggers,
     /// OID.
@@ -166,6 +168,7 @@ pub const QUERIES: &[Query] = &[
     Query::new(Kind::Implicit, IMPLICIT),
     Query::new(Kind::Methods, METHODS),
     Query::new(Kind::TextSearch, TEXT_SEARCH),
+    Query::new(Kind::Collations, COLLATIONS),
     Query::new(Kind::EventTriggers, EVENT_TRIGGERS),
     Query::new(Kind::Databases, "SELECT oid FROM pg_database ORDER BY oid"),
 ];
@@ -477,6 +480,13 @@ SELECT sum(hashint8extended(n, 0)) FROM (
     FROM (SELECT oid, dictname, dictnamespace, dicttemplate, dictinitoption FROM pg_ts_dict) d
     UNION ALL SELECT hash_record_extended(m, 0)
     FROM (SELECT mapcfg, maptokentype, mapseqno, mapdict FROM pg_ts_config_map) m) all_of_them(n)";
+
+// Those of users, and others of their names.
+const COLLATIONS: &str = "\
+SELECT oid, collnamespace, collname
+FROM pg_collation
+WHERE collname IN (SELECT collname FROM pg_collation WHERE oid >= 16384)
+ORDER BY oid";
 
 const EVENT_TRIGGERS: &str = "\
 SELECT evtname, evtevent = 'login'

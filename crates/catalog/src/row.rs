@@ -1,9 +1,9 @@
 //! Rows of the catalog queries, read column by column.
 
 use crate::object::{
-    Cast, Constraint, Depends, Event, ForeignKeyAction, Function, FunctionKind, Implicit, Language,
-    Membership, Moment, Operator, Policy, Relation, RelationKind, Role, RowSecurity, Rule, Schema,
-    Trigger, Type, TypeKind, Uses, Volatility,
+    Cast, Collation, Constraint, Depends, Event, ForeignKeyAction, Function, FunctionKind,
+    Implicit, Language, Membership, Moment, Operator, Policy, Relation, RelationKind, Role,
+    RowSecurity, Rule, Schema, Trigger, Type, TypeKind, Uses, Volatility,
 };
 use crate::queries::Kind;
 use crate::{Builder, DatabaseId, FunctionId, RelationId, RoleId, SchemaId, SystemId, TypeId};
@@ -161,6 +161,11 @@ impl Builder {
             }),
             Kind::Methods => self.methods.push(row.next().map(Into::into)),
             Kind::TextSearch => self.text_search = row.boxed()?,
+            Kind::Collations => self.collations.push(Collation {
+                oid: row.number()?,
+                schema: SchemaId::from_oid(row.number()?),
+                name: row.boxed()?,
+            }),
             Kind::EventTriggers => {
                 self.event_triggers.push(row.boxed()?);
                 self.login_triggers |= row.flag()?;

@@ -7,7 +7,7 @@ use foldhash::{HashSet, HashSetExt as _};
 use crate::index::Index;
 use crate::layers::Layers;
 use crate::{
-    Builder, Cast, Constraint, Function, FunctionId, Implicit, Initdb, Membership,
+    Builder, Cast, Collation, Constraint, Function, FunctionId, Implicit, Initdb, Membership,
     Operator, Policy, Relation, RelationId, Role, RoleId, Rule, Schema, SchemaId, SearchPath,
     Trigger, Type, TypeId, TypeKind, Uses,
 };
@@ -35,6 +35,7 @@ pub struct Snapshot {
     triggers: Index<RelationId>,
     rules: Index<RelationId>,
     operators: Index<Box<str>>,
+    collations: Index<Box<str>>,
     views: Index<RelationId>,
     uses: Index<RelationId>,
 }
@@ -61,6 +62,7 @@ impl Snapshot {
             triggers: Index::new(&parts.triggers, |trigger| trigger.relation),
             rules: Index::new(&parts.rules, |rule| rule.relation),
             operators: Index::new(&parts.operators, |operator| operator.symbol.clone()),
+            collations: Index::new(&parts.collations, |collation| collation.name.clone()),
             views: Index::new(&parts.depends, |depends| depends.view),
             uses: Index::new(&parts.uses, |uses| uses.relation),
             functions,
@@ -319,6 +321,11 @@ impl Snapshot {
     /// Another text, if configurations or dictionaries of text search stand for something else.
     pub fn text_search(&self) -> &str {
         &self.parts.text_search
+    }
+
+    /// The collations with this unquoted name in any schema, if one of them is a user's.
+    pub fn collations_named(&self, name: &str) -> impl Iterator<Item = &Collation> {
+        self.collations.of(&self.parts.collations, name)
     }
 
     /// The names of enabled event triggers.

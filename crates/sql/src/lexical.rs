@@ -179,13 +179,20 @@ impl Reader {
         }
         Bound::Lexical(Box::new(Lexical {
             targets: self.targets,
-            calls: self.calls.into_iter().collect(),
-            attributes: self.attributes.into_iter().collect(),
-            symbols: self.symbols.into_iter().collect(),
-            words: self.words.into_iter().collect(),
+            calls: sorted(self.calls),
+            attributes: sorted(self.attributes),
+            symbols: sorted(self.symbols),
+            words: sorted(self.words),
             fires: false,
         }))
     }
+}
+
+/// The same text gives the same list, each time that it is read.
+fn sorted<T: Ord>(found: HashSet<T>) -> Vec<T> {
+    let mut all: Vec<T> = found.into_iter().collect();
+    all.sort_unstable();
+    all
 }
 
 /// `update` may also be a column's name; what follows then is no name.

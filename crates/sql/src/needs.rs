@@ -12,6 +12,7 @@ pub(crate) struct Needs {
     pub(crate) relations: Box<[RelationId]>,
     /// Settings of the application, sorted.
     pub(crate) settings: Box<[Box<str>]>,
+    /// Changes when names in the bodies of functions in SQL come to mean something else.
     /// It is known only as long as no parameter is declared to be of a type of the user's.
     pub(crate) builtin_parameters: bool,
     /// The same for times of day.
@@ -32,6 +33,10 @@ pub(crate) enum Meant {
     Type(TypeId, i64),
     /// Whether names in it may be looked up.
     Schema(SchemaId, bool),
+    /// By its OID.
+    Collation(u32),
+    /// With a digest over all configurations and dictionaries.
+    TextSearch(u64),
 }
 
 /// The same while it is being collected.

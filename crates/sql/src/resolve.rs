@@ -1,6 +1,7 @@
 //! The names of a query, resolved: which relations it reads, and whether all it runs is known.
 
 mod inline;
+mod names;
 mod operators;
 mod reference;
 mod text;
@@ -13,6 +14,7 @@ use catalog::{
 };
 
 pub(crate) use self::inline::{DEPTH_MAX, Memo};
+pub(crate) use self::names::{SEARCH, collations};
 use self::text::Texts;
 pub(crate) use self::trust::Trust;
 use self::trust::is_trusted;

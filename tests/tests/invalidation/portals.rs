@@ -1,7 +1,7 @@
 //! C: writes of portals that live longer than a message.
 
 use anyhow::Result;
-use pgmemo_tests::wire::Frontend;
+use pgmemo_tests::wire::{Answer, Conn, Frontend};
 
 use super::pair::{warm, with_sessions};
 
@@ -166,6 +166,77 @@ fn functions_called_by_the_fast_path_are_seen() -> Result<()> {
         writer.send(Frontend::new().function_call(oid, &[]).bytes())?;
         writer.read_until(b'Z')?;
         assert_eq!(reader.value(read)?, "1");
+        Ok(())
+    })
+}
+
+/// Where the server has planned a statement, it has put bodies in the place of calls.
+#[test]
+fn what_stands_in_the_place_of_a_call_means_what_it_meant() -> Result<()> {
+    let texts = [
+        ("s0", "SELECT * FROM all_of() x", "a9", None),
+        ("s1", "SELECT * FROM one_of() x", "far a9", Some("near a9")),
+        ("s2", "SELECT * FROM sorted() x", "a9", Some("a10")),
+    ];
+    let first = |answer: &Answer| -> Option<String> {
+        let row = answer.0.iter().find(|message| message.tag == b'D')?;
+        let value = row.values().into_iter().next()??;
+        String::from_utf8(value).ok()
+    };
+    let run = |conn: &mut Conn, before: Frontend, name: &str| -> Result<Option<String>> {
+        let batch = before
+            .bind("", name, &[])
+            .describe_portal("")
+            .execute("", 0);
+        conn.send(batch.sync().bytes())?;
+        Ok(first(&conn.read_until(b'Z')?))
+    };
+    with_sessions(|pgmemo, reader, writer| {
+        reader.run(
+            "CREATE SCHEMA near; CREATE SCHEMA far; SET search_path = near, far, public; \
+             CREATE TABLE far.m (v text); INSERT INTO far.m VALUES ('a9'), ('a10'); \
+             CREATE COLLATION far.mine (provider = icu, locale = 'en-u-kn-true'); \
+             CREATE FUNCTION far.one() RETURNS text STABLE LANGUAGE sql AS $$ SELECT 'far'::text $$; \
+             CREATE FUNCTION far.all_of() RETURNS SETOF text STABLE LANGUAGE sql AS \
+                 $$ SELECT v FROM m ORDER BY v DESC $$; \
+             CREATE FUNCTION far.one_of() RETURNS SETOF text STABLE LANGUAGE sql AS \
+                 $$ SELECT one() || ' ' || v FROM far.m ORDER BY v DESC $$; \
+             CREATE FUNCTION far.sorted() RETURNS SETOF text STABLE LANGUAGE sql AS \
+                 $$ SELECT v FROM far.m ORDER BY v COLLATE mine $$",
+        )?;
+        writer.run("SET search_path = near, far, public")?;
+        for (name, text, old, _) in texts {
+            // Behind a write in its block nothing is looked up.
+            writer.run("BEGIN; UPDATE t SET v = v")?;
+            let parse = Frontend::new().parse(name, text, &[]);
+            assert_eq!(run(writer, parse, name)?.as_deref(), Some(old));
+            writer.run("COMMIT")?;
+        }
+        reader.run("CREATE TABLE near.m (v text)")?;
+        reader.run("CREATE FUNCTION near.one() RETURNS text STABLE LANGUAGE sql AS $$ SELECT 'near'::text $$")?;
+        reader.run("CREATE COLLATION near.mine FROM \"C\"")?;
+        warm(pgmemo, reader, "SELECT id FROM public.t WHERE id = 1")?;
+        for (name, text, old, new) in texts {
+            for _ in 0..3 {
+                assert_eq!(
+                    run(writer, Frontend::new(), name)?.as_deref(),
+                    Some(old),
+                    "{text}"
+                );
+            }
+            assert_eq!(
+                first(&reader.extended(text, &[])?).as_deref(),
+                new,
+                "{text}"
+            );
+            for _ in 0..3 {
+                assert_eq!(
+                    run(writer, Frontend::new(), name)?.as_deref(),
+                    Some(old),
+                    "{text}"
+                );
+            }
+        }
         Ok(())
     })
 }

@@ -13,12 +13,13 @@ use catalog::{
 use foldhash::HashMap;
 
 use super::Viewer;
+use super::names::KEEPS_BODIES;
 use super::text::is_polymorphic;
 use crate::Reason;
 use crate::analysis::{Analysis, analyze};
-use crate::facts::{Bound, Name, Read};
+use crate::facts::Bound;
 use crate::formed::has_formed_literals;
-use crate::needs::{Found, Meant, Needs};
+use crate::needs::{Found, Needs};
 use crate::scan::{Kind, lexemes};
 use crate::tokens::identifier;
 
@@ -160,7 +161,7 @@ impl Viewer<'_> {
         };
         let printed = matches!(body.names, Names::Printed);
         let keeps = !printed && self.snapshot.server_version() >= KEEPS_BODIES;
-        if keeps && (body.formed || self.hides(read, path)) {
+        if keeps && body.formed || !printed && self.hides(read, lexical, path) {
             return Err(unknown);
         }
         let viewer = Viewer {
@@ -180,7 +181,7 @@ impl Viewer<'_> {
             ..Found::default()
         };
         viewer.gather(read, lexical, &[], &mut below)?;
-        viewer.note_meant(read, function, &mut below);
+        viewer.note_meant(read, lexical, function, &mut below);
         let needs = below.needs();
         // The server may have computed what is IMMUTABLE long ago.
         let reads = !needs.relations.is_empty() || !needs.settings.is_empty();
@@ -190,52 +191,6 @@ impl Viewer<'_> {
         Ok(needs)
     }
 }
-
-impl Viewer<'_> {
-    /// Adds what the names in a body mean.
-    fn note_meant(&self, read: &Read, function: &Function, below: &mut Found) {
-        let snapshot = self.snapshot;
-        let mut kinds: Vec<TypeId> = function.takes.to_vec();
-        kinds.push(function.returns);
-        for Name { schema, name } in &read.types {
-            let named = snapshot.types(self.path, schema.as_deref(), name);
-            kinds.extend(named.map(|known| known.id));
-        }
-        for &id in &below.relations {
-            let columns = snapshot.relation(id).map(|relation| &relation.columns);
-            kinds.extend(columns.into_iter().flatten().map(|&(_, kind)| kind));
-        }
-        let kinds = kinds.into_iter().filter_map(|kind| snapshot.made_of(kind));
-        let types = kinds.flatten().filter(|kind| !kind.is_builtin());
-        let labels = |kind| snapshot.labels(kind).unwrap_or_default();
-        let types = types.map(|kind| Meant::Type(kind, labels(kind)));
-        let relations = below.relations.iter().copied().map(Meant::Relation);
-        let functions = below.functions.iter().copied().map(Meant::Function);
-        let written = read.relations.iter().chain(&read.types);
-        let written = written.filter_map(|name| snapshot.schema_by_name(name.schema.as_deref()?));
-        let usable = |schema| {
-            self.role
-                .is_some_and(|role| snapshot.may_use_schema(role, schema))
-        };
-        let schemas = written.map(|schema| Meant::Schema(schema.id, usable(schema.id)));
-        let all = types.chain(relations).chain(functions).chain(schemas);
-        below.meant.extend(all);
-    }
-
-    /// Whether a table that is named without its schema hides another one of that name.
-    fn hides(&self, read: &Read, path: Option<&SearchPath>) -> bool {
-        let path = path.unwrap_or(&self.trust.everywhere);
-        let named = read.relations.iter().filter(|it| it.schema.is_none());
-        named.into_iter().any(|Name { name, .. }| {
-            let all = self.snapshot.relations_named(name);
-            all.filter(|it| path.0.contains(&it.schema)).count() > 1
-        })
-    }
-}
-
-/// From here on a session keeps what the names in a body meant when it first called the function,
-/// also if another table comes to lie before the one that was meant, and how its literals were read.
-const KEEPS_BODIES: u32 = 180_000;
 
 /// Whether a function that is run by an IMMUTABLE one depends on its arguments alone.
 pub(super) fn is_immutable(function: &Function) -> bool {

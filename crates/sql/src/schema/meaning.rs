@@ -17,10 +17,12 @@ use catalog::{
 use super::Schema;
 use crate::facts::{Lexical, Name, Read};
 use crate::needs::Meant;
+use crate::resolve::{SEARCH, collations};
 use crate::{Context, Reason};
 
 impl Schema {
-    /// A digest over what the names of a statement mean.
+    /// A digest over what the names of a statement mean, and those in the bodies of functions in SQL:
+    /// the server may have put these in the place of their calls.
     pub(super) fn meaning(
         &self,
         lexical: &Lexical,
@@ -45,6 +47,7 @@ impl Schema {
         for word in &lexical.words {
             relation(None, word);
         }
+        collations(snapshot, lexical, &mut digest);
         for id in self.functions(lexical, Some(path)) {
             id.hash(&mut digest);
             if let Some(function) = snapshot.function(id) {
@@ -108,9 +111,6 @@ impl Schema {
         relation.is_none_or(|relation| relation.row_security != RowSecurity::Off)
     }
 }
-
-/// `regconfig` and `regdictionary`.
-const SEARCH: [u32; 2] = [3_734, 3_769];
 
 /// The types of values that a relation, or a composite type, brings with it.
 fn kinds_of(relation: &Relation) -> impl Iterator<Item = TypeId> {

@@ -301,6 +301,57 @@ fn a_table_that_hides_another_may_not_be_what_a_session_remembers() {
 }
 
 #[test]
+fn a_collation_of_a_user_may_not_be_what_a_session_remembers() {
+    let check = |version, hidden, text: &str| {
+        let db = Database::with(|db| {
+            db.builder.server_version = version;
+            db.collation("public", "mine");
+            if hidden {
+                db.collation("pg_catalog", "mine");
+            }
+            let body = "select w from public.u order by w collate mine limit 1";
+            function(db, "f", Volatility::Stable, 0, body);
+            let shown = " SELECT public.f() AS f FROM public.t;";
+            db.view("public", "shown", &["f text"], shown, &[]);
+        });
+        db.read(text).is_ok()
+    };
+    let called = "select f() from t";
+    assert!(check(170_000, true, called) && check(180_000, false, called));
+    assert!(!check(180_000, true, called));
+    // Along any path, and not told from what the statement meant.
+    assert!(!check(170_000, false, "select * from shown"));
+}
+
+#[test]
+fn what_a_statement_means_hangs_on_the_bodies_that_it_calls() {
+    let meant = |text: &str, change: &dyn Fn(&mut Fixture)| {
+        let db = Database::with(|db| {
+            function(db, "g", Volatility::Stable, 0, "select 'x'");
+            let body = "select g() from public.u order by w collate mine";
+            function(db, "f", Volatility::Stable, 0, body);
+            change(db);
+        });
+        let plan = db.plan(text);
+        assert!(plan.read.is_ok(), "{text}: {:?}", plan.read);
+        plan.meaning
+    };
+    let nothing = |_: &mut Fixture| {};
+    let collation = |db: &mut Fixture| db.collation("public", "mine");
+    let overload = |db: &mut Fixture| {
+        function(db, "g", Volatility::Stable, 0, "select 'y'");
+    };
+    for change in [&collation as &dyn Fn(&mut Fixture), &overload] {
+        let text = "select f() from t";
+        assert_ne!(meant(text, &nothing), meant(text, change));
+        let text = "select id from t";
+        assert_eq!(meant(text, &nothing), meant(text, change));
+    }
+    let text = "select v from t order by v collate mine";
+    assert_ne!(meant(text, &nothing), meant(text, &collation));
+}
+
+#[test]
 fn each_function_is_read_once_for_a_plan() {
     let db = Database::with(|db| {
         function(db, "f8", Volatility::Stable, 1, "select $1");

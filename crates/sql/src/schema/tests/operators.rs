@@ -275,7 +275,7 @@ fn a_cast_counts_where_a_function_returns_what_it_makes() {
     let check = |returns: &str, known| {
         let db = Database::with(|db| {
             types(db);
-            let tone = db.kind("tone", TypeKind::Enum);
+            let tone = db.kind("tone", TypeKind::Enum(0));
             let convert = db.plpgsql("convert", "begin return 1; end");
             db.cast("text", "text", convert);
             let mood = kind(db, "mood");
