@@ -12,7 +12,7 @@ use cache::{Scope, Stamp, Version};
 use catalog::DatabaseId;
 use session::{Definitions, Question, Recipe, Session, Telemetry};
 use sql::Writes;
-use store::{Age, Claimed, Flights, Found, Mark, Point, Role, Store, Trouble, delay};
+use store::{Age, Claimed, Epoch, Flights, Found, Mark, Point, Role, Store, Trouble, delay};
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
@@ -454,27 +454,27 @@ impl Told {
         let (Ok(current), Some((epoch, then))) = (current, self.planned) else {
             return self.give_up().await;
         };
-        let told = doubted(then);
-        let store = &self.services.store;
-        let database = &self.database;
-        match current {
-            Some(current) if current == epoch => return false,
-            Some(current) if !database.is_doubted() => {
-                let deadline = Instant::now() + VERIFY_MAX;
-                if database.wait_current(current, deadline).await {
-                    let known = database.knowledge();
-                    let now = known.map(|known| known.definitions());
-                    return !now.is_some_and(|now| told.holds(&now)) && self.give_up().await;
-                }
-            }
-            Some(_) => {}
-            // While it is being written nothing is served. If it ends as another, nothing from before
-            // will be; if not, it was this all the while.
+        let (store, database) = (&self.services.store, &self.database);
+        let seen = match current {
+            Some(current) => Epoch::Current(current),
             None => match store.peek(self.identity).await {
-                Ok(last) if last.last().is_none_or(|last| last == epoch) => return false,
-                Ok(_) => {}
+                Ok(seen) => seen,
                 Err(_) => return self.give_up().await,
             },
+        };
+        // While it is being written nothing is served. If it ends as another, nothing from before
+        // will be; if not, it was this all the while.
+        let Some(last) = seen.last().filter(|&last| last != epoch) else {
+            return false;
+        };
+        let told = doubted(then);
+        if seen.current().is_some() && !database.is_doubted() {
+            let deadline = Instant::now() + VERIFY_MAX;
+            if database.wait_current(last, deadline).await {
+                let known = database.knowledge();
+                let now = known.map(|known| known.definitions());
+                return !now.is_some_and(|now| told.holds(&now)) && self.give_up().await;
+            }
         }
         if database.doubt(store, self.identity, told).await {
             return false;
