@@ -182,6 +182,7 @@ impl Fixture {
             columns: columns.iter().map(|column| parse_column(column)).collect(),
             definition: None,
             row: TypeId::from_oid(id.oid() + ROWS),
+            rows: TypeId::from_oid(id.oid() + 2 * ROWS),
             numbered: u16::try_from(columns.len()).unwrap_or(u16::MAX),
             security_invoker: false,
             parents: [].into(),

@@ -96,6 +96,8 @@ pub struct Relation {
     pub definition: Option<Box<str>>,
     /// The type of its rows.
     pub row: TypeId,
+    /// The type of arrays of them, 0 if there is none.
+    pub rows: TypeId,
     /// How many columns it has ever had.
     pub numbered: u16,
     /// For a view: `security_invoker` is set.

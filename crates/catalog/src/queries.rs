@@ -21,7 +21,7 @@ pub enum Kind {
     /// Member, role whose privileges it inherits.
     Memberships,
     /// OID, schema, name, kind, owner, row security (`-`, `o` on, `f` forced), persistence,
-    /// security invoker, type of its rows, columns it has ever had, extension.
+    /// security invoker, type of its rows, of arrays of them or 0, columns it has ever had, extension.
     Relations,
     /// Relation, name, type.
     Columns,
@@ -200,8 +200,9 @@ SELECT c.oid, c.relnamespace, c.relname, c.relkind, c.relowner,
     c.relkind = 'v' AND EXISTS (
         SELECT FROM pg_options_to_table(c.reloptions) o
         WHERE o.option_name = 'security_invoker' AND o.option_value::bool),
-    c.reltype, c.relnatts, e.extname
+    c.reltype, coalesce(t.typarray, 0), c.relnatts, e.extname
 FROM pg_class c
+LEFT JOIN pg_type t ON t.oid = c.reltype
 LEFT JOIN pg_depend d ON d.classid = 'pg_class'::regclass AND d.objid = c.oid
     AND d.objsubid = 0 AND d.deptype = 'e'
 LEFT JOIN pg_extension e ON e.oid = d.refobjid

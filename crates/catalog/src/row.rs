@@ -236,6 +236,7 @@ fn relation(row: &mut Row<'_, '_>) -> Result<Relation, RowError> {
         definition: None,
         security_invoker: row.flag()?,
         row: row.kind()?,
+        rows: row.kind()?,
         numbered: row.number()?,
         parents: [].into(),
         key: [].into(),

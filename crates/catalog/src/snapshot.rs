@@ -29,6 +29,7 @@ pub struct Snapshot {
     members: Index<RoleId>,
     relation_names: Index<Box<str>>,
     row_types: Index<TypeId>,
+    array_types: Index<TypeId>,
     children: Index<RelationId>,
     inherits: Box<[(RelationId, RelationId)]>,
     referenced: Index<RelationId>,
@@ -56,6 +57,7 @@ impl Snapshot {
             members: Index::new(&parts.memberships, |membership| membership.member),
             relation_names: Index::new(&parts.relations, |relation| relation.name.clone()),
             row_types: Index::new(&parts.relations, |relation| relation.row),
+            array_types: Index::new(&parts.relations, |relation| relation.rows),
             children: Index::new(&inherits, |&(_, parent)| parent),
             inherits,
             referenced: Index::new(&parts.constraints, |constraint| constraint.referenced),
@@ -164,6 +166,15 @@ impl Snapshot {
     pub fn relation_of_row(&self, kind: TypeId) -> Option<&Relation> {
         let none = kind.oid() == 0;
         self.row_types
+            .of(&self.parts.relations, &kind)
+            .next()
+            .filter(|_| !none)
+    }
+
+    /// The relation of whose rows arrays are of this type.
+    pub fn relation_of_rows(&self, kind: TypeId) -> Option<&Relation> {
+        let none = kind.oid() == 0;
+        self.array_types
             .of(&self.parts.relations, &kind)
             .next()
             .filter(|_| !none)

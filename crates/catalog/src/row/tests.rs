@@ -62,9 +62,9 @@ fn a_relation_gets_its_columns_parents_and_definition() {
         (Kind::Inherits, "30000|20001"),
         (Kind::Definitions, "20003|SELECT 1"),
         (Kind::Definitions, "20002|"),
-        (Kind::Relations, "20003|2200|v|v|10|-|p|t|0|2|hstore"),
-        (Kind::Relations, "20001|2200|base|p|10|o|u|f|0|1|"),
-        (Kind::Relations, "20002|2200|part|r|10|f|t|f|0|1|"),
+        (Kind::Relations, "20003|2200|v|v|10|-|p|t|0|0|2|hstore"),
+        (Kind::Relations, "20001|2200|base|p|10|o|u|f|0|0|1|"),
+        (Kind::Relations, "20002|2200|part|r|10|f|t|f|0|0|1|"),
     ])
     .finish();
     let base = snapshot.relation(RelationId::from_oid(20_001)).unwrap();

@@ -5,7 +5,7 @@
 //! offset of its own day. So it matters what may be a time of day. Values of `timetz` itself are kept
 //! away: text without a zone is read as one by the same offset.
 
-use catalog::{Function, RelationKind, Snapshot, TypeId};
+use catalog::{Function, RelationKind, Snapshot, TypeId, TypeKind};
 use foldhash::HashSet;
 
 use super::text::{DEPTH_MAX, Texts, is_made_of_arguments, is_polymorphic};
@@ -42,16 +42,16 @@ impl Holders {
         let mut known = HashSet::from_iter(held.iter().copied());
         loop {
             let before = known.len();
-            let made = snapshot.all_types().filter(|it| {
-                let all = snapshot.made_of(it.id).unwrap_or_default();
-                all.iter().any(|kind| known.contains(kind))
-            });
+            let made = snapshot
+                .all_types()
+                .filter(|it| matches!(it.kind, TypeKind::Of(inner) if known.contains(&inner)));
             let made: Vec<_> = made.map(|it| it.id).collect();
             let rows = snapshot.relations().filter(|relation| {
                 let mut kinds = relation.columns.iter().map(|(_, kind)| kind);
                 kinds.any(|kind| known.contains(kind))
             });
-            known.extend(rows.map(|relation| relation.row).collect::<Vec<_>>());
+            let rows = rows.flat_map(|relation| [relation.row, relation.rows]);
+            known.extend(rows.filter(|kind| kind.oid() != 0).collect::<Vec<_>>());
             known.extend(made);
             if known.len() == before {
                 break;
@@ -59,6 +59,7 @@ impl Holders {
         }
         let of_table = |kind: &TypeId| {
             let row = snapshot.relation_of_row(*kind);
+            let row = row.or_else(|| snapshot.relation_of_rows(*kind));
             row.is_some_and(|relation| relation.kind != RelationKind::CompositeType)
         };
         let made = known.iter().filter(|kind| !kind.is_builtin());
@@ -69,12 +70,13 @@ impl Holders {
         }
     }
 
-    /// Whether values of a type hold one. Of arrays of rows nothing is known.
+    /// Whether values of a type hold one. Of types that are not listed nothing is known.
     pub(super) fn has(&self, snapshot: &Snapshot, kind: TypeId) -> bool {
         let unknown = || {
             !kind.is_builtin()
                 && snapshot.type_by_id(kind).is_none()
                 && snapshot.relation_of_row(kind).is_none()
+                && snapshot.relation_of_rows(kind).is_none()
         };
         self.known.contains(&kind) || (self.custom && unknown())
     }

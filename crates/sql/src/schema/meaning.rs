@@ -133,8 +133,10 @@ fn rows(snapshot: &Snapshot, mut open: Vec<TypeId>, digest: &mut DefaultHasher) 
             open.extend(all);
         } else if let Some(row) = snapshot.relation_of_row(kind) {
             open.extend(row.columns.iter().map(|&(_, kind)| kind));
+        } else if let Some(relation) = snapshot.relation_of_rows(kind) {
+            open.push(relation.row);
         } else {
-            // An array of rows, which the snapshot does not list.
+            // The snapshot does not list it.
             unknown = true;
         }
     }

@@ -136,3 +136,31 @@ fn paths_that_make_times_of_day_are_not_followed() {
     assert!(form("'$.a'").is_some() && form("'$.a'") == form("'$.b'"));
     assert_eq!(form("'$.a.datetime()'"), None);
 }
+
+/// A view for administrators is no reason to leave other tables alone.
+#[test]
+fn what_holds_names_of_objects_is_told_from_what_does_not() {
+    let db = Database::with(|db| {
+        let shown = " SELECT 1 AS id;";
+        let view = db.view("public", "sizes", &["id"], shown, &[]);
+        db.table("public", "pair", &["a"]);
+        let rows = |db: &Fixture, name: &str| {
+            let mut all = db.builder.relations.iter();
+            all.find(|it| &*it.name == name).expect("it was made").rows
+        };
+        db.last_relation().expect("it was made").columns[0].1 = TypeId::from_oid(23);
+        for (name, of) in [("pairs", "pair"), ("all_sizes", "sizes")] {
+            let kind = rows(db, of);
+            db.table("public", name, &["id", "of"]);
+            db.last_relation().expect("it was made").columns[1].1 = kind;
+        }
+        let relations = db.builder.relations.iter_mut();
+        for relation in relations.filter(|it| it.id == view) {
+            relation.columns[0].1 = TypeId::from_oid(2_205);
+        }
+    });
+    assert!(db.read("select * from pairs").is_ok());
+    let refused = Err(Reason::SystemCatalog);
+    assert_eq!(db.read("select * from all_sizes"), refused);
+    assert_eq!(db.read("select * from sizes"), refused);
+}
