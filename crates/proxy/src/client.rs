@@ -293,8 +293,7 @@ impl Client {
 
     async fn mark(&mut self, ticket: u64, writes: &Writes) {
         self.marked = time::Instant::now();
-        let known = self.session.knowledge();
-        let planned = known.map(|known| (known.epoch, known.definitions()));
+        let planned = self.session.told_from();
         if let Some(held) = self.place.mark(writes, planned).await {
             self.marks.push(ticket, held);
         }

@@ -467,6 +467,9 @@ impl Told {
         let Some(last) = seen.last().filter(|&last| last != epoch) else {
             return false;
         };
+        if then == Definitions::UNKNOWN {
+            return self.give_up().await;
+        }
         let told = doubted(then);
         if seen.current().is_some() && !database.is_doubted() {
             let deadline = Instant::now() + VERIFY_MAX;

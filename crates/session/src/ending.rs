@@ -131,6 +131,9 @@ impl Session {
         let settings = self.transaction.settings;
         let dropped = boundary.writes.is_unbounded() && self.mirror.has_temporary();
         self.transaction.end(status, &boundary);
+        if !in_block && !self.forwarded && !self.queue.is_unsettled() {
+            self.unknown = None;
+        }
         if !in_block || chained {
             self.registry.end_portals(boundary.segment);
         }

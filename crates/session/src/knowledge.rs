@@ -46,6 +46,13 @@ pub struct Definitions {
 }
 
 impl Definitions {
+    /// None that ever were: with other definitions anything may have happened.
+    pub const UNKNOWN: Self = Self {
+        generation: u64::MAX,
+        code: u64::MAX,
+        perils: u64::MAX,
+    };
+
     /// Whether code that these say changes nothing changes nothing by `other` ones either.
     pub const fn have_code_of(&self, other: &Self) -> bool {
         self.generation == other.generation

@@ -25,6 +25,7 @@ impl Session {
             self.answer = None;
             return None;
         }
+        self.note_unknown(plan);
         let effects = &plan.effects;
         let unsure = self.queue.has_control() || self.segment.control || self.transaction.commits;
         let in_block = self.status() != backend::Status::Idle && !unsure;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
-use cache::CacheKey;
+use cache::{CacheKey, Version};
 use sql::{Control, Plan};
 use wire::{
     HEADER,
@@ -33,6 +33,9 @@ pub struct Session {
     pub(crate) knowledge: Option<Arc<Knowledge>>,
     /// From which what was sent was told, if there was ever any knowledge.
     definitions: Option<Definitions>,
+    /// Under which epoch the first call was sent, of what is not done yet, of a function that is not
+    /// known.
+    pub(crate) unknown: Option<Version>,
     pub(crate) mirror: Mirror,
     pub(crate) texts: Texts,
     /// The server has said that it is no standby.
@@ -115,6 +118,7 @@ impl Session {
             shared,
             knowledge: None,
             definitions: None,
+            unknown: None,
             mirror: Mirror::new(login.digest, login.generation),
             texts: login.texts,
             primary: login.primary,
@@ -162,6 +166,10 @@ impl Session {
 
     /// What is known of the database from now on. Call when it changes.
     pub fn know(&mut self, knowledge: Option<Arc<Knowledge>>) {
+        let passed = |now: &&Arc<Knowledge>| self.unknown.is_some_and(|then| then != now.epoch);
+        if knowledge.as_ref().filter(passed).is_some() {
+            self.taint(Passed::Code);
+        }
         if generation(self.knowledge.as_ref()) != generation(knowledge.as_ref()) {
             self.mirror
                 .relearn(generation(knowledge.as_ref()), &self.shared);
@@ -185,6 +193,10 @@ impl Session {
         } else {
             Passed::Code
         };
+        self.taint(passed);
+    }
+
+    fn taint(&mut self, passed: Passed) {
         if self.transaction.is_open() {
             passed.taint(&mut self.transaction.writes);
         }
@@ -192,6 +204,23 @@ impl Session {
             self.segment.distrust(passed);
         }
         self.queue.distrust(passed);
+    }
+
+    /// From what it was told what is to be marked: the epoch, and the definitions.
+    pub fn told_from(&self) -> Option<(Version, Definitions)> {
+        let known = self.knowledge.as_ref()?;
+        Some(match self.unknown {
+            Some(epoch) => (epoch, Definitions::UNKNOWN),
+            None => (known.epoch, known.definitions()),
+        })
+    }
+
+    /// Notes that a statement calls what is not known, if it does: unless the epoch stays what it was,
+    /// it may have been there for a while.
+    pub(crate) fn note_unknown(&mut self, plan: &Plan) {
+        if plan.effects.calls_unknown && self.unknown.is_none() {
+            self.unknown = self.knowledge.as_ref().map(|known| known.epoch);
+        }
     }
 
     /// What is known of the database.

@@ -85,6 +85,8 @@ pub(crate) struct Lexical {
     pub(crate) targets: Vec<Target>,
     /// Names before a `(`.
     pub(crate) calls: Vec<Name>,
+    /// Those among them that are surely of functions.
+    pub(crate) run: Vec<Name>,
     /// Names after a `.`, which may be calls in functional notation.
     pub(crate) attributes: Vec<Box<str>>,
     /// Operators.
@@ -100,10 +102,11 @@ impl Lexical {
         let names =
             |names: &[Box<str>]| size_of_val(names) + names.iter().map(|n| n.len()).sum::<usize>();
         let targets: usize = self.targets.iter().map(|target| target.name.bytes()).sum();
-        let calls: usize = self.calls.iter().map(Name::bytes).sum();
+        let calls: usize = self.calls.iter().chain(&self.run).map(Name::bytes).sum();
         size_of::<Self>()
             + size_of_val(&*self.targets)
             + size_of_val(&*self.calls)
+            + size_of_val(&*self.run)
             + targets
             + calls
             + names(&self.attributes)

@@ -10,6 +10,7 @@
 use catalog::Event;
 use foldhash::HashSet;
 
+use crate::calls::is_call;
 use crate::facts::{Bound, Lexical, Name, Target};
 use crate::scan::{Kind, Lexeme};
 use crate::tokens::{Tokens, identifier, is_any, is_star, is_word};
@@ -57,6 +58,7 @@ struct Reader {
     /// Whether ON CONFLICT DO UPDATE occurs.
     upsert: bool,
     calls: HashSet<Name>,
+    run: HashSet<Name>,
     attributes: HashSet<Box<str>>,
     symbols: HashSet<Box<str>>,
     words: HashSet<Box<str>>,
@@ -143,10 +145,14 @@ impl Reader {
                 [.., schema, dot] if dot.kind == Kind::Mark(b'.') => identifier(schema),
                 _ => None,
             };
-            self.calls.insert(Name {
+            let called = Name {
                 schema,
                 name: name.clone(),
-            });
+            };
+            if is_call(before, lexeme, after) {
+                self.run.insert(called.clone());
+            }
+            self.calls.insert(called);
         } else if qualified && !self.attributes.contains(&name) {
             self.attributes.insert(name.clone());
         }
@@ -180,6 +186,7 @@ impl Reader {
         Bound::Lexical(Box::new(Lexical {
             targets: self.targets,
             calls: sorted(self.calls),
+            run: sorted(self.run),
             attributes: sorted(self.attributes),
             symbols: sorted(self.symbols),
             words: sorted(self.words),

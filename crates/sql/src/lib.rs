@@ -8,6 +8,7 @@
 
 mod analysis;
 mod assign;
+mod calls;
 mod classes;
 mod clock;
 #[cfg_attr(

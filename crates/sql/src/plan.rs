@@ -170,6 +170,9 @@ pub struct Effects {
     pub commits: bool,
     /// It may tell the server to read its configuration, at once, whatever becomes of its block.
     pub reloads: bool,
+    /// It calls a function that is not known. If there was one all the same, made by another session
+    /// and dropped since, nobody can tell what it did.
+    pub calls_unknown: bool,
     /// It was not understood; the server's CommandComplete tag may clear it of writing.
     pub tag_judges: bool,
     /// `DISCARD ALL`, `DEALLOCATE ALL`, `DEALLOCATE name` are told from the tag and this; so is

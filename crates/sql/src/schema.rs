@@ -158,6 +158,9 @@ impl Schema {
                 (Err(refusal(read)), writes)
             }
         };
+        if let (Err(_), Bound::Lexical(lexical)) = (&read, &sentence.writes) {
+            effects.calls_unknown = self.calls_unknown(lexical, path);
+        }
         let pinned = path
             .filter(|_| temporary.is_plain())
             .map(|path| self.pinned(sentence, &read, &writes, path));
@@ -544,12 +547,14 @@ fn merge(all: &mut Effects, one: &Effects) {
         tag_judges: _,
         deallocates: _,
         reloads: _,
+        calls_unknown,
         pins,
     } = one;
     all.settings = std::mem::take(&mut all.settings).and(settings);
     all.temporary |= temporary;
     all.names |= names;
     all.commits |= *commits || control.is_some();
+    all.calls_unknown |= calls_unknown;
     all.pins |= pins;
 }
 

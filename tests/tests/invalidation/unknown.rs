@@ -55,6 +55,55 @@ fn what_another_instance_made_or_replaced_may_write() {
     ]);
 }
 
+/// By the time that anybody looks, definitions are what they were.
+#[test]
+fn what_is_gone_before_it_is_known_may_have_written() {
+    check_instances(&[
+        (
+            "C10 a function of another instance that is dropped before the block ends",
+            "
+            p2 warm: SELECT * FROM u ORDER BY id
+            p2: BEGIN
+            s1: CREATE FUNCTION put() RETURNS int LANGUAGE sql AS $$ UPDATE t SET v = 'put' WHERE id = 1 RETURNING id $$
+            p2: SELECT put() AS n
+            s1: DROP FUNCTION put()
+            s1 hot: SELECT * FROM t ORDER BY id
+            p2: COMMIT
+            s1: SELECT * FROM t ORDER BY id
+            ",
+        ),
+        (
+            "C10 the same, when the catalog has been read again",
+            "
+            p2 warm: SELECT * FROM u ORDER BY id
+            p2: BEGIN
+            s1: CREATE FUNCTION put() RETURNS int LANGUAGE sql AS $$ UPDATE t SET v = 'put' WHERE id = 1 RETURNING id $$
+            p2: SELECT put() AS n
+            s1: DROP FUNCTION put()
+            s1 hot: SELECT * FROM t ORDER BY id
+            p2: SELECT pg_sleep(1.5)
+            p2: SELECT * FROM t ORDER BY id
+            p2: COMMIT
+            s1: SELECT * FROM t ORDER BY id
+            ",
+        ),
+        (
+            "C10 a function of another instance that is dropped while it runs",
+            "
+            p2 warm: SELECT * FROM u ORDER BY id
+            s1: CREATE FUNCTION put() RETURNS int LANGUAGE sql AS $$ SELECT pg_advisory_xact_lock(7); UPDATE t SET v = 'put' WHERE id = 1 RETURNING id $$
+            s3: SELECT pg_advisory_lock(7)
+            p2 send: SELECT put() AS n
+            s1: DROP FUNCTION put()
+            s1 hot: SELECT * FROM t ORDER BY id
+            s3: SELECT pg_advisory_unlock(7)
+            p2 wait: SELECT put() AS n
+            s1: SELECT * FROM t ORDER BY id
+            ",
+        ),
+    ]);
+}
+
 #[test]
 fn what_was_made_a_moment_ago_may_write() {
     check(&[

@@ -30,6 +30,12 @@ impl Schema {
             })
     }
 
+    /// Whether a function is called that is not there, for all that is known.
+    pub(super) fn calls_unknown(&self, lexical: &Lexical, path: Option<&SearchPath>) -> bool {
+        let mut run = lexical.run.iter();
+        run.any(|it| self.is_missing(it, lexical, path))
+    }
+
     /// What a call may lead to in a schema that is not known.
     pub(super) fn by_hidden(&self, call: &Name, path: Option<&SearchPath>) -> Outcome {
         let Name { schema, name } = call;
