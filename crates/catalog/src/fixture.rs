@@ -401,6 +401,11 @@ impl Fixture {
             .push(Collation { oid, schema, name });
     }
 
+    /// An event trigger.
+    pub fn event_trigger(&mut self, name: &str) {
+        self.builder.event_triggers.push(name.into());
+    }
+
     /// A function that a relation runs by itself, such as a default.
     pub fn uses(&mut self, relation: RelationId, function: FunctionId, moment: Moment) {
         self.builder.uses.push(Uses {

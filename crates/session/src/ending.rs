@@ -145,7 +145,8 @@ impl Session {
         let unsure = in_block || settings || boundary.control || boundary.commits;
         self.mirror
             .changed(boundary.settings, boundary.failed, unsure);
-        if boundary.temporary || dropped {
+        let founds = boundary.founds && !boundary.failed && in_block && !chained;
+        if boundary.temporary && !founds || dropped {
             self.mirror.forget_names();
         } else if settings && !in_block {
             self.mirror.changed(SettingsChange::Unknown, false, false);

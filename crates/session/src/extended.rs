@@ -94,6 +94,7 @@ impl Session {
             inferred: (!common).then(Inferred::default),
             under: self.mirror.identity().cloned(),
             generation: self.knowledge.as_ref().map(|known| known.generation),
+            own: prepared.plan.own,
             on_server: !virtually,
             row: virtually.then(|| prepared.row(types)).flatten(),
             segment: self.segment.segment,

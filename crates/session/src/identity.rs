@@ -196,6 +196,16 @@ impl Identity {
         values.is_some()
     }
 
+    /// The same with one more temporary table, which holds rows and does no more; `None` if that cannot
+    /// be told.
+    pub(crate) fn with_table(&self, name: &str) -> Option<Self> {
+        let found = self.temporary().with_table(name)?;
+        (!names_temporary(&self.names)).then(|| Self {
+            temporary: Some(found),
+            ..self.clone()
+        })
+    }
+
     /// What its temporary objects may do to what lasts.
     pub(crate) fn temporary(&self) -> &Temporary {
         self.temporary.as_ref().unwrap_or(&Temporary::Plain)
@@ -359,9 +369,14 @@ fn put_settings(digest: &mut DigestBuilder, settings: &[(&str, Option<&[u8]>)]) 
     }
 }
 
-/// A path that begins with temporary objects makes some of any CREATE.
+/// A path that begins with temporary objects makes some of any CREATE. One that names them at all may
+/// have others before them.
 fn temporary_of(answer: &[u8], path: &[u8]) -> Option<Temporary> {
-    temporary::read(answer).or_else(|| names_temporary(path).then_some(Temporary::Plain))
+    let told = temporary::read(answer);
+    match names_temporary(path) {
+        true => Some(told.map_or(Temporary::Plain, Temporary::behind_others)),
+        false => told,
+    }
 }
 
 fn names_temporary(path: &[u8]) -> bool {

@@ -91,6 +91,7 @@ impl Session {
         let effects = &plan.effects;
         self.note_idle_portals(plan);
         self.note_new_code(plan);
+        let founds = self.founds(plan);
         let segment = &mut self.segment;
         if !plan.writes.is_nothing() {
             let first = segment.writes.is_nothing() && segment.judged == Judged::No;
@@ -104,8 +105,10 @@ impl Session {
         segment.commits |= effects.commits;
         segment.reloads |= effects.reloads;
         segment.temporary |= effects.temporary;
+        segment.founds |= founds;
         segment.texts |= changes_texts(&effects.settings);
-        if effects.temporary || plan.writes.is_unbounded() && self.mirror.has_temporary() {
+        let unbounded = plan.writes.is_unbounded() && self.mirror.has_temporary();
+        if effects.temporary && !founds || unbounded {
             self.mirror.doubt_temporary();
         }
         match &effects.control {
@@ -155,6 +158,17 @@ impl Session {
         if !followed {
             self.note_settings(plan, text, settings);
         }
+    }
+
+    /// Whether a statement makes a temporary table of which all is known. Inside a block nothing else
+    /// can be known of it before that has ended: were it refused, so would be all behind it.
+    fn founds(&mut self, plan: &Plan) -> bool {
+        let (Some(table), Some(knowledge)) = (&plan.effects.founds, &self.knowledge) else {
+            return false;
+        };
+        let told = !self.queue.has_control() && !self.segment.control && !self.segment.commits;
+        let open = matches!(self.transaction.block, Block::Open { .. });
+        told && open && self.mirror.found(table, &self.shared, knowledge)
     }
 
     /// A cursor is read, or code runs that may read one: so may a portal be run that was bound and not

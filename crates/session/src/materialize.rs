@@ -106,6 +106,7 @@ impl Session {
             inferred: None,
             under: None,
             generation: None,
+            own: false,
             on_server: true,
             row: None,
             segment: self.segment.segment,

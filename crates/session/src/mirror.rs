@@ -37,6 +37,8 @@ pub(crate) struct Mirror {
     naming: Option<(u64, Arc<Identity>)>,
     /// What the session's temporary objects may do, as far as that is known; `None` if it has none.
     temporary: Option<Temporary>,
+    /// The present block has made some of them, for all that is known.
+    founded: bool,
     /// What the present block has set; it ends with it.
     local: Option<Local>,
     /// How often the server has refused to tell.
@@ -76,6 +78,7 @@ impl Mirror {
             forms: None,
             naming: None,
             temporary: None,
+            founded: false,
             local: None,
             refusals: 0,
             own: Vec::new(),
@@ -148,6 +151,7 @@ impl Mirror {
     /// A statement is on its way that may make temporary objects, or change them.
     pub(crate) fn doubt_temporary(&mut self) {
         self.temporary = Some(Temporary::Unknown);
+        self.founded = false;
         self.doubt_names();
     }
 
@@ -156,6 +160,25 @@ impl Mirror {
         let forms = self.forms.filter(|_| self.local.is_none());
         self.doubt(true);
         self.forms = forms;
+    }
+
+    /// A statement is on its way that makes a temporary table which holds rows and does no more, in a
+    /// block that will have failed if that fails. False if too little is known of the others.
+    pub(crate) fn found(&mut self, table: &str, shared: &Shared, knowledge: &Knowledge) -> bool {
+        let known = self
+            .naming
+            .as_ref()
+            .filter(|_| self.temporary.as_ref() != Some(&Temporary::Unknown));
+        let Some(next) = known.and_then(|(_, identity)| identity.with_table(table)) else {
+            return false;
+        };
+        // What is there afterwards only the server can tell.
+        self.history = None;
+        self.doubt_names();
+        self.founded = true;
+        self.temporary.clone_from(&next.temporary);
+        self.naming = Some((shared.context(knowledge, &next), Arc::new(next)));
+        true
     }
 
     /// Whether asking the server may help: to know the session, or at least its temporary objects,
@@ -293,6 +316,9 @@ impl Mirror {
 
     /// A statement is on its way that may end the block, or a part of it.
     pub(crate) fn leave_block(&mut self) {
+        if self.founded {
+            self.doubt_temporary();
+        }
         if let Some(local) = &mut self.local {
             local.next = None;
             (self.identity, self.forms) = (None, None);

@@ -93,7 +93,9 @@ impl Session {
         let then = &statement.prepared;
         let known = self.knowledge.as_ref().map(|known| known.generation);
         let believed = statement.generation.is_none() || statement.generation == known;
-        if !statement.on_server || then.means_the_same(now, believed) {
+        // What a name meant before there was a temporary table of that name it still means.
+        let owned = !now.plan.own || statement.own;
+        if !statement.on_server || owned && then.means_the_same(now, believed) {
             return None;
         }
         if then.plan.read.is_err() {

@@ -296,6 +296,7 @@ impl Prepared {
                     true => Writes::Cluster,
                     false => Writes::Everything,
                 },
+                own: false,
                 effects: Effects {
                     settings: SettingsEffect::Unknown,
                     temporary: true,

@@ -152,6 +152,8 @@ pub(crate) struct Boundary {
     pub(crate) settings: SettingsChange,
     /// It may create or drop temporary objects.
     pub(crate) temporary: bool,
+    /// What it does to them is known, unless it fails.
+    pub(crate) founds: bool,
     /// It changes how the server reads texts.
     pub(crate) texts: bool,
 }
@@ -207,6 +209,7 @@ impl Boundary {
             judged: Judged::No,
             settings: SettingsChange::None,
             temporary: false,
+            founds: false,
             texts: false,
         }
     }
@@ -275,6 +278,7 @@ impl Boundary {
         self.failed |= earlier.failed;
         self.late |= earlier.late;
         self.temporary |= earlier.temporary;
+        self.founds = false;
         self.texts |= earlier.texts;
         self.judged = match (earlier.judged, self.judged) {
             (Judged::No, verdict) | (verdict, Judged::No) => verdict,

@@ -41,6 +41,9 @@ pub(crate) struct Statement {
     pub(crate) under: Option<Arc<Identity>>,
     /// The catalog that was known at its Parse.
     pub(crate) generation: Option<u64>,
+    /// Temporary tables of the session's own were known at its Parse, by which it is told what it
+    /// writes: names that mean these mean nothing else until they are gone.
+    pub(crate) own: bool,
     pub(crate) on_server: bool,
     /// If its Parse was answered here: what a Describe would have said of its columns then.
     pub(crate) row: Option<Bytes>,

@@ -96,7 +96,8 @@ impl Session {
     pub(crate) fn is_suspicious(&self, name: &[u8]) -> bool {
         self.registry.statement(name).is_some_and(|statement| {
             let fresh = statement.segment == self.segment.segment && !statement.described;
-            let known = fresh && self.segment.writes != Writes::Everything;
+            let changed = self.segment.writes == Writes::Everything || self.segment.temporary;
+            let known = fresh && !changed;
             let absent = !statement.on_server && statement.row.is_some();
             absent && !known && !self.is_failed()
         })

@@ -24,7 +24,7 @@ impl Analysis {
     pub fn needs_catalog(&self) -> bool {
         self.sentences
             .iter()
-            .any(|one| matches!(one.writes, Bound::Lexical(_)))
+            .any(|one| matches!(one.writes, Bound::Lexical(_) | Bound::Own(_)))
     }
 
     /// Whether it is one query or change of rows, so that its literals are nothing but values: its

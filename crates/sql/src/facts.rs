@@ -58,6 +58,7 @@ impl Sentence {
         let writes = match &self.writes {
             Bound::Nothing | Bound::Everything | Bound::Cluster => 0,
             Bound::Lexical(lexical) => lexical.bytes(),
+            Bound::Own(own) => own.bytes(),
         };
         let outline = self.outline.as_ref().map_or(0, |outline| outline.bytes());
         size_of::<Self>() + read + writes + outline
@@ -71,6 +72,9 @@ pub(crate) enum Bound {
     Nothing,
     /// What its words say.
     Lexical(Box<Lexical>),
+    /// Definitions of temporary relations of the session's own, if these are what its names mean;
+    /// otherwise anything.
+    Own(Box<Own>),
     /// Anything.
     Everything,
     /// Anything, in all databases.
@@ -112,6 +116,36 @@ impl Lexical {
             + names(&self.attributes)
             + names(&self.symbols)
             + names(&self.words)
+    }
+}
+
+/// A definition of temporary relations.
+#[derive(Debug, Default)]
+pub(crate) struct Own {
+    /// Tables that are there already: they have to be the session's own.
+    pub(crate) tables: Box<[Name]>,
+    /// It drops these.
+    pub(crate) drops: bool,
+    /// The table that it makes, if that holds rows and does no more and is not there yet.
+    pub(crate) founds: Option<Box<str>>,
+    /// What it runs.
+    pub(crate) runs: Option<Lexical>,
+}
+
+impl Own {
+    /// Whether what it does depends on what names mean.
+    pub(crate) fn names_any(&self) -> bool {
+        !self.tables.is_empty() || self.runs.is_some()
+    }
+
+    fn bytes(&self) -> usize {
+        let names: usize = self.tables.iter().map(Name::bytes).sum();
+        let runs = self.runs.as_ref().map_or(0, Lexical::bytes);
+        size_of::<Self>()
+            + size_of_val(&*self.tables)
+            + names
+            + self.founds.as_ref().map_or(0, |name| name.len())
+            + runs
     }
 }
 

@@ -28,6 +28,9 @@ pub struct Plan {
     pub formed_literals: bool,
     /// What it may change, closed over foreign keys, triggers, rules, views, partitions.
     pub writes: Writes,
+    /// It changes rows of the session's own temporary tables, and is told to change nothing there
+    /// because of what its names mean now.
+    pub own: bool,
     /// Which rows of these relations it keeps to.
     pub pinned: Pinned,
     /// What it does to the session.
@@ -155,10 +158,13 @@ pub struct Effects {
     pub control: Option<Control>,
     /// Settings it changes.
     pub settings: SettingsEffect,
-    /// It may create temporary objects in this session.
+    /// It may create or drop temporary objects in this session.
     pub temporary: bool,
     /// The one temporary relation that it makes, if it is known to make no more than one.
     pub makes: Option<Box<str>>,
+    /// The temporary table that it makes, if that holds rows and does no more, and it does nothing
+    /// else to temporary objects.
+    pub founds: Option<Box<str>>,
     /// It sees names of prepared statements or portals (`EXECUTE`, `DEALLOCATE`, `FETCH`,
     /// `DISCARD`, `pg_prepared_statements`, text that was not understood): everything that the
     /// client believes to exist must exist on the server first.

@@ -1,7 +1,7 @@
 //! Statements that see names of prepared statements or portals.
 
-use crate::facts::{Bound, Sentence};
-use crate::tokens::{Tokens, is_word};
+use crate::facts::Sentence;
+use crate::tokens::{Tokens, is_any, is_word};
 use crate::{Effects, SettingsEffect, Sight, lexical};
 
 /// PREPARE, EXECUTE, DEALLOCATE, DECLARE, FETCH, MOVE, CLOSE or DISCARD; `None` if it is none of
@@ -88,13 +88,12 @@ fn discard(tokens: &mut Tokens<'_>) -> Option<Sentence> {
     } else {
         SettingsEffect::Untouched
     };
-    tokens.is_done().then(|| Sentence {
-        read: Err(crate::Reason::NotARead),
-        writes: Bound::Nothing,
-        outline: None,
-        effects: Effects {
+    let temporary = is_any(object, &["temp", "temporary"]);
+    tokens.is_done().then(|| {
+        Sentence::control(Effects {
             settings,
+            temporary,
             ..seeing(Sight::Nothing)
-        },
+        })
     })
 }

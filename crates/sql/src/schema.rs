@@ -2,6 +2,7 @@
 
 mod hinges;
 mod meaning;
+mod own;
 mod perils;
 mod pins;
 
@@ -32,6 +33,8 @@ pub struct Schema {
     extensions: HashSet<Box<str>>,
     /// Users have made functions.
     has_code: bool,
+    /// Users have made domains.
+    has_domains: bool,
     /// See [`meaning::roles`].
     roles: u64,
     /// See [`perils::perils`].
@@ -51,6 +54,7 @@ impl Schema {
             trust,
             extensions: extensions(&snapshot),
             has_code: has_code(&snapshot),
+            has_domains: own::has_domains(&snapshot),
             snapshot,
         }
     }
@@ -116,6 +120,7 @@ impl Schema {
         let (mut builtin_parameters, mut timeless_parameters) = (false, false);
         let mut formed_literals = false;
         let mut meant = Box::default();
+        let mut own = false;
         let (read, writes) = match (&sentence.read, &sentence.writes) {
             (read, Bound::Lexical(lexical)) => {
                 let needs = match (read, context) {
@@ -137,7 +142,10 @@ impl Schema {
                 let mut writes = match &read {
                     Ok(_) if self.runs_code(lexical, path, temporary) => Writes::Code,
                     Ok(_) => Writes::Nothing,
-                    Err(_) => self.lexical(lexical, path, temporary, &mut effects),
+                    Err(_) => {
+                        own = self.is_own(lexical, path, temporary);
+                        self.lexical(lexical, path, temporary, &mut effects)
+                    }
                 };
                 if read.is_err() && writes.is_nothing() && self.hinges(lexical, &read, path) {
                     writes = Writes::Code;
@@ -145,7 +153,11 @@ impl Schema {
                 (read, writes)
             }
             (read, Bound::Nothing) => (Err(refusal(read)), Writes::Nothing),
-            (read, bound @ (Bound::Everything | Bound::Cluster)) => {
+            (read, Bound::Own(defined)) if self.keeps_apart(defined, path, temporary) => {
+                let writes = self.own_definition(defined, path, temporary, &mut effects);
+                (Err(refusal(read)), writes)
+            }
+            (read, bound @ (Bound::Own(_) | Bound::Everything | Bound::Cluster)) => {
                 if !self.snapshot.event_triggers().is_empty() {
                     // Definitions run their functions.
                     effects.settings = SettingsEffect::Unknown;
@@ -153,7 +165,9 @@ impl Schema {
                 }
                 let writes = match bound {
                     Bound::Cluster => Writes::Cluster,
-                    Bound::Nothing | Bound::Lexical(_) | Bound::Everything => Writes::Everything,
+                    Bound::Nothing | Bound::Lexical(_) | Bound::Own(_) | Bound::Everything => {
+                        Writes::Everything
+                    }
                 };
                 (Err(refusal(read)), writes)
             }
@@ -169,7 +183,14 @@ impl Schema {
                 let named = sentence.read.as_deref().ok();
                 self.meaning(lexical, named, (&read, &meant), context)
             }
-            (Bound::Lexical(_) | Bound::Nothing | Bound::Everything | Bound::Cluster, _) => 0,
+            (
+                Bound::Lexical(_)
+                | Bound::Nothing
+                | Bound::Own(_)
+                | Bound::Everything
+                | Bound::Cluster,
+                _,
+            ) => 0,
         };
         Plan {
             read,
@@ -179,6 +200,7 @@ impl Schema {
             timeless_parameters,
             formed_literals,
             writes,
+            own,
             pinned: pinned.unwrap_or_default(),
             effects,
         }
@@ -233,10 +255,17 @@ impl Schema {
         for target in &lexical.targets {
             let meant = self.meant(path, &target.name);
             if meant.is_empty() {
-                // Not there, temporary, or made behind our back.
-                writes = Writes::Everything;
+                // Temporary; or not there, or made behind our back.
+                writes.add(match self.is_held(&target.name, path, temporary) {
+                    true => &Writes::Code,
+                    false => &Writes::Everything,
+                });
             }
             for relation in meant {
+                if relation.temporary {
+                    // Of another session, which may have put something else in its place.
+                    writes = Writes::Everything;
+                }
                 run.add(&outcomes.of_write(relation.id, target.event));
             }
         }
@@ -423,12 +452,15 @@ pub fn plan_without_catalog(analysis: &Analysis) -> Plan {
         formed_literals: false,
         writes: match &sentence.writes {
             Bound::Nothing => Writes::Nothing,
-            Bound::Lexical(_) | Bound::Everything => Writes::Everything,
+            Bound::Lexical(_) | Bound::Own(_) | Bound::Everything => Writes::Everything,
             Bound::Cluster => Writes::Cluster,
         },
+        own: false,
         pinned: Pinned::default(),
         effects: match &sentence.writes {
-            Bound::Nothing | Bound::Everything | Bound::Cluster => sentence.effects.clone(),
+            Bound::Nothing | Bound::Own(_) | Bound::Everything | Bound::Cluster => {
+                sentence.effects.clone()
+            }
             // Any function may be called.
             Bound::Lexical(_) => Effects {
                 settings: SettingsEffect::Unknown,
@@ -488,6 +520,7 @@ fn combine(analysis: &Analysis, plan: impl Fn(&Sentence, Place) -> Plan) -> Plan
             timeless_parameters: false,
             formed_literals: false,
             writes: Writes::Nothing,
+            own: false,
             pinned: Pinned::default(),
             effects: Effects::default(),
         },
@@ -501,12 +534,18 @@ fn combine(analysis: &Analysis, plan: impl Fn(&Sentence, Place) -> Plan) -> Plan
                 timeless_parameters: false,
                 formed_literals: false,
                 writes: Writes::Nothing,
+                own: false,
                 pinned: Pinned::default(),
                 effects: Effects::default(),
             };
-            let (mut runs, mut place) = (false, Place::Same);
+            let (mut runs, mut names, mut place) = (false, false, Place::Same);
             for sentence in several {
-                let lexical = matches!(sentence.writes, Bound::Lexical(_));
+                names |= match &sentence.writes {
+                    Bound::Lexical(_) => true,
+                    Bound::Own(own) => own.names_any(),
+                    Bound::Nothing | Bound::Everything | Bound::Cluster => false,
+                };
+                let code = matches!(sentence.writes, Bound::Lexical(_) | Bound::Own(_));
                 let Plan {
                     read: _,
                     meaning,
@@ -515,19 +554,25 @@ fn combine(analysis: &Analysis, plan: impl Fn(&Sentence, Place) -> Plan) -> Plan
                     timeless_parameters: _,
                     formed_literals: _,
                     writes,
+                    own,
                     pinned: _,
                     effects,
                 } = plan(sentence, place);
                 place = place.behind(&effects);
                 all.meaning = all.meaning.rotate_left(1) ^ meaning;
-                runs |= lexical && !writes.is_nothing();
+                runs |= code && !writes.is_nothing();
                 all.writes.add(&writes);
+                all.own |= own;
                 merge(&mut all.effects, &effects);
             }
             if runs && all.writes.is_unbounded() {
                 // It may run what is defined beside it, and gone before the catalog is read.
                 all.effects.settings = SettingsEffect::Unknown;
                 all.effects.temporary = true;
+            }
+            if names && all.effects.temporary {
+                // They may come to mean what is not known yet.
+                all.writes.add(&Writes::Everything);
             }
             all
         }
@@ -541,6 +586,7 @@ fn merge(all: &mut Effects, one: &Effects) {
         settings,
         temporary,
         makes: _,
+        founds: _,
         names,
         sight: _,
         commits,

@@ -8,7 +8,8 @@ use crate::pin::outline::{Outline, outline};
 use crate::scan::{Kind, Lexeme};
 use crate::tokens::{Tokens, is_any, is_word};
 use crate::{
-    Effects, Reason, SettingsEffect, assign, lexical, prepared, read, setting, transaction, utility,
+    Effects, Reason, SettingsEffect, assign, lexical, own, prepared, read, setting, transaction,
+    utility,
 };
 
 /// One statement, from its lexemes without blanks. `text` is what they were cut from; `None` if
@@ -91,7 +92,7 @@ fn rows(read: Result<Box<Read>, Reason>, writes: Bound, outline: Option<Box<Outl
             names: lexical.words.iter().any(|word| NAMES.contains(&&**word)),
             ..Effects::default()
         },
-        Bound::Nothing | Bound::Everything | Bound::Cluster => Effects {
+        Bound::Nothing | Bound::Own(_) | Bound::Everything | Bound::Cluster => Effects {
             settings: SettingsEffect::Unknown,
             temporary: true,
             names: true,
@@ -137,10 +138,10 @@ fn definition(lexemes: &[Lexeme<'_>], runs: bool) -> Sentence {
         ..Effects::default()
     };
     Sentence {
-        writes: if is_shared(lexemes) {
-            Bound::Cluster
-        } else {
-            Bound::Everything
+        writes: match own::own(lexemes) {
+            _ if is_shared(lexemes) => Bound::Cluster,
+            Some(own) => Bound::Own(Box::new(own)),
+            None => Bound::Everything,
         },
         ..Sentence::control(effects)
     }

@@ -3,6 +3,11 @@
 //! They are not in the snapshot, and other sessions never meet them; but a temporary view may stand
 //! for permanent tables, and a trigger on a temporary table may write some.
 
+use crate::facts::Name;
+
+/// So many tables of a session are known to hold rows and do no more.
+pub const PLAIN_MAX: usize = 64;
+
 /// What may change besides temporary rows when a session's temporary objects are used.
 #[derive(Clone, Debug, Default, Eq, Hash, PartialEq)]
 pub enum Temporary {
@@ -10,25 +15,73 @@ pub enum Temporary {
     /// these may be taken for that of a permanent relation.
     #[default]
     Plain,
-    /// Anything, by whoever names certain relations.
+    /// Anything, by whoever names certain relations; nothing, by whoever names certain others.
     Named(Box<Reaching>),
     /// Anything, by anybody: which ones there are is not known.
     Unknown,
 }
 
-/// Temporary relations that reach what lasts, by name.
+/// Temporary relations that reach what lasts, and some that do not, by name.
 #[derive(Clone, Debug, Default, Eq, Hash, PartialEq)]
 pub struct Reaching {
     /// Whoever changes rows of these may change anything.
     pub written: Box<[Box<str>]>,
     /// Whoever reads these may.
     pub read: Box<[Box<str>]>,
+    /// These are tables that hold rows and do no more, and nothing comes before the temporary schema
+    /// when their names are looked up: whoever changes rows of these changes nothing that lasts.
+    pub plain: Box<[Box<str>]>,
 }
 
 impl Temporary {
     /// Whether nothing has to be looked into for their sake.
-    pub const fn is_plain(&self) -> bool {
-        matches!(self, Self::Plain)
+    pub fn is_plain(&self) -> bool {
+        match self {
+            Self::Plain => true,
+            Self::Named(names) => names.written.is_empty() && names.read.is_empty(),
+            Self::Unknown => false,
+        }
+    }
+
+    /// What is known of a session in which other relations may come first.
+    #[must_use]
+    pub fn behind_others(self) -> Self {
+        match self {
+            Self::Named(names) => Self::Named(Box::new(Reaching {
+                plain: Box::default(),
+                ..*names
+            })),
+            known @ (Self::Plain | Self::Unknown) => known,
+        }
+    }
+
+    /// The same with one more table that holds rows and does no more; `None` if nothing is known of the
+    /// others, or there are many.
+    pub fn with_table(&self, name: &str) -> Option<Self> {
+        let mut names = match self {
+            Self::Plain => Box::default(),
+            Self::Named(names) => names.clone(),
+            Self::Unknown => return None,
+        };
+        let mut plain = names.plain.into_vec();
+        plain.push(name.into());
+        plain.sort_unstable();
+        plain.dedup();
+        let few = plain.len() <= PLAIN_MAX;
+        names.plain = plain.into();
+        few.then_some(Self::Named(names))
+    }
+
+    /// Whether nothing that lasts changes when rows of what has this name do, if no permanent relation
+    /// is meant.
+    pub(crate) fn holds(&self, name: &Name) -> bool {
+        let own = |schema: &str| schema == "pg_temp";
+        match self {
+            Self::Plain | Self::Unknown => false,
+            Self::Named(names) => {
+                name.schema.as_deref().is_none_or(own) && has(&names.plain, &name.name)
+            }
+        }
     }
 
     /// Whether anything may change when rows of what has this name do.
