@@ -436,6 +436,56 @@ fn a_client_with_too_many_statements_gives_up_nothing_of_others() -> Result<()> 
     ground.check()
 }
 
+/// What is remembered of a name ends with it, however another comes to have it.
+#[test]
+fn a_name_beyond_the_bound_stands_for_what_has_taken_it() -> Result<()> {
+    let mut ground = Ground::new()?;
+    if !ground.pgmemo.is_real() {
+        return Ok(());
+    }
+    let mut reader = ground.session()?;
+    let mut hoarder = ground.session()?;
+    hoarder.run("CREATE TABLE other (v text)")?;
+    let pad = "x".repeat(700_000);
+    for number in 0..14 {
+        let (name, text) = (format!("s{number}"), format!("{READ} -- {pad}"));
+        hoarder.send(Frontend::default().parse(&name, &text, &[]).sync().bytes())?;
+        hoarder.read_until(b'Z')?;
+    }
+    let prepare = "PREPARE s AS UPDATE t SET v = v || '!' WHERE id = 1";
+    for (drop, make) in [
+        ("DEALLOCATE s", format!("SELECT 1; {prepare}")),
+        ("SELECT 1", format!("DEALLOCATE s; {prepare}")),
+        (
+            "SELECT 1",
+            format!("DO $$ BEGIN EXECUTE 'DEALLOCATE s'; EXECUTE $q${prepare}$q$; END $$"),
+        ),
+    ] {
+        let insert = Frontend::default().parse("s", "INSERT INTO other VALUES ('x')", &[]);
+        hoarder.send(insert.sync().bytes())?;
+        hoarder.read_until(b'Z')?;
+        for _ in 0..3 {
+            reader.run(READ)?;
+        }
+        hoarder.run(drop)?;
+        hoarder.run(&make)?;
+        let run = Frontend::default().bind("", "s", &[]).execute("", 0);
+        hoarder.send(run.sync().bytes())?;
+        let answer = hoarder.read_until(b'Z')?;
+        ensure!(answer.error().is_none(), "{make}: {:?}", answer.error());
+        let (found, expected) = (
+            reader.run(READ)?.rows(),
+            ground.database.connect()?.run(READ)?.rows(),
+        );
+        ensure!(
+            found == expected,
+            "{make}: {found:?} instead of {expected:?}"
+        );
+        hoarder.run("DEALLOCATE s")?;
+    }
+    ground.check()
+}
+
 #[test]
 fn texts_that_nest_too_deep_are_the_servers_affair() -> Result<()> {
     let mut ground = Ground::new()?;

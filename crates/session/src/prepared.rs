@@ -216,7 +216,7 @@ impl Prepared {
     pub(crate) fn filled(&self, text: &[u8], form: Form) -> Self {
         let plan = Arc::clone(&self.plan);
         let mut literals = form.literals.iter().filter_map(|it| text.get(it.place()));
-        let formed = literals.any(|it| it.starts_with(b"'") && sql::is_formed(it));
+        let formed = literals.any(|it| it.starts_with(b"'") || it.contains(&b'.'));
         Self {
             literal: self.literal || formed,
             literals: form.literals,

@@ -323,8 +323,9 @@ impl Registry {
     }
 
     /// What the server makes of any name is not known before a reply has come.
-    pub(crate) const fn doubt_all(&mut self) {
+    pub(crate) fn doubt_all(&mut self) {
         self.all_unsure = true;
+        self.strangers.clear();
     }
 
     /// PREPARE has made a statement, so that none of its name was left.
@@ -336,7 +337,8 @@ impl Registry {
                 self.strangers.remove(minded(name.as_bytes()));
             }
             None if self.deallocated_unseen => self.lose_statements(),
-            None => {}
+            // Of one of these, perhaps.
+            None => self.strangers.clear(),
         }
     }
 
@@ -345,6 +347,8 @@ impl Registry {
         match name {
             Some(name) => {
                 self.remove_statement(name.as_bytes());
+                // Another one may take its name unseen.
+                self.strangers.remove(minded(name.as_bytes()));
             }
             None => self.deallocated_unseen = true,
         }

@@ -51,7 +51,7 @@ pub use assign::Assignment;
 pub use classes::is_believed;
 pub use clock::names_clock;
 pub use form::{Form, FormLiterals, Literal, Literals, form};
-pub use formed::{has_formed_literals, is_formed};
+pub use formed::has_formed_literals;
 pub use pin::{Arguments, Pinned, Rows, declares};
 pub use plan::{
     Begin, Changes, Context, Control, Effects, FunctionRule, Isolation, Plan, SetScope, SetValue,

@@ -76,15 +76,12 @@ fn holds_rows(mut tokens: Tokens<'_>) -> bool {
     tokens.is_done() && !columns.iter().any(odd) && (0..columns.len()).all(default)
 }
 
-/// Whether what follows DEFAULT is a value, or the time.
+/// Whether what follows DEFAULT is a value, or the time. A name, as in `now()`, may be anyone's
+/// function.
 fn is_simple(mut tokens: Tokens<'_>) -> bool {
-    let known = match tokens.take() {
-        Some(first) if is_word(first, "now") => tokens.mark(b'(') && tokens.mark(b')'),
-        Some(first) => {
-            matches!(first.kind, Kind::Number | Kind::String) || is_any(first, &CONSTANT)
-        }
-        None => false,
-    };
+    let known = tokens.take().is_some_and(|first| {
+        matches!(first.kind, Kind::Number | Kind::String) || is_any(first, &CONSTANT)
+    });
     let ends = |next: &Lexeme<'_>| next.kind == Kind::Mark(b',') || is_any(next, &CONSTRAINT);
     known && tokens.rest().first().is_none_or(ends)
 }

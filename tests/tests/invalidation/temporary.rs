@@ -671,10 +671,47 @@ fn temporary_tables_that_come_to_do_more_are_not_believed() {
             s2: SELECT * FROM u ORDER BY id
             s3: CREATE TEMP TABLE child () INHERITS (u)
             s3: SELECT * FROM u ORDER BY id
-            s2 hot: SELECT * FROM u ORDER BY id
+            s2: SELECT * FROM u ORDER BY id
             s3: INSERT INTO child VALUES (7, 1, 'mine')
             s3: SELECT * FROM u ORDER BY id
             s2: SELECT * FROM u ORDER BY id
+            ",
+        ),
+    ]);
+}
+
+#[test]
+fn what_defaults_of_temporary_tables_run_is_found() {
+    check(&[
+        (
+            "B13 a column is added whose domain has a default that writes",
+            "
+            d1: CREATE TYPE mood AS ENUM ('a'); CREATE FUNCTION fm() RETURNS mood LANGUAGE plpgsql AS $$ BEGIN UPDATE t SET v = v || 'm' WHERE id = 1; RETURN 'a'; END $$; CREATE DOMAIN _m AS mood DEFAULT fm()
+            s1: CREATE TEMP TABLE x (a int)
+            s1: INSERT INTO x VALUES (1)
+            s2 hot: SELECT * FROM t ORDER BY id
+            s1: ALTER TABLE x ADD COLUMN b _m
+            s2: SELECT * FROM t ORDER BY id
+            s2 hot: SELECT * FROM t ORDER BY id
+            s1: BEGIN
+            s1: CREATE TEMP TABLE y (a int, b _m)
+            s1: INSERT INTO y (a) VALUES (1)
+            s1: COMMIT
+            s2: SELECT * FROM t ORDER BY id
+            ",
+        ),
+        (
+            "B13 the time is told by a function of the user's",
+            "
+            d1: CREATE FUNCTION public.now() RETURNS timestamptz LANGUAGE plpgsql AS $$ BEGIN UPDATE public.t SET v = v || 'n' WHERE id = 1; RETURN clock_timestamp(); END $$
+            s1: SET search_path = public, pg_catalog
+            s1: SELECT v FROM t WHERE id = 2
+            s2 hot: SELECT * FROM t ORDER BY id
+            s1: BEGIN
+            s1: CREATE TEMP TABLE x (a int, b timestamptz DEFAULT now())
+            s1: INSERT INTO x (a) VALUES (1)
+            s1: COMMIT
+            s2: SELECT * FROM t ORDER BY id
             ",
         ),
     ]);

@@ -1,6 +1,7 @@
 //! Temporary tables of the session's own: which names mean them, and what defines them.
 
 use catalog::{SearchPath, Snapshot, TypeKind};
+use foldhash::HashSet;
 
 use super::Schema;
 use crate::facts::{Lexical, Name, Own};
@@ -40,7 +41,10 @@ impl Schema {
         temporary: &Temporary,
     ) -> bool {
         let mut tables = own.tables.iter();
+        // A column that is added may be of a domain, whose default runs for each row.
+        let computes = !own.tables.is_empty() && own.runs.is_some();
         self.snapshot.event_triggers().is_empty()
+            && !(computes && self.has_domains)
             && tables.all(|name| self.is_held(name, path, temporary))
     }
 
@@ -61,6 +65,7 @@ impl Schema {
         // Event triggers may be there that are not known yet.
         let mut writes = Writes::Code;
         if let Some(lexical) = &own.runs {
+            effects.calls_unknown = self.calls_unknown(lexical, path);
             writes.add(&self.lexical(lexical, path, temporary, effects));
         }
         // A default of a domain may be anything.
@@ -70,13 +75,22 @@ impl Schema {
     }
 }
 
-/// Whether users have made domains, or what is not told from them.
+/// Whether users have made domains, or what is not told from them. Each type has one array; whatever
+/// else is made of it is none, whatever it is called.
 pub(super) fn has_domains(snapshot: &Snapshot) -> bool {
-    snapshot.all_types().any(|it| match it.kind {
-        TypeKind::Of(inner) => {
-            let array = it.name.starts_with('_') && !inner.is_builtin();
-            !it.id.is_builtin() && !array
-        }
-        TypeKind::Base | TypeKind::Enum(_) => false,
+    let mut arrays = HashSet::default();
+    let made = snapshot.all_types().filter(|it| !it.id.is_builtin());
+    made.filter_map(|it| match it.kind {
+        TypeKind::Of(inner) => Some((it.id, inner)),
+        TypeKind::Base | TypeKind::Enum(_) => None,
+    })
+    .any(|(id, inner)| {
+        let of_rows = snapshot.relation_of_row(inner).is_some();
+        let array = if of_rows {
+            snapshot.relation_of_rows(id).is_some()
+        } else {
+            !inner.is_builtin() && arrays.insert(inner)
+        };
+        !array
     })
 }

@@ -321,12 +321,19 @@ fn definitions_that_may_be_more_than_that_change_everything() {
 
 #[test]
 fn a_table_is_known_by_its_definition_if_it_holds_rows_and_does_no_more() {
-    let (db, domains) = (
-        database(),
-        Database::with(|db| {
-            db.kind("d", TypeKind::Of(TypeId::from_oid(23)));
-        }),
-    );
+    let domains = Database::with(|db| {
+        db.kind("d", TypeKind::Of(TypeId::from_oid(23)));
+    });
+    // Called like the array of what it is made of.
+    let disguised = Database::with(|db| {
+        let mood = db.kind("mood", TypeKind::Enum(0));
+        db.kind("__mood", TypeKind::Of(mood));
+        db.kind("_mood", TypeKind::Of(mood));
+    });
+    let db = Database::with(|db| {
+        let mood = db.kind("mood", TypeKind::Enum(0));
+        db.kind("_mood", TypeKind::Of(mood));
+    });
     let founds = |db: &Database, text: &str| {
         let plan = db.plan_within(text, &Temporary::Plain);
         plan.effects.founds.map(String::from)
@@ -334,20 +341,23 @@ fn a_table_is_known_by_its_definition_if_it_holds_rows_and_does_no_more() {
     for text in [
         "create temp table x (id int)",
         "create temporary table X (id bigserial primary key, v varchar(9)[] not null, unique (id, v))",
-        "create table pg_temp.x (a int default 1, b text default 'b' not null, c timestamptz default now())",
+        "create table pg_temp.x (a int default 1, b text default 'b' not null, c timestamptz default current_timestamp)",
         "create temp table x (a bool default true, b date default current_date, c int default null null) on commit drop",
         "create temp table x (a int) on commit delete rows",
         "create temp table x as select * from t",
         "create temp table x (n) as select count(*) from t",
     ] {
         assert_eq!(founds(&db, text).as_deref(), Some("x"), "{text}");
-        assert_eq!(founds(&domains, text), None, "{text}");
+        for db in [&domains, &disguised] {
+            assert_eq!(founds(db, text), None, "{text}");
+        }
     }
     for text in [
         "create temp table if not exists x (id int)",
         "create temp table x (id int default 1 + 1)",
         "create temp table x (id int default f())",
         "create temp table x (id int default now() + '1 day')",
+        "create temp table x (at timestamptz default now())",
         "create temp table x (id int default 'x'::d)",
         "create temp table x (id date default date '2000-01-01')",
         "create temp table x (id int check (id > 1))",
