@@ -14,8 +14,11 @@ use crate::prepared::Prepared;
 #[derive(Debug, Default)]
 pub(super) struct Strangers {
     known: Map<Stranger>,
-    /// Their names as they came, some of which may be gone, or be there twice.
-    order: VecDeque<Name>,
+    /// Their names as they came, some of which may be gone, or be there twice, with what each counts
+    /// for.
+    order: VecDeque<(Name, usize)>,
+    /// Bytes that all in `order` count for.
+    held: usize,
 }
 
 #[derive(Debug)]
@@ -26,8 +29,11 @@ struct Stranger {
     may_take_data: bool,
 }
 
-/// How many are remembered; with plans and names that is some 4 MiB.
+/// How many are remembered.
 const STRANGERS_MAX: usize = 8 * 1024;
+
+/// How many bytes they may count for, all together.
+const HELD_MAX: usize = 4 * 1024 * 1024;
 
 impl Strangers {
     /// One is about to be parsed. If the server refuses that, the name may stand for another one, and
@@ -42,11 +48,15 @@ impl Strangers {
             plan: Arc::clone(&prepared.plan),
             may_take_data: prepared.may_take_data,
         };
+        // A plan may hold a place for each value of a text, which is not kept itself.
+        let weight = prepared.bytes();
         self.known.insert(name.clone(), stranger);
-        self.order.push_back(name.clone());
-        while self.order.len() > STRANGERS_MAX
-            && let Some(oldest) = self.order.pop_front()
+        self.order.push_back((name.clone(), weight));
+        self.held += weight;
+        while (self.order.len() > STRANGERS_MAX || self.held > HELD_MAX)
+            && let Some((oldest, weight)) = self.order.pop_front()
         {
+            self.held -= weight;
             self.known.remove(&oldest);
         }
     }
@@ -87,6 +97,7 @@ mod tests {
     fn the_last_of_them_are_known_where_they_were_parsed() {
         let mut strangers = Strangers::default();
         let plain = Prepared::new(b"", None);
+        let most = STRANGERS_MAX.min(HELD_MAX / plain.bytes());
         for number in 0..=STRANGERS_MAX {
             strangers.put(&named(number), &plain);
         }
@@ -94,11 +105,16 @@ mod tests {
         let last = strangers.get(&named(STRANGERS_MAX), 0);
         assert!(last.is_some_and(|it| it.plan.writes.is_nothing()));
         assert!(strangers.get(&named(STRANGERS_MAX), 1).is_none());
-        assert_eq!(strangers.known.len(), STRANGERS_MAX);
+        assert_eq!(strangers.known.len(), most);
+        assert!(most > 1_000 && strangers.held <= HELD_MAX);
         // What may do anything is not worth remembering, and takes the place of what was.
         strangers.put(&named(STRANGERS_MAX), &Prepared::opaque(b"x"));
         assert!(strangers.get(&named(STRANGERS_MAX), 0).is_none());
         strangers.remove(&named(2));
         assert!(strangers.get(&named(2), 0).is_none());
+        // And what is too large by itself is not remembered at all.
+        let large = " ".repeat(HELD_MAX + 1);
+        strangers.put(&named(1), &Prepared::new(large.as_bytes(), None));
+        assert!(strangers.known.is_empty() && strangers.held == 0);
     }
 }
