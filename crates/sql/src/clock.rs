@@ -12,14 +12,20 @@ pub fn names_clock(value: &[u8]) -> bool {
     if value.len() < 3 || (value.len() > DATE_BYTES_MAX && !compound) {
         return false;
     }
-    // Each of the words has one of these; few dates do.
-    if memchr::memchr2(b'o', b'O', value).is_none() && memchr::memchr2(b'y', b'Y', value).is_none()
-    {
+    if !may_name_clock(value) {
         return false;
     }
     value
         .split(|byte| !byte.is_ascii_alphabetic())
         .any(|word| WORDS.iter().any(|clock| word.eq_ignore_ascii_case(clock)))
+}
+
+/// Whether a value has a letter that each of the words has: few dates have one, and no number.
+fn may_name_clock(value: &[u8]) -> bool {
+    if value.len() <= SHORT {
+        return value.iter().any(|byte| matches!(byte | 0x20, b'o' | b'y'));
+    }
+    memchr::memchr2(b'o', b'O', value).is_some() || memchr::memchr2(b'y', b'Y', value).is_some()
 }
 
 /// Whether a path for JSON may make times of day, of which some have a zone and others none.
@@ -50,6 +56,9 @@ pub(crate) fn path_names_clock(path: &[u8]) -> bool {
 /// Methods of a path that make times of day.
 const TIMES: [&[u8]; 3] = [b"datetime", b"time", b"time_tz"];
 
+/// What is shorter, in bytes, is looked through sooner than a search by vectors begins.
+const SHORT: usize = 32;
+
 /// `MAXDATELEN` of the server.
 const DATE_BYTES_MAX: usize = 128;
 
@@ -77,6 +86,10 @@ mod tests {
             "now1",
         ] {
             check(value, true);
+        }
+        for padding in 0..80 {
+            check(&format!("{}YESTERDAY", " ".repeat(padding)), true);
+            check(&format!("{{{}now}}", "1,".repeat(padding)), true);
         }
         check(&format!("{{{}now}}", "2024-01-01,".repeat(30)), true);
         let binary = |word: &str| format!("\0\0\0\u{3}{word}");
