@@ -5,7 +5,6 @@
 
 use std::{
     collections::HashMap,
-    hash::BuildHasher,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError, RwLock,
         atomic::{AtomicU64, Ordering},
@@ -109,7 +108,6 @@ impl Cell {
 #[derive(Debug)]
 pub(super) struct Cells {
     shards: Box<[RwLock<Shard>]>,
-    hasher: foldhash::fast::RandomState,
 }
 
 #[derive(Debug)]
@@ -131,7 +129,6 @@ impl Default for Cells {
             shards: std::iter::repeat_with(shard)
                 .take(1 << SHARD_BITS)
                 .collect(),
-            hasher: foldhash::fast::RandomState::default(),
         }
     }
 }
@@ -164,7 +161,7 @@ impl Cells {
     }
 
     fn shard(&self, scope: Scope) -> &RwLock<Shard> {
-        let index = (self.hasher.hash_one(scope) >> SHARD_SHIFT) as usize;
+        let index = (spread(scope) >> SHARD_SHIFT) as usize;
         self.shards
             .get(index)
             .expect("an index has as many bits as there are shards")
@@ -193,10 +190,23 @@ impl Shard {
     }
 }
 
+/// Spreads scopes over the shards. Those that meet in one only wait for each other.
+fn spread(scope: Scope) -> u64 {
+    let (relation, class) = match scope {
+        Scope::Epoch(_) => (0, 0),
+        Scope::Relation(_, relation) | Scope::Bulk(_, relation) | Scope::Insert(_, relation) => {
+            (relation.oid(), 0)
+        }
+        Scope::Row(_, relation, class) => (relation.oid(), class.number()),
+    };
+    // Fibonacci hashing: the upper bits depend on all.
+    u64::from(relation ^ class).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+}
+
 /// Few, because only misses, fills and writes come here.
 const SHARD_BITS: u32 = 4;
 
-/// The upper bits choose the shard; the maps use the lower ones.
+/// The upper bits choose the shard.
 const SHARD_SHIFT: u32 = u64::BITS - SHARD_BITS;
 
 /// Below this a sweep is not worth its while.
