@@ -12,7 +12,7 @@ use wire::{
 use crate::{
     client::Step,
     extended::is_plain_control,
-    prepared::{Prepared, Shape},
+    prepared::{Prepared, Shape, Types},
     queue::{Awaited, Expect, Slot},
     registry::{Registry, Source},
     session::Session,
@@ -40,7 +40,10 @@ impl Session {
         }
         let mut learn = None;
         if let Some(statement) = self.registry.statement(name) {
-            let (prepared, types) = (Arc::clone(&statement.prepared), statement.types.clone());
+            let (prepared, types) = (
+                Arc::clone(&statement.prepared),
+                Types::from_slice(&statement.types),
+            );
             if !statement.on_server {
                 // It returns no rows, so that the server would describe it in any state.
                 if is_plain_control(&prepared) {
@@ -133,7 +136,7 @@ impl Session {
                     let captured = capture.is_some();
                     let known = |it: &&Arc<Prepared>| captured && known == Some(it.context);
                     if let Some(statement) = portal.statement.as_ref().filter(known) {
-                        learn = Some((Arc::clone(statement), portal.types.clone()));
+                        learn = Some((Arc::clone(statement), Types::from_slice(&portal.types)));
                     }
                 }
             }

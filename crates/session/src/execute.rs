@@ -10,7 +10,7 @@ use wire::{
 
 use crate::{
     client::Step,
-    prepared::Prepared,
+    prepared::{Prepared, Types},
     queue::{Description, Execution, Expect, Slot},
     registry::{Registry, Source},
     session::Session,
@@ -197,10 +197,9 @@ impl Session {
             return;
         }
         let may_have_ended = portal.segment != self.segment.segment && self.queue.is_unsettled();
-        let (bind, statement) = (portal.bind.clone(), portal.statement.clone());
-        let types = portal.types.clone();
-        let known = Bind::read(&bind).ok().and_then(|bind| {
-            let row = statement.as_ref().unwrap_or(prepared).row(&types)?;
+        let statement = portal.statement.as_ref();
+        let known = Bind::read(&portal.bind).ok().and_then(|bind| {
+            let row = statement.unwrap_or(prepared).row(&portal.types)?;
             backend::with_formats(&row, bind.result_formats).ok()
         });
         execution.description = match known {
@@ -208,6 +207,8 @@ impl Session {
             // The server is to say that it is gone in answer to the Execute.
             None if may_have_ended => return,
             None => {
+                let statement = statement.cloned();
+                let types = Types::from_slice(&portal.types);
                 frontend::put_describe(self.to_server.tail(), Target::Portal, name);
                 let learn = statement
                     .filter(|it| self.sees_known_definitions() && it.context == self.context())

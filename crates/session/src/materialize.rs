@@ -6,12 +6,14 @@
 use std::sync::Arc;
 
 use bytes::{BufMut, BytesMut};
+use smallvec::SmallVec;
 use sql::{Control, Effects, Plan, SettingsEffect, Sight};
 use wire::frontend::{self, Bind, Target};
 
 use crate::{
     extended::is_plain_control,
     identity::is_harmless,
+    prepared::Types,
     queue::{Awaited, Boundary, Execution, Expect, Route, Slot},
     registry::{Former, Name, Source, Statement, Undo, kept},
     session::Session,
@@ -76,7 +78,8 @@ impl Session {
             Source::Control { done: true } => Had::Run,
             Source::Server { .. } | Source::Control { done: false } => Had::Rows(0),
         };
-        let (frame, types) = (portal.bind.clone(), portal.types.clone());
+        let frame = SmallVec::<[u8; 96]>::from_slice(&portal.bind);
+        let types = Types::from_slice(&portal.types);
         let bound = portal.statement.clone();
         let undo = Undo::Source(kept(name), source);
         if name.is_empty() {

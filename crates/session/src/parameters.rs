@@ -48,11 +48,11 @@ impl Statement {
     /// where the others are those that the server would infer there. `None` if nobody knows.
     pub(crate) fn types_in(&self, context: u64, parameters: u16) -> Option<Types> {
         if declares(&self.types, parameters.into()) {
-            return Some(self.types.clone());
+            return Some(Types::from_slice(&self.types));
         }
         match &self.inferred {
-            Some(inferred) => inferred.0.get().cloned(),
-            None => (self.prepared.context == context).then(|| self.types.clone()),
+            Some(inferred) => inferred.0.get().map(|types| Types::from_slice(types)),
+            None => (self.prepared.context == context).then(|| Types::from_slice(&self.types)),
         }
     }
 

@@ -392,7 +392,9 @@ impl Prepared {
 
     /// What the server said of its columns, which is proof that it has accepted it.
     pub(crate) fn row(&self, types: &[u8]) -> Option<Bytes> {
-        self.shape(types)?.row
+        let shapes = self.shapes.read().unwrap_or_else(PoisonError::into_inner);
+        let (_, shape) = shapes.known.iter().find(|(known, _)| known[..] == *types)?;
+        shape.row.clone()
     }
 
     /// The server has accepted it and described some or all of it. Whether it takes more room now.

@@ -33,6 +33,9 @@ pub(crate) struct Recording {
     pub(crate) capture: u64,
 }
 
+/// Bytes of rows and tag that most replies do not exceed.
+const USUAL: usize = 512;
+
 /// Collects the frames of one reply.
 #[derive(Debug)]
 pub(crate) struct Recorder {
@@ -46,7 +49,9 @@ pub(crate) struct Recorder {
 impl Recorder {
     /// `description` is the `RowDescription` frame if it is known from elsewhere.
     pub(crate) fn new(recording: Box<Recording>, description: Option<&[u8]>, limit: usize) -> Self {
-        let frames = BytesMut::from(description.unwrap_or_default());
+        let description = description.unwrap_or_default();
+        let mut frames = BytesMut::with_capacity(description.len() + USUAL);
+        frames.extend_from_slice(description);
         Self {
             recording,
             description: frames.len(),
