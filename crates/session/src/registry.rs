@@ -3,6 +3,7 @@
 //! Invariant: what the client believes to exist is here, and can be made on the server from what is
 //! kept here, until an error of the server says that it never came to be.
 
+mod names;
 mod strangers;
 mod undo;
 
@@ -21,8 +22,8 @@ use crate::{
     recorder::Recording,
 };
 
-use self::strangers::Strangers;
 pub(crate) use self::undo::{Former, Undo};
+use self::{names::Names, strangers::Strangers};
 
 /// A name the client gave; empty for the unnamed statement or portal.
 pub(crate) type Name = SmallVec<[u8; 24]>;
@@ -141,8 +142,8 @@ struct Doubt {
 /// All names of one client.
 #[derive(Debug, Default)]
 pub(crate) struct Registry {
-    statements: Map<Statement>,
-    portals: Map<Portal>,
+    statements: Names<Statement>,
+    portals: Names<Portal>,
     /// Statements that were made, or made anew, or closed, by messages that the server may yet
     /// skip, and in which segment.
     unsure: Map<u64>,
@@ -503,14 +504,14 @@ impl Registry {
             .statements
             .iter()
             .filter(|(_, statement)| !statement.on_server);
-        absent.map(|(name, _)| name.clone()).collect()
+        absent.map(|(name, _)| Name::from_slice(name)).collect()
     }
 
     /// Names of statements that the server does not have, and that came in this segment.
     pub(crate) fn absent_of(&self, segment: u64) -> Vec<Name> {
         let absent = self.statements.iter();
         let absent = absent.filter(|(_, it)| !it.on_server && it.segment == segment);
-        absent.map(|(name, _)| name.clone()).collect()
+        absent.map(|(name, _)| Name::from_slice(name)).collect()
     }
 
     /// Names of statements that the server does not have, and of which it would read literals.
@@ -549,7 +550,7 @@ impl Registry {
     /// Names of portals that the server does not have.
     pub(crate) fn absent_portals(&self) -> Vec<Name> {
         let absent = self.portals.iter().filter(|(_, portal)| portal.is_ours());
-        absent.map(|(name, _)| name.clone()).collect()
+        absent.map(|(name, _)| Name::from_slice(name)).collect()
     }
 }
 

@@ -170,8 +170,7 @@ impl Registry {
     /// A statement leaves that ends a transaction, unless it turns out not to have run: portals bound in
     /// `segment` or earlier are gone.
     pub(crate) fn take_portals(&mut self, segment: u64) -> Undo {
-        let ended = |_: &Name, portal: &mut Portal| portal.segment <= segment;
-        let ended: Box<[_]> = self.portals.extract_if(ended).collect();
+        let ended = self.portals.extract(|portal| portal.segment <= segment);
         for (_, portal) in &ended {
             self.held -= portal.weight;
         }
