@@ -17,7 +17,7 @@ use crate::{
     metrics::Metrics,
     net::{SOON, accepts, free_port, local},
     postgres::Postgres,
-    redis::Redis,
+    redis::{self, Redis},
     server::{Server, Signal},
     way::Way,
     wire::{Conn, Login},
@@ -45,6 +45,14 @@ impl Store<'_> {
             Self::Redis(redis) | Self::Leases(redis) => redis.url(),
             Self::Far(way) => way.url(),
             Self::Encrypted(url, _) => url.to_owned(),
+        }
+    }
+
+    const fn patience(self) -> Duration {
+        match self {
+            Self::Redis(redis) | Self::Leases(redis) => redis.patience(),
+            Self::Far(_) => redis::IMPATIENCE,
+            Self::Memory | Self::Encrypted(..) => redis::PATIENCE,
         }
     }
 }
@@ -161,8 +169,8 @@ impl Pgmemo {
             &admin.to_string(),
         ]);
         command.args(["--store", &store.argument()]).args(arguments);
-        // Where everything shares two cores, the scheduler alone takes longer than the default.
-        command.env("PGMEMO_REDIS_DEADLINE", "20ms");
+        let patience = store.patience().as_millis();
+        command.env("PGMEMO_REDIS_DEADLINE", format!("{patience}ms"));
         command.envs(variables.iter().map(|(name, value)| (name, value)));
         if let Store::Leases(_) = store {
             command.env("PGMEMO_REDIS_MODE", "leases");
@@ -253,12 +261,19 @@ impl Pgmemo {
             let grown = now.hits() - before.hits();
             ensure!(
                 grown >= least,
-                "{grown} hits, expected {least}; misses {}, bypassed for {:?}",
+                "{grown} hits, expected {least}; misses {}, bypassed for {:?}\n{}",
                 now.misses() - before.misses(),
-                now.bypass_reasons_since(before)
+                now.bypass_reasons_since(before),
+                self.log_tail()
             );
         }
         Ok(())
+    }
+
+    /// The end of its log, which tells when the catalog was read and why entries were given up.
+    pub fn log_tail(&self) -> String {
+        let process = self.process.as_ref();
+        process.map_or_else(String::new, |(server, _)| server.log_tail())
     }
 
     /// Its process.

@@ -25,12 +25,27 @@ pub struct Redis {
     encrypted: Option<(u16, PathBuf)>,
     server: Option<Server>,
     dir: TempDir,
+    patience: Duration,
 }
 
+/// What a stalled machine may take for one lookup.
+pub(crate) const PATIENCE: Duration = Duration::from_millis(500);
+
+/// Where everything shares two cores, the scheduler alone takes longer than the default.
+pub(crate) const IMPATIENCE: Duration = Duration::from_millis(20);
+
 impl Redis {
-    /// An empty one.
+    /// An empty one, whose answers are waited for: each lookup counts.
     pub fn start() -> Result<Self> {
         Self::start_by(None)
+    }
+
+    /// The same for tests in which it does not answer: nobody waits for long.
+    pub fn start_faulty() -> Result<Self> {
+        Ok(Self {
+            patience: IMPATIENCE,
+            ..Self::start()?
+        })
     }
 
     /// One that also encrypts, on a port of its own, with `server.crt` and `server.key`.
@@ -45,6 +60,7 @@ impl Redis {
             encrypted,
             server: None,
             dir,
+            patience: PATIENCE,
         };
         redis.launch()?;
         Ok(redis)
@@ -59,6 +75,11 @@ impl Redis {
     pub fn encrypted(&self) -> Result<(String, PathBuf)> {
         let (port, dir) = self.encrypted.as_ref().context("Redis does not encrypt")?;
         Ok((format!("rediss://localhost:{port}"), dir.join("server.crt")))
+    }
+
+    /// How long one lookup may take.
+    pub(crate) const fn patience(&self) -> Duration {
+        self.patience
     }
 
     /// Where it listens.

@@ -13,6 +13,7 @@
 //!
 //! - `hot`: repeat until pgmemo answers from its store, and fail if it never does;
 //! - `still`: run once, and fail if pgmemo does not answer from its store;
+//! - `soon`: repeat until the answer is that of the server, and fail if it never is;
 //! - `warm`: run three times, whatever answers;
 //! - `cold`: run three times, and fail if pgmemo ever answers from its store;
 //! - `ext`, `simple`: by this protocol, whatever the run prefers;
@@ -78,7 +79,7 @@ impl Stage<'_> {
 
     fn compare(&self, template: &str, text: &str, mode: Mode) -> Result<()> {
         let lines = script::parse(text)?;
-        let expected = self.run(template, &lines, mode, true)?;
+        let expected = self.run(template, &lines, mode, None)?;
         if std::env::var_os("PGMEMO_SCENARIO").is_some() {
             expected.iter().for_each(|heard| println!("{heard:#?}"));
         }
@@ -92,7 +93,7 @@ impl Stage<'_> {
             "the script is wrong:\n{}",
             wrong.join("\n")
         );
-        let found = self.run(template, &lines, mode, false)?;
+        let found = self.run(template, &lines, mode, Some(&expected))?;
         for (expected, found) in expected.iter().zip(&found) {
             anyhow::ensure!(
                 expected == found,

@@ -8,28 +8,28 @@ use pgmemo_tests::{
     survey::{Ground, parse},
 };
 
-/// Runs the surveys of a file.
-fn check(name: &str, instances: &[Pgmemo]) -> Result<()> {
+/// Runs the surveys of a file, some of which change roles: on a server alone.
+fn check(name: &str, postgres: &Postgres, instances: &[Pgmemo]) -> Result<()> {
     let folder = env::root().join("tests/changes");
     let fixture = fs::read_to_string(folder.join("fixture.sql"))?;
     let text = fs::read_to_string(folder.join(name))?;
     let ground = Ground {
-        postgres: Postgres::shared(Version::System),
+        postgres,
         instances,
     };
     ground.check(&fixture, &parse(&text)?)
 }
 
 fn in_memory(name: &str) -> Result<()> {
-    let postgres = Postgres::shared(Version::System);
-    check(name, &[Pgmemo::start(postgres, Store::Memory, &[])?])
+    let postgres = Postgres::start(Version::System)?;
+    let instance = Pgmemo::start(&postgres, Store::Memory, &[])?;
+    check(name, &postgres, &[instance])
 }
 
 fn through_every_instance(name: &str) -> Result<()> {
-    let postgres = Postgres::shared(Version::System);
-    let redis = Redis::start()?;
-    let start = || Pgmemo::start(postgres, Store::Redis(&redis), &[]);
-    check(name, &[start()?, start()?])
+    let (postgres, redis) = (Postgres::start(Version::System)?, Redis::start()?);
+    let start = || Pgmemo::start(&postgres, Store::Redis(&redis), &[]);
+    check(name, &postgres, &[start()?, start()?])
 }
 
 #[test]

@@ -309,7 +309,7 @@ fn sessions_that_are_idle_for_too_long_end_as_without_us() {
         }),
     ];
     for (setting, code, enter) in timeouts {
-        let login = scene.login().with(setting, "1s");
+        let login = scene.login().with(setting, "2s");
         let words = scene.ways().map(|address| {
             let mut conn = Conn::connect(address, &login).unwrap();
             enter(&mut conn).unwrap();

@@ -4,11 +4,7 @@
 //! bounded by a minute here and reads by twenty seconds, so that a client that is not freed in time
 //! fails its test.
 
-use std::{
-    sync::Barrier,
-    thread,
-    time::{Duration, Instant},
-};
+use std::{sync::Barrier, thread, time::Instant};
 
 use anyhow::{Context, Result, ensure};
 use pgmemo_tests::{
@@ -181,7 +177,8 @@ fn a_stampede_is_one_query() -> Result<()> {
         let calls = stage.calls()? - before;
         ensure!(!pgmemo.is_real() || calls <= 3, "{calls} calls");
     }
-    ensure!(!pgmemo.is_real() || waits(&pgmemo, "served")? > 300.0);
+    // Who came when it was over has hit.
+    ensure!(!pgmemo.is_real() || waits(&pgmemo, "served")? > 100.0);
     Ok(())
 }
 
@@ -189,7 +186,7 @@ fn a_stampede_is_one_query() -> Result<()> {
 fn when_the_leader_is_cancelled_another_takes_over() -> Result<()> {
     let mut stage = Stage::new()?;
     let pgmemo = stage.pgmemo()?;
-    let sql = "SELECT v, slow(1.5) FROM t";
+    let sql = "SELECT v, slow(3) FROM t";
     let clients = (0..5).map(|_| stage.warm(&pgmemo, sql));
     let mut clients = clients.collect::<Result<Vec<_>>>()?;
     for kill in [false, true] {
@@ -287,7 +284,6 @@ fn who_waits_can_be_cancelled() -> Result<()> {
     stage.called(before, 1)?;
     send(&mut waiter, sql)?;
     waiting(&pgmemo, 1.0)?;
-    let started = Instant::now();
     if !pgmemo.is_real() {
         stage.called(before, 2)?;
     }
@@ -298,10 +294,7 @@ fn who_waits_can_be_cancelled() -> Result<()> {
         "{:?}",
         answer.shown()
     );
-    ensure!(
-        started.elapsed() < Duration::from_secs(3),
-        "it has waited on"
-    );
+    ensure!(leader.is_silent()?, "it has waited on");
     first(&received(&mut leader)?)?;
     // The next statement of either is not affected.
     first(&waiter.query("SELECT v FROM t")?)?;
@@ -324,12 +317,8 @@ fn a_client_that_leaves_does_not_wait_on() -> Result<()> {
     waiting(&pgmemo, 2.0)?;
     drop(gone);
     half.shutdown()?;
-    let started = Instant::now();
     waiting(&pgmemo, 0.0)?;
-    ensure!(
-        started.elapsed() < Duration::from_secs(2),
-        "they have waited on"
-    );
+    ensure!(leader.is_silent()?, "they have waited on");
     // One that has only closed its sending half still reads.
     first(&received(&mut half)?)?;
     first(&received(&mut leader)?)?;
@@ -340,7 +329,7 @@ fn a_client_that_leaves_does_not_wait_on() -> Result<()> {
 fn a_stop_does_not_wait_for_a_flight() -> Result<()> {
     let mut stage = Stage::new()?;
     let mut pgmemo = stage.pgmemo()?;
-    let sql = "SELECT v, slow(1) FROM t";
+    let sql = "SELECT v, slow(3) FROM t";
     let mut leader = stage.warm(&pgmemo, "SELECT v FROM t")?;
     let mut waiter = stage.warm(&pgmemo, "SELECT v FROM t")?;
     let before = stage.calls()?;
@@ -362,7 +351,7 @@ fn a_stop_does_not_wait_for_a_flight() -> Result<()> {
 fn who_may_hold_locks_does_not_wait() -> Result<()> {
     let mut stage = Stage::new()?;
     let pgmemo = stage.pgmemo()?;
-    let sql = "SELECT v, slow(1) FROM t";
+    let sql = "SELECT v, slow(3) FROM t";
     let mut leader = stage.warm(&pgmemo, "SELECT v FROM t")?;
     let mut holder = stage.warm(&pgmemo, "SELECT v FROM t")?;
     holder.run("BEGIN")?;
@@ -376,7 +365,7 @@ fn who_may_hold_locks_does_not_wait() -> Result<()> {
     first(&received(&mut leader)?)?;
     // A block that the server knows nothing of holds none.
     holder.run("COMMIT")?;
-    let sql = "SELECT v, slow(1.1) FROM t";
+    let sql = "SELECT v, slow(3.1) FROM t";
     holder.run("BEGIN")?;
     send(&mut leader, sql)?;
     stage.called(before, 3)?;
@@ -392,7 +381,7 @@ fn who_may_hold_locks_does_not_wait() -> Result<()> {
 fn a_leader_that_does_not_read_holds_nobody() -> Result<()> {
     let mut stage = Stage::new()?;
     let pgmemo = stage.pgmemo()?;
-    let sql = "SELECT v, slow(0.5), repeat('x', 40000000) FROM t";
+    let sql = "SELECT v, slow(3), repeat('x', 40000000) FROM t";
     let mut leader = stage.warm(&pgmemo, "SELECT v FROM t")?;
     let mut waiter = stage.warm(&pgmemo, "SELECT v FROM t")?;
     let before = stage.calls()?;
@@ -469,7 +458,7 @@ fn instances_on_one_redis_ask_once() -> Result<()> {
 #[test]
 fn nobody_hangs_when_redis_dies_amid_a_flight() -> Result<()> {
     let mut stage = Stage::new()?;
-    let mut redis = Redis::start()?;
+    let mut redis = Redis::start_faulty()?;
     let start = || stage.pgmemo_with(Store::Redis(&redis), FILE);
     let instances = [start()?, start()?];
     let sql = "SELECT v, slow(2) FROM t WHERE id = 1";

@@ -172,7 +172,6 @@ fn random_bytes_after_the_login_harm_nobody_else() -> Result<()> {
     let mut random = Random::new(seed());
     for _ in 0..100 {
         let mut session = ground.session()?;
-        session.set_deadline(Duration::from_secs(5))?;
         let length = random.index(400);
         let bytes: Vec<u8> = (0..length).map(|_| random.byte()).collect();
         session.send(&bytes)?;
@@ -313,11 +312,11 @@ fn clients_that_vanish_amid_what_they_send_hold_nothing() -> Result<()> {
         drop(session);
         let mut control = ground.database.connect()?;
         let living = format!("SELECT count(*) FROM pg_stat_activity WHERE pid = {pid}");
-        eventually(what, Duration::from_secs(5), || {
+        eventually(what, SOON, || {
             (control.value(&living).ok()? == "0").then_some(())
         })?;
         let mut reader = ground.session()?;
-        eventually("hits", Duration::from_secs(5), || {
+        eventually("hits", SOON, || {
             let before = ground.pgmemo.hits().ok()?;
             reader.run(READ).ok()?;
             let hit = ground.pgmemo.hits().ok()? > before;

@@ -24,12 +24,12 @@ use pgmemo_tests::{
 
 /// How soon after Redis is back hits must be back: five seconds, twice over for a development build
 /// that shares two cores with PostgreSQL, Redis and the load.
-const RECOVERY: Duration = Duration::from_secs(10);
+const RECOVERY: Duration = Duration::from_secs(60);
 
 /// Runs the load on two instances while `fault` happens to their Redis, twice.
 fn check(mut fault: impl FnMut(&mut Redis) -> Result<()>) -> Result<()> {
     let postgres = Postgres::shared(Version::System);
-    let mut redis = Redis::start()?;
+    let mut redis = Redis::start_faulty()?;
     let instances = [
         Pgmemo::start(postgres, Store::Redis(&redis), &[])?,
         Pgmemo::start(postgres, Store::Redis(&redis), &[])?,
@@ -136,7 +136,7 @@ fn a_redis_that_refuses_writes_serves_nothing_stale() -> Result<()> {
 /// serve what they replace.
 fn check_cut(file: &str, time: Duration) -> Result<()> {
     let postgres = Postgres::shared(Version::System);
-    let redis = Redis::start()?;
+    let redis = Redis::start_faulty()?;
     let way = Way::to(&redis)?;
     let instances = [
         Pgmemo::start_with(postgres, Store::Redis(&redis), &[], file)?,
@@ -165,7 +165,7 @@ fn without_redis_at_the_start_queries_flow_and_hits_come_later() -> Result<()> {
     let postgres = Postgres::shared(Version::System);
     let database = postgres.database()?;
     load::prepare(&database)?;
-    let mut redis = Redis::start()?;
+    let mut redis = Redis::start_faulty()?;
     redis.kill9()?;
     let pgmemo = Pgmemo::start_unready(postgres, Store::Redis(&redis))?;
     let mut client = pgmemo.connect(database.name())?;
@@ -191,7 +191,7 @@ const BENCH_CLIENTS: &str = "16";
 fn pgbench_sees_no_error_when_redis_is_killed() -> Result<()> {
     let postgres = Postgres::shared(Version::System);
     let database = postgres.database()?;
-    let mut redis = Redis::start()?;
+    let mut redis = Redis::start_faulty()?;
     let pgmemo = Pgmemo::start(postgres, Store::Redis(&redis), &[])?;
     let init = ["--initialize", "--quiet", "--scale", "1"];
     output(

@@ -4,7 +4,7 @@
 
 use std::{thread, time::Duration};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use pgmemo_tests::{
     Pgmemo, Postgres, Redis, Store, Version,
     net::{SOON, eventually},
@@ -222,25 +222,27 @@ fn is_renewed_before_it_ends(store: Store<'_>) -> Result<()> {
     let mut client = stage.connect()?;
     let sql = "SELECT v FROM t WHERE id = 1";
     warm(&stage.pgmemo, || client.query(sql))?;
-    let before = stage.pgmemo.metrics()?;
-    stage.direct.run("UPDATE t SET v = 'b'")?;
-    let ask = || {
-        thread::sleep(Duration::from_millis(5));
-        client.query(sql)
-    };
-    comes_to("b", ask)?;
-    if stage.pgmemo.is_real() {
-        ensure!(
-            stage.pgmemo.metrics()?.misses() == before.misses(),
-            "it was missed"
-        );
-        // One lookup that Redis answered too late shows the new row as well.
-        eventually("it is renewed", SOON, || {
-            client.query(sql).ok()?;
-            (stage.renewals("done").ok()? > 0.0).then_some(())
-        })?;
+    // Where the machine stands still in the last part of the TTL, it ends all the same.
+    for round in ["b", "c", "d", "e", "f"] {
+        let before = stage.pgmemo.metrics()?;
+        stage.direct.run(&format!("UPDATE t SET v = '{round}'"))?;
+        let ask = || {
+            thread::sleep(Duration::from_millis(5));
+            client.query(sql)
+        };
+        comes_to(round, ask)?;
+        if !stage.pgmemo.is_real() {
+            return Ok(());
+        }
+        if stage.pgmemo.metrics()?.misses() == before.misses() {
+            // One lookup that Redis answered too late shows the new row as well.
+            return eventually("it is renewed", SOON, || {
+                client.query(sql).ok()?;
+                (stage.renewals("done").ok()? > 0.0).then_some(())
+            });
+        }
     }
-    Ok(())
+    bail!("it was missed each time")
 }
 
 /// R17

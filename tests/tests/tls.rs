@@ -119,7 +119,7 @@ fn behind_tls(postgres: &Postgres, file: &str) -> Result<Pgmemo> {
 struct Ground {
     certificate: Certificate,
     pgmemo: Pgmemo,
-    _postgres: Postgres,
+    postgres: Postgres,
 }
 
 impl Ground {
@@ -133,7 +133,7 @@ impl Ground {
         Ok(Some(Self {
             pgmemo: Pgmemo::start_with(&postgres, Store::Memory, &[], &file)?,
             certificate,
-            _postgres: postgres,
+            postgres,
         }))
     }
 }
@@ -192,7 +192,7 @@ fn every_login_works_over_tls() -> Result<()> {
     let Some(Ground {
         certificate,
         pgmemo,
-        _postgres,
+        postgres: _postgres,
     }) = Ground::new("")?
     else {
         return Ok(());
@@ -259,7 +259,9 @@ fn a_server_with_tls_of_its_own_takes_the_password_from_us() -> Result<()> {
 #[test]
 fn clients_without_tls_are_refused_where_it_is_required() -> Result<()> {
     let Some(Ground {
-        pgmemo, _postgres, ..
+        pgmemo,
+        postgres: _postgres,
+        ..
     }) = Ground::new("required = true\n")?
     else {
         return Ok(());
@@ -278,7 +280,7 @@ fn a_reload_shows_the_new_certificate_or_keeps_the_old() -> Result<()> {
     let Some(Ground {
         certificate,
         mut pgmemo,
-        _postgres,
+        postgres: _postgres,
     }) = Ground::new("")?
     else {
         return Ok(());
@@ -377,7 +379,7 @@ fn a_client_may_begin_with_tls() -> Result<()> {
     let Some(Ground {
         certificate,
         pgmemo,
-        _postgres,
+        postgres: _postgres,
     }) = Ground::new("")?
     else {
         return Ok(());
@@ -398,14 +400,16 @@ fn a_client_may_begin_with_tls() -> Result<()> {
 
 #[test]
 fn a_cancel_request_may_be_encrypted() -> Result<()> {
+    const SLEEPERS: &str = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep'";
     let Some(Ground {
         certificate,
         pgmemo,
-        _postgres,
+        postgres,
     }) = Ground::new("")?
     else {
         return Ok(());
     };
+    let mut control = postgres.connect("postgres")?;
     over_tls(
         &pgmemo,
         &certificate,
@@ -413,7 +417,9 @@ fn a_cancel_request_may_be_encrypted() -> Result<()> {
         async |client, connector| {
             let token = client.cancel_token();
             let cancel = async {
-                tokio::time::sleep(Duration::from_millis(200)).await;
+                while control.value(SLEEPERS).is_ok_and(|count| count == "0") {
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                }
                 token.cancel_query(connector).await
             };
             let (slept, cancelled) =

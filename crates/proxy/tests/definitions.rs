@@ -4,10 +4,7 @@
 
 mod support;
 
-use std::{
-    fmt::Debug,
-    hash::{BuildHasher, RandomState},
-};
+use std::fmt::Debug;
 
 use cache::Scope;
 use catalog::Snapshot;
@@ -114,7 +111,7 @@ async fn what_is_read_again_is_what_a_first_reading_shows() {
 async fn so_it_is_in_any_order() {
     let stage = Stage::set().await;
     let changes: Vec<_> = statements(include_str!("definitions/random.sql")).collect();
-    let seed = RandomState::new().hash_one(0);
+    let seed = pgmemo_tests::random::seed();
     let mut last = seed;
     let mut below = |bound: usize| {
         last = last

@@ -18,7 +18,7 @@ const MODE: RedisMode = RedisMode::Leases;
 use std::time::{Duration, Instant};
 
 use cache::{Scope, Version};
-use cases::{DATABASE, Reader, eventually, hasty, ready, scope};
+use cases::{DATABASE, Reader, eventually, hasty, ready, scope, within};
 use catalog::{DatabaseId, RelationId, RowClass};
 use pgmemo_store::{Found, Store};
 use server::Server;
@@ -108,7 +108,8 @@ async fn a_writer_waits_until_the_others_have_forgotten() {
         waits = first.status().waits;
     }
     assert!(waits >= 20, "{waits}");
-    assert_eq!(first.status().waits_out, 0);
+    // Each of them, if nobody acknowledged; one or two on a machine that stands still for a moment.
+    assert!(first.status().waits_out <= 2);
     let mean = first.status().waited / u32::try_from(waits).unwrap();
     assert!(mean < LEASE / 4, "{mean:?}");
 }
@@ -225,7 +226,7 @@ async fn a_strict_writer_waits_for_those_with_leases() {
         );
         mark.bump().await;
     }
-    assert_eq!(first.status().waits_out, 0);
+    assert!(first.status().waits_out <= 2);
     assert!(first.status().waits >= 10);
 }
 
@@ -321,8 +322,12 @@ async fn leases_of_many_databases_are_renewed_on_a_slow_redis() {
     }
     eventually(async || server.cli(&["KEYS", "test:2:*:l"]).lines().count() >= 41).await;
     way.takes(Duration::from_millis(60));
-    tokio::time::sleep(LEASE).await;
-    let before = store.status().leases_lost;
-    tokio::time::sleep(3 * LEASE).await;
-    assert_eq!(store.status().leases_lost, before);
+    // Were there not time for all of them, some would be lost each time. A machine that stands
+    // still for a moment loses some once.
+    within(Duration::from_secs(60), &mut async || {
+        let before = store.status().leases_lost;
+        tokio::time::sleep(2 * LEASE).await;
+        store.status().leases_lost == before
+    })
+    .await;
 }

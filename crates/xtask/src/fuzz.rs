@@ -110,7 +110,10 @@ fn fuzz(built: &Path, target: &str, seconds: u32) -> Result<()> {
         .arg(home().join("corpus").join(target))
         .arg(format!("-artifact_prefix={}/", crashes.display()))
         .arg(format!("-max_total_time={seconds}"))
-        .args(["-max_len=1024", "-timeout=10", "-rss_limit_mb=2048"]);
+        .args(["-max_len=1024", "-timeout=60", "-rss_limit_mb=2048"]);
+    if let Ok(seed) = std::env::var("PGMEMO_SEED") {
+        fuzzer.arg(format!("-seed={seed}"));
+    }
     let words = home().join("words").join(target);
     if words.is_file() {
         fuzzer.arg(format!("-dict={}", words.display()));

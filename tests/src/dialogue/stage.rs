@@ -286,7 +286,7 @@ struct Cast {
 
 impl Cast {
     fn new(database: &str, address: SocketAddr, dialogue: &Dialogue) -> Result<Self> {
-        let login = Login::to(database).with("lock_timeout", "50ms");
+        let login = Login::to(database).with("lock_timeout", "250ms");
         let mut cast = Self {
             conns: BTreeMap::new(),
             pids: Vec::new(),

@@ -20,6 +20,8 @@ pub enum Heat {
     Hot,
     /// Once, and it is a hit.
     Still,
+    /// Until it is answered as by the server.
+    Soon,
     /// Three times.
     Warm,
     /// Three times, never a hit.
@@ -104,6 +106,7 @@ fn parse_line(text: &str) -> Result<Line> {
         match word {
             "hot" => line.act = Act::Run(Heat::Hot),
             "still" => line.act = Act::Run(Heat::Still),
+            "soon" => line.act = Act::Run(Heat::Soon),
             "warm" => line.act = Act::Run(Heat::Warm),
             "cold" => line.act = Act::Run(Heat::Cold),
             "ext" => line.mode = Some(Mode::Extended),

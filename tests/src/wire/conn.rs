@@ -193,6 +193,18 @@ impl Conn {
         bytes.chunks(size).try_for_each(|piece| self.send(piece))
     }
 
+    /// Whether nothing has come that was not read.
+    pub fn is_silent(&mut self) -> Result<bool> {
+        self.stream.set_nonblocking(true)?;
+        let peeked = self.stream.peek(&mut [0]);
+        self.stream.set_nonblocking(false)?;
+        match peeked {
+            Ok(_) => Ok(false),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(self.unread.is_empty()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
     /// The next message, or `None` when the server has closed the connection.
     pub fn try_read(&mut self) -> Result<Option<Message>> {
         loop {

@@ -111,7 +111,7 @@ fn k24_a_write_to_a_database_made_anew_is_not_taken_for_one_to_the_old() -> Resu
     if env::direct() {
         return Ok(());
     }
-    let postgres = Postgres::shared(Version::System);
+    let postgres = Postgres::start(Version::System)?;
     let database = postgres.database()?;
     let name = database.name();
     let role = format!("{name}_watcher");
@@ -129,7 +129,7 @@ fn k24_a_write_to_a_database_made_anew_is_not_taken_for_one_to_the_old() -> Resu
         .replace("postgres@", &format!("{role}@"));
     let pgmemo = Pgmemo::start_upstream(&upstream, Store::Memory, &[], "")?;
     let ground = Ground {
-        postgres,
+        postgres: &postgres,
         pgmemo,
         database,
     };

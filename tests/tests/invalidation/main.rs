@@ -72,7 +72,8 @@ fn check_on(version: Version, scenarios: &[Scenario]) {
 
 #[track_caller]
 fn run(version: Version, file: &str, scenarios: &[Scenario]) {
-    let postgres = Postgres::shared(version);
+    let own = own_server(version, scenarios);
+    let postgres = own.as_ref().unwrap_or_else(|| Postgres::shared(version));
     let first = Pgmemo::start_with(postgres, Store::Memory, &[], file).expect("pgmemo starts");
     judge(
         Stage {
@@ -87,7 +88,8 @@ fn run(version: Version, file: &str, scenarios: &[Scenario]) {
 /// Runs scenarios against two instances on one Redis.
 #[track_caller]
 fn check_instances(scenarios: &[Scenario]) {
-    let postgres = Postgres::shared(Version::System);
+    let own = own_server(Version::System, scenarios);
+    let postgres = (own.as_ref()).unwrap_or_else(|| Postgres::shared(Version::System));
     let redis = Redis::start().expect("Redis starts");
     let start = || Pgmemo::start(postgres, Store::Redis(&redis), &[]).expect("pgmemo starts");
     let (first, second) = (start(), start());
@@ -99,6 +101,17 @@ fn check_instances(scenarios: &[Scenario]) {
         }
         .check(FIXTURE, scenarios),
     );
+}
+
+/// Roles belong to the whole server: where one is made or changed, every instance reads its catalog
+/// again, and what others count of hits would be wrong. Who does that has a server alone.
+#[track_caller]
+fn own_server(version: Version, scenarios: &[Scenario]) -> Option<Postgres> {
+    let has_roles = |(_, text): &Scenario| text.contains("{alice}") || text.contains("{bob}");
+    scenarios
+        .iter()
+        .any(has_roles)
+        .then(|| Postgres::start(version).expect("PostgreSQL starts"))
 }
 
 #[track_caller]

@@ -9,14 +9,15 @@ use pgmemo_tests::{
 
 use super::FIXTURE;
 
-/// A database with the fixture, an instance, and two sessions.
+/// A database with the fixture, an instance, and two sessions, on a server alone: where others make
+/// databases or roles, sessions are asked anew, and what is counted to the last hit would be wrong.
 pub(crate) fn with_sessions(
     test: impl FnOnce(&Pgmemo, &mut Conn, &mut Conn) -> Result<()>,
 ) -> Result<()> {
-    let postgres = Postgres::shared(Version::System);
+    let postgres = Postgres::start(Version::System)?;
     let database = postgres.database()?;
     database.connect()?.run(FIXTURE)?;
-    let pgmemo = Pgmemo::start(postgres, Store::Memory, &[])?;
+    let pgmemo = Pgmemo::start(&postgres, Store::Memory, &[])?;
     let connect = || pgmemo.connect(database.name());
     let (mut reader, mut writer) = (connect()?, connect()?);
     test(&pgmemo, &mut reader, &mut writer)

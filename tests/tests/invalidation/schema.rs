@@ -262,7 +262,7 @@ fn nobody_waits_for_the_catalog_more_than_once() {
         writer.run("UPDATE n SET v = v + 1").unwrap();
     }
     let took = begun.elapsed();
-    assert!(took < Duration::from_secs(6), "{took:?}");
+    assert!(took < Duration::from_secs(9), "{took:?}");
     server.run("ROLLBACK").unwrap();
     hit("10");
     writer.run("UPDATE n SET v = v + 1").unwrap();

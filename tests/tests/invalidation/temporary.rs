@@ -2,8 +2,9 @@
 
 use anyhow::Result;
 use pgmemo_tests::{
-    Pgmemo, Postgres, Version,
-    wire::{Conn, Frontend},
+    Pgmemo,
+    net::local,
+    wire::{Conn, Frontend, Login},
 };
 
 use crate::{
@@ -55,7 +56,8 @@ fn many_rows_of_a_temporary_table_leave_replies_alone() -> Result<()> {
 fn a_statement_prepared_before_a_temporary_table_may_mean_another() -> Result<()> {
     with_sessions(|pgmemo, reader, writer| {
         let database = reader.value("SELECT current_database()")?;
-        let mut direct = Postgres::shared(Version::System).connect(&database)?;
+        let port = reader.value("SELECT inet_server_port()")?.parse()?;
+        let mut direct = Conn::connect(local(port), &Login::to(&database))?;
         writer.run("CREATE TEMP TABLE other (id int)")?;
         warm(pgmemo, reader, READ)?;
         // Nobody here has heard of it.

@@ -201,8 +201,7 @@ fn what_was_told_to_write_nothing_is_made_good_for() {
             p2: BEGIN ISOLATION LEVEL REPEATABLE READ
             p2: SELECT * FROM x
             p2: COMMIT
-            d: SELECT pg_sleep(2)
-            s1: SELECT * FROM t ORDER BY id
+            s1 soon: SELECT * FROM t ORDER BY id
             ",
         ),
         (
@@ -216,8 +215,7 @@ fn what_was_told_to_write_nothing_is_made_good_for() {
             p2: BEGIN ISOLATION LEVEL REPEATABLE READ
             p2: SELECT * FROM u ORDER BY id
             p2: COMMIT
-            d: SELECT pg_sleep(2)
-            s1: SELECT * FROM t ORDER BY id
+            s1 soon: SELECT * FROM t ORDER BY id
             ",
         ),
         (
@@ -229,8 +227,7 @@ fn what_was_told_to_write_nothing_is_made_good_for() {
             p2: BEGIN ISOLATION LEVEL REPEATABLE READ
             p2: SELECT lower(id) FROM u ORDER BY id
             p2: COMMIT
-            d: SELECT pg_sleep(2)
-            s1: SELECT * FROM t ORDER BY id
+            s1 soon: SELECT * FROM t ORDER BY id
             ",
         ),
     ]);

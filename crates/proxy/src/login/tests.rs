@@ -332,7 +332,7 @@ async fn a_proof_that_takes_long_holds_nobody_up() {
         let challenge = format!("r={nonce}x,s=c2FsdA==,i=30000");
         let challenge = authentication(11, challenge.as_bytes());
         server.write_all(&challenge).await.unwrap();
-        // The runtime has one thread.
+        // The runtime has one thread: were the proof made on it, there would be no turn at all.
         let mut turns = 0;
         let mut answer = [0; 16];
         while tokio::time::timeout(Duration::from_millis(1), server.read_exact(&mut answer))
@@ -345,7 +345,7 @@ async fn a_proof_that_takes_long_holds_nobody_up() {
             // The outcome says why.
             return;
         }
-        assert!(turns > 3, "{turns}");
+        assert!(turns > 0, "the proof has held its thread up");
         let refusal = frame(b'E', b"SFATAL\0VFATAL\0C28P01\0Mno\0\0");
         server.write_all(&refusal).await.unwrap();
         let mut told = Vec::new();

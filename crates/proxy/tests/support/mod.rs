@@ -6,7 +6,6 @@ pub(crate) mod watched;
 
 use std::{
     env, fs,
-    net::TcpListener,
     path::{Path, PathBuf},
     process::{Command, id},
     sync::{
@@ -66,7 +65,7 @@ impl Postgres {
         own(&dir);
         let server = Self {
             dir,
-            port: free_port(),
+            port: pgmemo_tests::net::free_port().unwrap(),
         };
         server.run(&format!(
             "initdb -D {0}/data -A trust -U postgres --pwfile={0}/password --no-sync",
@@ -249,14 +248,6 @@ pub(crate) fn bin() -> PathBuf {
         .collect();
     versions.sort();
     versions.pop().expect("PostgreSQL is installed")
-}
-
-fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port()
 }
 
 const HBA: &str = "\

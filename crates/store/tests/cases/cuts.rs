@@ -46,12 +46,12 @@ async fn a_write_of_which_nobody_hears_waits_until_the_others_have_given_up() {
     let served = reader.ask_under(epoch).await;
     assert!(!matches!(served, Found::Hit(_)), "{served:?}");
     assert!(waited > Duration::from_secs(4), "{waited:?}");
-    assert!(waited < Duration::from_secs(8), "{waited:?}");
+    assert!(waited < Duration::from_secs(12), "{waited:?}");
     mark.bump().await;
     // Once is enough.
     let begun = Instant::now();
     write(&store, 1).await.bump().await;
-    assert!(begun.elapsed() < Duration::from_secs(1));
+    assert!(begun.elapsed() < Duration::from_secs(4));
     way.mend();
     eventually(async || store.status().owed == 0 && store.status().state == State::Up).await;
     reader.never_again("old", "new").await;

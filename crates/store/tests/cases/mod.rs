@@ -83,9 +83,9 @@ fn entry(text: &str) -> Entry {
     Entry::new(text.to_owned().into(), 0, 0, 1).unwrap()
 }
 
-/// Awaits an event that has to come within ten seconds.
+/// Awaits an event that has to come within half a minute.
 pub(crate) async fn eventually(mut happened: impl AsyncFnMut() -> bool) {
-    within(Duration::from_secs(10), &mut happened).await;
+    within(Duration::from_secs(30), &mut happened).await;
 }
 
 pub(crate) async fn within(bound: Duration, happened: &mut impl AsyncFnMut() -> bool) {
@@ -192,7 +192,7 @@ impl<'a> Reader<'a> {
 
     /// Sees that until something else can be recorded and served, `text` is not.
     pub(crate) async fn never_again(&self, text: &str, new: &str) {
-        self.never_again_within(Duration::from_secs(5), text, new)
+        self.never_again_within(Duration::from_secs(30), text, new)
             .await;
     }
 

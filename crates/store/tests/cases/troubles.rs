@@ -48,11 +48,20 @@ async fn a_connection_that_was_replaced_is_verified_again_and_costs_nothing_else
     let store = ready(&server).await;
     let reader = Reader::new(&store, 1);
     reader.warm("old").await;
-    for _ in 0..5 {
+    let mut rounds = 0;
+    while rounds < 5 {
+        let (before, start) = (store.status().count(Trouble::Rotated), Instant::now());
         server.cli(&["CLIENT", "KILL", "TYPE", "normal"]);
+        eventually(async || !matches!(reader.look_up().await, Found::Unavailable)).await;
+        if start.elapsed() > Duration::from_millis(200) {
+            // Who was out for long may have missed something, and keeps nothing.
+            reader.never_again("nothing", "old").await;
+            continue;
+        }
+        rounds += 1;
         eventually(async || reader.text().await.as_deref() == Some("old")).await;
+        assert_eq!(store.status().count(Trouble::Rotated), before);
     }
-    assert_eq!(store.status().count(Trouble::Rotated), 1, "the first claim");
 }
 
 /// Sessions that never pause, and still hold the epoch from before, while the server comes back
@@ -80,9 +89,15 @@ async fn no_moment_of_a_restart_serves_anything_old() {
                     scopes,
                     ttl: TTL,
                 };
+                let mut asked = 0_u32;
                 while !end.is_cancelled() {
                     let found = store.look_up(&question).await;
                     assert!(!matches!(found, Found::Hit(_)), "{found:?}");
+                    asked += 1;
+                    if asked.is_multiple_of(100) {
+                        // The server needs the processors, too.
+                        tokio::time::sleep(Duration::from_millis(1)).await;
+                    }
                     tokio::task::yield_now().await;
                 }
             });
@@ -285,7 +300,7 @@ async fn a_mark_that_is_lost_with_its_object_is_set_again() {
     server.cli(&["DEL", "test:2:{0000000000000abc:5}:r:1"]);
     // Somebody has made another version meanwhile.
     reader.stamp().await;
-    within(Duration::from_secs(5), &mut async || {
+    within(Duration::from_secs(9), &mut async || {
         matches!(reader.look_up().await, Found::InFlight)
     })
     .await;
