@@ -90,6 +90,7 @@ impl Session {
     ) {
         let effects = &plan.effects;
         self.note_idle_portals(plan);
+        self.note_bound_portals(plan);
         self.note_new_code(plan);
         let founds = self.founds(plan);
         let segment = &mut self.segment;
@@ -179,6 +180,15 @@ impl Session {
         let may_run = looks || !plan.writes.is_nothing();
         if may_run && self.registry.has_idle_portals() {
             self.doubt_settings();
+        }
+    }
+
+    /// A portal that is to be recorded belongs to the moment of its Bind. What comes in front of its
+    /// Execute and is no mere read may have read it in part, or have set or defined what it returns;
+    /// perhaps for this session alone, and until a ROLLBACK.
+    fn note_bound_portals(&mut self, plan: &Plan) {
+        if plan.read.is_err() || !plan.writes.is_nothing() {
+            self.registry.forget_recordings();
         }
     }
 

@@ -270,15 +270,14 @@ impl Session {
         }
     }
 
-    /// A statement is about to leave that may change role or path: portals can be made at the server
-    /// as they are, and not in front of what sees them later.
-    fn materialize_placed(&mut self, plan: &Plan) {
-        if changes_place(plan) && !self.is_failed() {
+    /// A statement is about to leave that may change settings, of which role and path are two. What a
+    /// portal returns hangs on what they are when it runs, by its functions and by the policies on its
+    /// tables: one that is answered from here goes on at the server.
+    fn materialize_portals(&mut self, plan: &Plan) {
+        let may_matter = changes_settings(plan) || plan.writes.is_unbounded();
+        if may_matter && !self.is_failed() {
             for name in self.registry.absent_portals() {
-                // The unnamed one does not outlive it.
-                if !name.is_empty() {
-                    self.materialize_portal(&name);
-                }
+                self.materialize_portal(&name);
             }
         }
     }
@@ -308,7 +307,7 @@ impl Session {
 
     /// What has to be made before a statement leaves that is about to run.
     pub(crate) fn materialize_for(&mut self, plan: &Plan) {
-        self.materialize_placed(plan);
+        self.materialize_portals(plan);
         self.materialize_meaning(plan);
         self.materialize_form(plan);
         self.materialize_names(plan);
@@ -440,7 +439,6 @@ impl Session {
         for name in self.registry.absent_portals() {
             self.materialize_portal(&name);
         }
-        self.registry.forget_recordings();
     }
 
     /// Whether a statement may change settings by which literals are read and values are formed.
@@ -491,11 +489,11 @@ fn is_place(name: &str) -> bool {
     matches!(name, "role" | "search_path" | "session_authorization")
 }
 
-/// Whether a statement may change the role or the path.
-fn changes_place(plan: &Plan) -> bool {
+/// Whether a statement may change a setting that anything hangs on.
+fn changes_settings(plan: &Plan) -> bool {
     let settings = &plan.effects.settings;
     matches!(settings, SettingsEffect::ResetAll | SettingsEffect::Unknown)
-        || settings.named().any(|(name, _)| is_place(name))
+        || settings.named().any(|(name, _)| !is_harmless(name))
 }
 
 /// Appends a Bind that is like another but for the name of the statement.

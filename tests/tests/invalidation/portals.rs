@@ -86,6 +86,120 @@ fn a_suspended_execute_is_not_cleared_by_the_tag_of_the_next() -> Result<()> {
     })
 }
 
+/// A reply that is recorded belongs to the moment of its Bind. What the session does between that and
+/// the Execute, for itself alone, is nobody else's.
+#[test]
+fn what_comes_between_bind_and_execute_is_not_recorded() -> Result<()> {
+    // In the session, what it reads, and what it does in between.
+    let cases = [
+        ("t", "FETCH 1 FROM p"),
+        ("t", "MOVE 1 IN p"),
+        ("t", "SELECT 1; FETCH ALL FROM p"),
+        (
+            "t, LATERAL (SELECT current_setting('app.x', true) AS w) x",
+            "SET app.x = 'other'",
+        ),
+        (
+            "t, LATERAL (SELECT current_setting('app.x', true) AS w) x",
+            "SELECT set_config('app.x', 'other', true)",
+        ),
+        (
+            "t, LATERAL (SELECT current_user::text AS w) x",
+            "SET LOCAL ROLE alice",
+        ),
+        (
+            "moods, LATERAL (SELECT m::text AS w) x",
+            "ALTER TYPE mood RENAME VALUE 'sad' TO 'blue'",
+        ),
+        (
+            "t, LATERAL (SELECT first() AS w) x",
+            "CREATE OR REPLACE FUNCTION first() RETURNS text LANGUAGE sql STABLE AS \
+             $$ SELECT 'replaced'::text FROM t $$",
+        ),
+        (
+            "t, LATERAL (SELECT first() AS w) x",
+            "CREATE TEMP TABLE t AS SELECT 1 AS id, 'temporary' AS v",
+        ),
+        (
+            "t, LATERAL (SELECT first() AS w) x",
+            "SET LOCAL search_path = other, public",
+        ),
+    ];
+    with_sessions(|pgmemo, reader, writer| {
+        writer.run(
+            "CREATE TYPE mood AS ENUM ('sad', 'ok'); CREATE TABLE moods (id int, m mood); \
+             INSERT INTO moods VALUES (1, 'sad'); GRANT SELECT ON moods TO PUBLIC; \
+             CREATE SCHEMA other; CREATE TABLE other.t (id int, v text); \
+             INSERT INTO other.t VALUES (1, 'elsewhere'); \
+             CREATE FUNCTION first() RETURNS text LANGUAGE sql STABLE AS \
+             $$ SELECT v FROM t ORDER BY id LIMIT 1 $$",
+        )?;
+        warm(pgmemo, reader, "SELECT v FROM t")?;
+        warm(pgmemo, writer, "SELECT v FROM t")?;
+        for (number, (from, between)) in cases.into_iter().enumerate() {
+            let read = format!("SELECT * FROM {from} WHERE id > -{number} ORDER BY 1");
+            writer.run("BEGIN")?;
+            let bind = Frontend::new()
+                .parse("s", &read, &[])
+                .bind("p", "s", &[])
+                .sync();
+            writer.send(bind.bytes())?;
+            writer.read_until(b'Z')?;
+            writer.run(between)?;
+            let execute = Frontend::new().execute("p", 0).sync();
+            writer.send(execute.bytes())?;
+            writer.read_until(b'Z')?;
+            writer.run("ROLLBACK; RESET app.x")?;
+            let close = Frontend::new().close_statement("s").sync();
+            writer.send(close.bytes())?;
+            writer.read_until(b'Z')?;
+            let heard = reader.extended(&read, &[])?.rows();
+            // The same in other words, of which no reply is known.
+            let afresh = format!("{read}, 1");
+            let expected = reader.extended(&afresh, &[])?.rows();
+            assert_eq!(heard, expected, "{between}");
+            assert!(!expected.is_empty());
+        }
+        Ok(())
+    })
+}
+
+/// So it is with a reply that is known already: what it hangs on is asked for when the portal runs.
+#[test]
+fn a_portal_runs_under_the_settings_of_its_execute() -> Result<()> {
+    with_sessions(|pgmemo, reader, writer| {
+        let read = "SELECT v || current_setting('app.x') FROM t WHERE id = 1";
+        writer.run("SET app.x = '1'")?;
+        reader.run("SET app.x = '1'")?;
+        warm(pgmemo, reader, read)?;
+        for set in [
+            "SET app.x = '2'",
+            "SET LOCAL app.x = '2'",
+            "SELECT set_config('app.x', '2', true)",
+        ] {
+            writer.extended(read, &[])?;
+            writer.run("BEGIN")?;
+            let bind = Frontend::new()
+                .parse("s", read, &[])
+                .bind("p", "s", &[])
+                .sync();
+            writer.send(bind.bytes())?;
+            writer.read_until(b'Z')?;
+            writer.run(set)?;
+            let execute = Frontend::new().execute("p", 0).close_statement("s").sync();
+            writer.send(execute.bytes())?;
+            assert_eq!(
+                writer.read_until(b'Z')?.value().as_deref(),
+                Some("a2"),
+                "{set}"
+            );
+            writer.run("ROLLBACK")?;
+            assert_eq!(reader.extended(read, &[])?.value().as_deref(), Some("a1"));
+        }
+        Ok(())
+    })
+}
+
 /// What a portal writes after a pause, in a block, is counted at the end of the block.
 #[test]
 fn a_portal_that_goes_on_in_a_block_is_counted_to_its_end() -> Result<()> {
