@@ -200,7 +200,9 @@ impl Session {
         } else if !proven {
             // The server proves it by accepting this Bind, and says how it reads it.
             Some(Reason::NoCatalog)
-        } else if prepared.literal && !self.reads_literals_as_then(bind.statement) {
+        } else if prepared.literal && !self.reads_literals_as_then(bind.statement)
+            || !self.folds_as_then(bind.statement)
+        {
             Some(Reason::SessionState)
         } else if frame.len() > ARGUMENTS_MAX || !self.may_keep(bind.portal, false) {
             Some(Reason::LargeParameters)

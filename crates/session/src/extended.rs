@@ -93,6 +93,7 @@ impl Session {
             types: Types::from_slice(types),
             inferred: (!common).then(Inferred::default),
             under: self.mirror.identity().cloned(),
+            folds: Some(self.mirror.folds()),
             generation: self.knowledge.as_ref().map(|known| known.generation),
             own: prepared.plan.own,
             on_server: !virtually,

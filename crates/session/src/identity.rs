@@ -7,7 +7,7 @@ use wire::{backend, frontend};
 
 use sql::Temporary;
 
-use crate::{Knowledge, temporary};
+use crate::{Knowledge, folds, temporary};
 
 /// The state of a session that shapes what it reads, as the server itself reported it.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -31,6 +31,8 @@ pub struct Identity {
     pub(crate) shaping: Digest,
     /// Of those, the ones by which literals are read and values written.
     pub(crate) forms: Digest,
+    /// Of those, the ones by which the planner writes constants.
+    pub(crate) folds: Digest,
     /// Of those, the ones by which the server decides whether it accepts a text, what it says
     /// meanwhile, and how it spells the names of columns.
     pub(crate) reading: Digest,
@@ -282,6 +284,7 @@ impl Identity {
             role,
             shaping,
             forms,
+            folds: folds::folding([listed, unloaded.unwrap_or_default()]),
             reading: reading(listed),
             names: names.into(),
             libraries: words(libraries.unwrap_or_default())?,

@@ -7,6 +7,7 @@ use wire::backend;
 
 use crate::{
     client::Step,
+    folds::bears_on_folds,
     need::Need,
     prepared::Prepared,
     queue::{Judged, SettingsChange},
@@ -213,6 +214,7 @@ impl Session {
         if self.transaction.is_open() || self.segment.control {
             self.transaction.settings = true;
         }
+        self.mirror.doubt_folds();
         self.mirror.doubt(true);
     }
 
@@ -265,6 +267,10 @@ impl Session {
         let on_names =
             |it: &Setting| matches!(&*it.name, "search_path" | "role" | "session_authorization");
         let names = settings.is_none_or(|settings| settings.iter().any(on_names));
+        let on_folds = |it: &Setting| bears_on_folds(&it.name);
+        if settings.is_none_or(|settings| settings.iter().any(on_folds)) {
+            self.mirror.doubt_folds();
+        }
         self.segment.settings = match self.segment.settings {
             SettingsChange::None => change,
             SettingsChange::Followed | SettingsChange::One(_) | SettingsChange::Unknown => {

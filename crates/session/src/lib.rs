@@ -14,6 +14,7 @@ mod ending;
 mod execute;
 mod extended;
 mod flight;
+mod folds;
 mod identity;
 mod knowledge;
 mod leaving;

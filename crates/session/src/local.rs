@@ -14,7 +14,11 @@ use cache::DigestBuilder;
 use catalog::{SearchPath, Snapshot};
 use sql::{SetScope, SetValue, Setting};
 
-use crate::{Identity, Knowledge, identity};
+use crate::{
+    Identity, Knowledge,
+    folds::{self, Folds},
+    identity,
+};
 
 /// What was set in the block so far.
 #[derive(Debug)]
@@ -69,6 +73,12 @@ impl Local {
         }
         self.next = Some(Arc::new(next));
         true
+    }
+
+    /// Whether these were, and are, the settings by which constants are written.
+    pub(crate) fn keeps(&self, folds: &Folds) -> bool {
+        let same = |identity: &Arc<Identity>| folds.are(identity.folds);
+        same(&self.base) && self.next.as_ref().is_some_and(same)
     }
 
     /// The state after the block, if nothing has lasted and nothing has failed.
@@ -183,6 +193,9 @@ impl Identity {
         self.shaping = shaping.finish();
         if identity::bears_on_reading(name) {
             self.reading = DigestBuilder::default().digest(&self.shaping).finish();
+        }
+        if folds::bears_on_folds(name) {
+            self.folds = DigestBuilder::default().digest(&self.shaping).finish();
         }
         self.forms = DigestBuilder::default().digest(&self.shaping).finish();
         Some(())

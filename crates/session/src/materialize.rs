@@ -108,6 +108,7 @@ impl Session {
             types,
             inferred: None,
             under: None,
+            folds: None,
             generation: None,
             own: false,
             on_server: true,

@@ -14,7 +14,7 @@ use cache::{Digest, DigestBuilder};
 
 use sql::{SetScope, Setting, SettingsEffect, Temporary};
 
-use crate::{Identity, Knowledge, Shared, local::Local, queue::SettingsChange};
+use crate::{Identity, Knowledge, Shared, folds::Folds, local::Local, queue::SettingsChange};
 
 /// The mirrored state of one session.
 #[derive(Debug)]
@@ -32,6 +32,8 @@ pub(crate) struct Mirror {
     identity: Option<Arc<Identity>>,
     /// [`Identity::forms`] of the state, which outlives `identity` where only names are in doubt.
     forms: Option<Digest>,
+    /// [`Identity::folds`] of the state, which outlives `identity` where nothing can have changed it.
+    folds: Folds,
     /// The number of the context in which names are resolved; it may outlive `identity` when only
     /// settings have changed that do not bear on names.
     naming: Option<(u64, Arc<Identity>)>,
@@ -76,6 +78,7 @@ impl Mirror {
             history: Some(login),
             identity: None,
             forms: None,
+            folds: Folds::default(),
             naming: None,
             temporary: None,
             founded: false,
@@ -131,6 +134,11 @@ impl Mirror {
     /// By which settings literals are read, if that is known.
     pub(crate) const fn forms(&self) -> Option<Digest> {
         self.forms
+    }
+
+    /// By which settings constants are written.
+    pub(crate) const fn folds(&self) -> Folds {
+        self.folds
     }
 
     /// In which context names are resolved.
@@ -257,6 +265,7 @@ impl Mirror {
 
     fn know(&mut self, identity: Arc<Identity>) {
         self.forms = Some(identity.forms);
+        self.folds.learn(identity.folds);
         self.identity = Some(identity);
     }
 
@@ -297,6 +306,9 @@ impl Mirror {
             return false;
         };
         let followed = local.follow(settings, knowledge);
+        if !local.keeps(&self.folds) {
+            self.folds.doubt();
+        }
         (self.identity, self.forms) = (None, None);
         if let (true, Some(next)) = (followed, &local.next) {
             self.naming = Some((shared.context(knowledge, next), Arc::clone(next)));
@@ -320,6 +332,9 @@ impl Mirror {
             self.doubt_temporary();
         }
         if let Some(local) = &mut self.local {
+            if !local.keeps(&self.folds) {
+                self.folds.doubt();
+            }
             local.next = None;
             (self.identity, self.forms) = (None, None);
             self.naming = None;
@@ -375,6 +390,12 @@ impl Mirror {
     /// The server has told of a setting that is another.
     pub(crate) const fn doubt_forms(&mut self) {
         self.forms = None;
+    }
+
+    /// A statement is on its way, or something has happened, that may change by which settings constants
+    /// are written.
+    pub(crate) const fn doubt_folds(&mut self) {
+        self.folds.doubt();
     }
 
     /// The catalog snapshot is another one: names and identities are resolved anew.
@@ -447,6 +468,7 @@ mod tests {
             temporary: None,
             shaping: digest,
             forms: digest,
+            folds: digest,
             reading: digest,
             names: [].into(),
             libraries: [].into(),

@@ -115,15 +115,25 @@ impl Session {
         then.is_some_and(|then| self.mirror.forms() == Some(then.forms))
     }
 
+    /// Whether the settings by which the server has written constants of a statement, or will write
+    /// them, are those of now.
+    pub(crate) fn folds_as_then(&self, name: &[u8]) -> bool {
+        let then = self.registry.statement(name).and_then(|it| it.folds);
+        then.is_some_and(|then| self.mirror.folds().hold(&then))
+    }
+
     /// The server is about to be told to use a statement. It may have to analyse it anew, because of
     /// another path, or because something has changed that it refers to, statistics included; then it
-    /// reads the literals as settings are now, and keeps to that when they have returned.
+    /// reads the literals as settings are now, and keeps to that when they have returned. So it does with
+    /// constants that it plans.
     pub(crate) fn may_read_anew(&mut self, name: &[u8]) {
-        if !self.is_failed()
-            && !self.reads_literals_as_then(name)
-            && let Some(statement) = self.registry.statement_mut(name)
-        {
-            statement.under = None;
+        if self.is_failed() {
+            return;
+        }
+        let (reads, folds) = (self.reads_literals_as_then(name), self.folds_as_then(name));
+        if let Some(statement) = self.registry.statement_mut(name) {
+            statement.under.take_if(|_| !reads);
+            statement.folds.take_if(|_| !folds);
         }
     }
 
@@ -139,7 +149,8 @@ impl Session {
             Sight::All if text.is_none_or(|text| sql::may_name(text, "execute")) => {
                 let sets = effects.settings != SettingsEffect::Untouched;
                 let now = self.mirror.forms().filter(|_| !sets);
-                self.registry.read_literals_anew(now);
+                let folds = (!sets).then(|| self.mirror.folds());
+                self.registry.read_literals_anew(now, folds);
             }
             Sight::All | Sight::Name(_) | Sight::Portals | Sight::Nothing => {}
         }

@@ -17,6 +17,7 @@ use wire::frontend;
 
 use crate::{
     Identity,
+    folds::Folds,
     parameters::Inferred,
     prepared::{Prepared, Types},
     recorder::Recording,
@@ -40,6 +41,9 @@ pub(crate) struct Statement {
     /// The state of the session at its Parse, if that was known, and the server cannot have read its
     /// literals in another one since.
     pub(crate) under: Option<Arc<Identity>>,
+    /// The settings by which constants are written, as they were at its Parse; `None` if the server has
+    /// been told to use it under others since, and may keep what it wrote.
+    pub(crate) folds: Option<Folds>,
     /// The catalog that was known at its Parse.
     pub(crate) generation: Option<u64>,
     /// Temporary tables of the session's own were known at its Parse, by which it is told what it
@@ -526,10 +530,13 @@ impl Registry {
         absent
     }
 
-    /// The server may read the literals of any statement as settings are `now`, if these are known.
-    pub(crate) fn read_literals_anew(&mut self, now: Option<Digest>) {
+    /// The server may read the literals of any statement as settings are `now`, if these are known, and
+    /// write constants by these.
+    pub(crate) fn read_literals_anew(&mut self, now: Option<Digest>, folds: Option<Folds>) {
         for statement in self.statements.values_mut() {
             statement.under.take_if(|then| now != Some(then.forms));
+            let others = |then: &mut Folds| !folds.is_some_and(|now| now.hold(then));
+            statement.folds.take_if(others);
         }
     }
 

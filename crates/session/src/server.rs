@@ -214,6 +214,7 @@ impl Session {
             // before it runs a command, and tells of it behind.
             self.recorded.clear();
             self.mirror.forget();
+            self.mirror.doubt_folds();
         }
         self.mirror.doubt_forms();
     }
