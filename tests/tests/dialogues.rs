@@ -73,12 +73,20 @@ fn dialogues_that_once_differed_are_the_same() {
         .unwrap()
         .map(|file| file.unwrap().path())
         .collect();
+    let wanted = std::env::var("PGMEMO_SCENARIO").unwrap_or_default();
+    files.retain(|path| path.to_string_lossy().contains(&wanted));
     files.sort();
     for path in files {
         let name = path.file_name().unwrap().display().to_string();
         let dialogue = notation::read(&fs::read_to_string(&path).unwrap()).unwrap();
-        if let Some(difference) = stage.compare(&dialogue, &WAYS).unwrap() {
-            failures.push(format!("--- {name}\n{difference}"));
+        match stage.compare(&dialogue, &WAYS) {
+            Ok(None) => {}
+            Ok(Some(difference)) => failures.push(format!("--- {name}\n{difference}")),
+            // What the last one has left behind may be why.
+            Err(error) => {
+                failures.push(format!("--- {name}\n{error:?}"));
+                break;
+            }
         }
     }
     assert!(failures.is_empty(), "{}", failures.join("\n"));
