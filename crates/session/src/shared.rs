@@ -32,7 +32,7 @@ pub struct Limits {
 pub struct Shared {
     texts: Cache<Key, Weighed, ByBytes, foldhash::fast::RandomState, EndLearning>,
     identities: Cache<Digest, Arc<Identity>>,
-    contexts: Mutex<HashMap<Context, u64, foldhash::fast::RandomState>>,
+    contexts: Mutex<Contexts>,
     next_context: AtomicU64,
     /// What is counted.
     pub telemetry: Arc<Telemetry>,
@@ -49,8 +49,11 @@ const FORM: u64 = 1 << 63;
 /// Identities that are remembered.
 const IDENTITIES_MAX: usize = 10_000;
 
-/// Contexts before the table is emptied; their numbers are never used again.
+/// Contexts before their table is emptied; their numbers are never used again.
 const CONTEXTS_MAX: usize = 10_000;
+
+/// The same for those of sessions with temporary tables, which may have any names.
+const NAMED_MAX: usize = 1_000;
 
 /// No role has this identity.
 const NOBODY: RoleId = RoleId::from_oid(0);
@@ -58,6 +61,13 @@ const NOBODY: RoleId = RoleId::from_oid(0);
 /// A catalog snapshot, role, search path, what temporary objects may do, and the settings that decide
 /// how statements are parsed and described.
 type Context = (u64, RoleId, SearchPath, Temporary, Digest);
+
+/// Numbers of contexts. Those that name temporary tables must not push the others out.
+#[derive(Debug, Default)]
+struct Contexts {
+    common: HashMap<Context, u64, foldhash::fast::RandomState>,
+    named: HashMap<Context, u64, foldhash::fast::RandomState>,
+}
 
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 struct Key(u64, bytes::Bytes);
@@ -147,7 +157,11 @@ impl Shared {
         temporary: &Temporary,
     ) -> u64 {
         let mut contexts = self.contexts.lock().unwrap_or_else(PoisonError::into_inner);
-        if contexts.len() >= CONTEXTS_MAX {
+        let (contexts, most) = match temporary {
+            Temporary::Named(_) => (&mut contexts.named, NAMED_MAX),
+            Temporary::Plain | Temporary::Unknown => (&mut contexts.common, CONTEXTS_MAX),
+        };
+        if contexts.len() >= most {
             contexts.clear();
         }
         *contexts
@@ -255,6 +269,30 @@ mod tests {
         check(1, "SELECT * FROM t WHERE id = 'today'", 5);
         check(1, "SET x = 1", 6);
         check(1, "SET x = 2", 7);
+    }
+
+    #[test]
+    fn names_of_temporary_tables_push_no_other_context_out() {
+        let limits = Limits {
+            analysis_bytes_max: 1 << 20,
+            entry_bytes_max: 1 << 10,
+        };
+        let shared = Shared::new(limits, Arc::default());
+        let world = crate::tests::world::World::new(None);
+        let number = |temporary: &Temporary| shared.anywhere(world.knowledge(), temporary);
+        let plain = number(&Temporary::Plain);
+        let named = |table: usize| {
+            Temporary::Plain
+                .with_table(&format!("tmp_{table}"))
+                .unwrap()
+        };
+        let first = number(&named(0));
+        assert_eq!(number(&named(0)), first);
+        (0..CONTEXTS_MAX).for_each(|table| _ = number(&named(table)));
+        assert_eq!(number(&Temporary::Plain), plain);
+        assert_ne!(number(&named(0)), first);
+        let contexts = shared.contexts.lock().unwrap();
+        assert!(contexts.named.len() <= NAMED_MAX && contexts.common.len() == 1);
     }
 
     #[test]
