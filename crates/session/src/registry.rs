@@ -44,7 +44,7 @@ pub(crate) struct Statement {
     /// The settings by which constants are written, as they were at its Parse; `None` if the server has
     /// been told to use it under others since, and may keep what it wrote.
     pub(crate) folds: Option<Folds>,
-    /// The catalog that was known at its Parse.
+    /// The catalog that was known at its Parse, or next.
     pub(crate) generation: Option<u64>,
     /// Temporary tables of the session's own were known at its Parse, by which it is told what it
     /// writes: names that mean these mean nothing else until they are gone.
@@ -533,6 +533,13 @@ impl Registry {
     /// The server may read the literals of any statement as settings are `now`, if these are known, and
     /// write constants by these.
     pub(crate) fn read_literals_anew(&mut self, now: Option<Digest>, folds: Option<Folds>) {
+    /// The catalog is known, which it was not when some of the statements were parsed.
+    pub(crate) fn note_generation(&mut self, generation: u64) {
+        for statement in self.statements.values_mut() {
+            statement.generation.get_or_insert(generation);
+        }
+    }
+
         for statement in self.statements.values_mut() {
             statement.under.take_if(|then| now != Some(then.forms));
             let others = |then: &mut Folds| !folds.is_some_and(|now| now.hold(then));

@@ -178,6 +178,7 @@ impl Session {
                 let then = self.definitions.replace(now);
                 if let Some(then) = then.filter(|then| then.generation != now.generation) {
                     self.distrust(&then, &now);
+                self.registry.note_generation(known.generation);
                 }
             }
         }

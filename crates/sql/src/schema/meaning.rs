@@ -143,6 +143,7 @@ fn rows(snapshot: &Snapshot, mut open: Vec<TypeId>, digest: &mut DefaultHasher) 
     for &kind in &seen {
         snapshot.labels(kind).hash(digest);
     }
+    casts(snapshot, |kind| unknown || seen.contains(&kind), digest);
     let mut add = |row: &Relation| (row.row, row.numbered, &row.columns).hash(digest);
     if unknown {
         snapshot.relations().for_each(&mut add);
@@ -151,6 +152,18 @@ fn rows(snapshot: &Snapshot, mut open: Vec<TypeId>, digest: &mut DefaultHasher) 
             .iter()
             .filter_map(|&kind| snapshot.relation_of_row(kind));
         known.for_each(&mut add);
+    }
+}
+
+/// Adds the casts of users that values of types like these may go through: which one it is, is found
+/// out when a statement is analysed, and a cast that is dropped takes none with it.
+fn casts(snapshot: &Snapshot, occurs: impl Fn(TypeId) -> bool, digest: &mut DefaultHasher) {
+    let may_be = |kind: TypeId| kind.is_builtin() || occurs(kind);
+    for cast in snapshot.casts() {
+        if may_be(cast.source) && may_be(cast.target) {
+            (cast.source, cast.target, cast.function).hash(digest);
+            (cast.binary, cast.implicit).hash(digest);
+        }
     }
 }
 

@@ -293,3 +293,25 @@ fn a_cast_counts_where_a_function_returns_what_it_makes() {
     check("mood", true);
     check("tone", false);
 }
+
+#[test]
+fn what_a_statement_means_hangs_on_the_casts_that_its_values_may_go_through() {
+    let meant = |text: &str, cast: Option<[&'static str; 2]>| {
+        let db = Database::with(|db| {
+            types(db);
+            let convert = db.plpgsql("convert", "begin return 1; end");
+            if let Some(cast) = cast {
+                db.cast("text", "text", convert);
+                let [source, target] = cast.map(|name| kind(db, name));
+                let cast = db.builder.casts.last_mut().expect("it was made");
+                (cast.source, cast.target) = (source, target);
+            }
+        });
+        db.plan(text).meaning
+    };
+    let (plain, felt) = ("select v from t", "select m::text from felt");
+    let cast = Some(["mood", "text"]);
+    assert_ne!(meant(felt, None), meant(felt, cast));
+    assert_eq!(meant(plain, None), meant(plain, cast));
+    assert_ne!(meant(plain, None), meant(plain, Some(["int4", "text"])));
+}
