@@ -32,6 +32,8 @@ pub(crate) struct Prepared {
     digest: OnceLock<Digest>,
     /// It holds no statement at all.
     empty: bool,
+    /// Nobody here knows what the server reads in it.
+    unread: bool,
     /// What may be done with it. Statements of one form share it.
     pub(crate) plan: Arc<Plan>,
     /// Where the values stand in the text that the plan leaves open.
@@ -164,12 +166,13 @@ impl Prepared {
             context,
             digest: OnceLock::new(),
             empty: is_empty(text),
+            unread: false,
             ttl,
             refresh,
             candidate: analysis.is_candidate(),
             needs_catalog: analysis.needs_catalog(),
             may_take_data: !text.is_empty() && copy::may_take_data(text),
-            literal: plan.formed_literals || sql::has_formed_literals(text),
+            literal: plan.formed_literals || is_formed(text),
             path,
             formal: analysis.is_formal(),
             plan: Arc::new(plan),
@@ -207,7 +210,7 @@ impl Prepared {
         let mut plan = Plan::clone(&self.plan);
         plan.open(form);
         Some(Self {
-            literal: plan.formed_literals || sql::has_formed_literals(&form.text),
+            literal: plan.formed_literals || is_formed(&form.text),
             ..self.with(Bytes::copy_from_slice(&form.text), plan.into())
         })
     }
@@ -230,6 +233,7 @@ impl Prepared {
             context: self.context,
             digest: OnceLock::new(),
             empty: self.empty,
+            unread: self.unread,
             plan,
             literals: FormLiterals::new(),
             formal: self.formal,
@@ -285,6 +289,7 @@ impl Prepared {
             context: 0,
             digest: OnceLock::new(),
             empty: is_empty(text),
+            unread: true,
             plan: Arc::new(Plan {
                 read: Err(Reason::Unreadable),
                 meaning: 0,
@@ -314,7 +319,7 @@ impl Prepared {
             candidate: false,
             needs_catalog: false,
             may_take_data: copy::may_take_data(text),
-            literal: sql::has_formed_literals(text),
+            literal: is_formed(text),
             path: None,
             shapes: RwLock::default(),
             cost_us: Arc::default(),
@@ -355,9 +360,13 @@ impl Prepared {
 
     /// Whether a server that has analysed this may still take it for what the same text means now.
     ///
-    /// Another search path makes the server analyse it anew. If it was not known in which context it
+    /// A text that nobody has read here may say something else by now. Another search path makes the
+    /// server analyse it anew. If it was not known in which context it
     /// was analysed, it has to be `believed` that its names mean the same.
     pub(crate) fn means_the_same(&self, now: &Self, believed: bool) -> bool {
+        if self.unread {
+            return false;
+        }
         if self.path.is_none() {
             return believed;
         }
@@ -453,6 +462,12 @@ impl Prepared {
         let shared = !self.literals.is_empty();
         own + if shared { plan / 4 } else { plan }
     }
+}
+
+/// Whether a text may mean something else under other settings. Names beyond ASCII do in another
+/// encoding.
+fn is_formed(text: &[u8]) -> bool {
+    !text.is_ascii() || sql::has_formed_literals(text)
 }
 
 /// Whether a text holds no statement.
