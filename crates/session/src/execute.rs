@@ -126,7 +126,7 @@ impl Session {
         self.materialize_for(&prepared.plan);
         self.may_use_names(&prepared.plan, prepared.words());
         let mut execution = Execution {
-            deallocates: prepared.plan.effects.deallocates.clone(),
+            deallocates: prepared.plan.effects.deallocates.to_vec().into(),
             judges: prepared.plan.effects.tag_judges,
             ..Execution::default()
         };

@@ -101,8 +101,8 @@ pub(crate) struct Execution {
     pub(crate) recording: Option<Box<Recording>>,
     /// Where the RowDescription of the recording comes from.
     pub(crate) description: Description,
-    /// DEALLOCATE of this statement, or PREPARE of another by its name.
-    pub(crate) deallocates: Option<Box<str>>,
+    /// DEALLOCATE of these statements, or PREPARE of others by their names, in order.
+    pub(crate) deallocates: VecDeque<Box<str>>,
     /// It was not understood, and its tag says whether it is harmless.
     pub(crate) judges: bool,
 }

@@ -309,7 +309,10 @@ impl Session {
             Some(Slot::Server(Awaited {
                 expect: Expect::Query(execution, _) | Expect::Execute(execution),
                 ..
-            })) => (execution.deallocates.take(), execution.judges),
+            })) => {
+                let name = names.then(|| execution.deallocates.pop_front()).flatten();
+                (name, execution.judges)
+            }
             _ => (None, false),
         };
         let is_query = matches!(

@@ -85,7 +85,7 @@ impl Session {
                 let execution = Execution {
                     recording,
                     description: Description::InReply,
-                    deallocates: prepared.plan.effects.deallocates.clone(),
+                    deallocates: prepared.plan.effects.deallocates.to_vec().into(),
                     judges: false,
                 };
                 self.forward_query(&prepared, writes, execution)

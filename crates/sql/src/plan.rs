@@ -182,8 +182,8 @@ pub struct Effects {
     /// It was not understood; the server's CommandComplete tag may clear it of writing.
     pub tag_judges: bool,
     /// `DISCARD ALL`, `DEALLOCATE ALL`, `DEALLOCATE name` are told from the tag and this; so is
-    /// `PREPARE name`, behind which no other statement has that name.
-    pub deallocates: Option<Box<str>>,
+    /// `PREPARE name`, behind which no other statement has that name. Of several statements, in order.
+    pub deallocates: Box<[Box<str>]>,
     /// `LISTEN`, `DECLARE … WITH HOLD`, advisory locks: harmless to the cache, pins the session.
     pub pins: bool,
 }

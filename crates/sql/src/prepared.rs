@@ -10,7 +10,7 @@ pub(crate) fn prepared(mut tokens: Tokens<'_>) -> Option<Sentence> {
     if tokens.word("prepare") {
         let name = tokens.identifier()?;
         Some(Sentence::control(Effects {
-            deallocates: Some(name.clone()),
+            deallocates: [name.clone()].into(),
             ..seeing(Sight::Name(name))
         }))
     } else if tokens.word("execute") {
@@ -59,7 +59,7 @@ fn deallocate(tokens: &mut Tokens<'_>) -> Option<Sentence> {
         false => Sight::Name(name.clone()),
     };
     let effects = Effects {
-        deallocates: (!all).then_some(name),
+        deallocates: (!all).then_some(name).into_iter().collect(),
         ..seeing(sight)
     };
     tokens.is_done().then(|| Sentence::control(effects))

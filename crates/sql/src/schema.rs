@@ -539,6 +539,7 @@ fn combine(analysis: &Analysis, plan: impl Fn(&Sentence, Place) -> Plan) -> Plan
                 effects: Effects::default(),
             };
             let (mut runs, mut names, mut place) = (false, false, Place::Same);
+            let (mut deallocates, mut understood) = (Vec::new(), true);
             for sentence in several {
                 names |= match &sentence.writes {
                     Bound::Lexical(_) => true,
@@ -564,6 +565,11 @@ fn combine(analysis: &Analysis, plan: impl Fn(&Sentence, Place) -> Plan) -> Plan
                 all.writes.add(&writes);
                 all.own |= own;
                 merge(&mut all.effects, &effects);
+                understood &= !effects.tag_judges;
+                deallocates.extend(effects.deallocates);
+            }
+            if understood {
+                all.effects.deallocates = deallocates.into();
             }
             if runs && all.writes.is_unbounded() {
                 // It may run what is defined beside it, and gone before the catalog is read.

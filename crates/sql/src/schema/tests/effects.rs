@@ -188,15 +188,19 @@ fn names_of_statements_and_portals_are_announced() {
     ] {
         assert_eq!(sight(text), Sight::All, "{text}");
     }
-    assert_eq!(
-        effects("deallocate prepare \"P\"").deallocates.as_deref(),
-        Some("P")
+    let deallocates = |text: &str, names: &[&str]| {
+        let names: Box<[Box<str>]> = names.iter().map(|&name| name.into()).collect();
+        assert_eq!(effects(text).deallocates, names, "{text}");
+    };
+    deallocates("deallocate prepare \"P\"", &["P"]);
+    deallocates("deallocate prepare", &["prepare"]);
+    deallocates("deallocate all", &[]);
+    deallocates(
+        "deallocate a; select 1; prepare b as select 1; deallocate all; deallocate a",
+        &["a", "b", "a"],
     );
-    assert_eq!(
-        effects("deallocate prepare").deallocates.as_deref(),
-        Some("prepare")
-    );
-    assert_eq!(effects("deallocate all").deallocates, None);
+    // It may be one of either, of any name.
+    deallocates("deallocate a; execute b", &[]);
     assert!(!effects("select * from t").names);
 }
 
