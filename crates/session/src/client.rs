@@ -65,6 +65,7 @@ impl Session {
                 self.client_rest -= step;
             }
             self.put_fence();
+            self.put_sync();
             if self.client_rest > 0 || self.ended || (self.stalled && !self.queue.is_empty()) {
                 return Ok(Need::Input);
             }
@@ -232,11 +233,12 @@ impl Session {
         if let Some(step) = self.mark_for(&prepared.plan, &prepared.plan.writes) {
             return step;
         }
-        self.unsynced |= self.forwarded;
+        self.unsynced |= std::mem::take(&mut self.forwarded);
         self.materialize_block();
         self.materialize_for(&prepared.plan);
         self.may_use_names(&prepared.plan, Some(b""));
-        self.forwarded = false;
+        // What of ours stands in front may fail, and take along what comes next.
+        self.stalled |= std::mem::take(&mut self.forwarded);
         self.note(&prepared.plan, &prepared.plan.writes, b"", None);
         let boundary = self.end_segment();
         self.push_server(Expect::Function(boundary), None);

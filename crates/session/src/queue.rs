@@ -323,6 +323,33 @@ impl Queue {
     pub(crate) fn is_unsettled(&self) -> bool {
         !self.ends.is_empty()
     }
+    /// Whether what the server is at is ours, and stands in front of a simple query or function call
+    /// without a Sync between them.
+    pub(crate) fn is_in_front_of_query(&self) -> bool {
+        let ours = |slot: &&Slot| match slot {
+            Slot::Server(Awaited { expect, route, .. }) => {
+                let ends = matches!(
+                    expect,
+                    Expect::Sync(_) | Expect::Query(..) | Expect::Function(_) | Expect::Fence(_)
+                );
+                matches!(route, Route::Swallow | Route::Repeat) && !ends
+            }
+            Slot::Local(..) | Slot::Ready => false,
+        };
+        let mut slots = self.slots.iter();
+        let Some(_) = slots.next().filter(ours) else {
+            return false;
+        };
+        matches!(
+            slots.find(|slot| !ours(slot)),
+            Some(Slot::Server(Awaited {
+                expect: Expect::Query(..) | Expect::Function(_),
+                route: Route::Relay,
+                ..
+            }))
+        )
+    }
+
 
     /// Whether a ReadyForQuery is the end of the reply at the head, or the next reply.
     pub(crate) fn ends_next(&self) -> bool {

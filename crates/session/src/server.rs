@@ -13,7 +13,7 @@ use crate::{
     copy::CopyIn,
     ending::judge,
     need::{Need, SessionError},
-    queue::{Awaited, Expect, Route, Slot},
+    queue::{Awaited, Boundary, Expect, Route, Slot},
     registry::Undo,
     session::{Session, reserve},
 };
@@ -395,7 +395,12 @@ impl Session {
     /// statement, what was parsed before does not come back.
     fn skip_to_sync(&mut self, drops: bool) {
         self.refused = false;
-        let skipped = self.queue.fail_segment();
+        let fronts = self.queue.is_in_front_of_query();
+        let mut skipped = self.queue.fail_segment();
+        if fronts && let Some(boundary) = skipped.boundary.take() {
+            self.end_skipped(boundary);
+            skipped.reached = true;
+        }
         let failed = match self.queue.boundary_mut() {
             Some(boundary) if skipped.reached => boundary.segment,
             Some(_) | None => self.segment.segment,
@@ -418,6 +423,25 @@ impl Session {
 }
 
 fn is_fatal(frame: &[u8]) -> bool {
+impl Session {
+    /// The server skips a simple query of the client's, or a function call, because of something of
+    /// ours in front of it, up to a Sync that the client has no reason to send.
+    fn end_skipped(&mut self, mut boundary: Boundary) {
+        boundary.failed = true;
+        self.copy = CopyIn::None;
+        self.sync_due = true;
+        self.put_sync();
+        self.push_server(Expect::Sync(boundary), None);
+    }
+
+    /// Sends a Sync of ours as soon as no message of the client's is amid.
+    pub(crate) fn put_sync(&mut self) {
+        if self.client_rest == 0 && std::mem::take(&mut self.sync_due) {
+            self.to_server.put(wire::frontend::SYNC);
+        }
+    }
+}
+
     // The unlocalized severity (field V) comes second; FATAL and PANIC end the connection.
     let body = frame.get(wire::HEADER..).unwrap_or_default();
     body.split(|&byte| byte == 0)

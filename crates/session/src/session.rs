@@ -57,6 +57,8 @@ pub struct Session {
     /// the client's next Sync.
     pub(crate) unsynced: bool,
     /// The server discards what comes until the client's next Sync.
+    /// A Sync of ours is to be sent behind the client's message.
+    pub(crate) sync_due: bool,
     pub(crate) skipping: bool,
     /// Whether the server takes copy data.
     pub(crate) copy: CopyIn,
@@ -132,6 +134,7 @@ impl Session {
             pipelined: false,
             unsynced: false,
             skipping: false,
+            sync_due: false,
             copy: CopyIn::None,
             fence_due: false,
             stalled: false,

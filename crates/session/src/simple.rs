@@ -100,14 +100,17 @@ impl Session {
         mut execution: Execution,
     ) -> Step {
         execution.judges = prepared.plan.effects.tag_judges;
-        self.unsynced |= self.forwarded;
+        // A query ends what was begun without a Sync: none has to follow.
+        self.unsynced |= std::mem::take(&mut self.forwarded);
         self.materialize_block_for(&prepared.plan);
         self.materialize_level(&prepared.plan, false);
         self.materialize_for(&prepared.plan);
         self.may_use_names(&prepared.plan, prepared.words());
         self.replace_unnamed(prepared);
-        // It ends what was begun without a Sync: none has to follow.
-        self.forwarded = false;
+        // What of ours stands in front may fail, and take along what comes next. Only copy data may
+        // have to follow.
+        let fronted = std::mem::take(&mut self.forwarded);
+        self.stalled |= fronted && !prepared.may_take_data;
         let settings = prepared.assigned(&Arguments::default());
         self.note(&prepared.plan, writes, &prepared.text, settings.as_deref());
         let boundary = self.end_segment();

@@ -1,7 +1,10 @@
 //! C: writes of portals that live longer than a message.
 
 use anyhow::Result;
-use pgmemo_tests::wire::{Answer, Conn, Frontend};
+use pgmemo_tests::{
+    net::{SOON, eventually},
+    wire::{Answer, Conn, Frontend},
+};
 
 use super::pair::{warm, with_sessions};
 
@@ -350,6 +353,48 @@ fn what_stands_in_the_place_of_a_call_means_what_it_meant() -> Result<()> {
                     "{text}"
                 );
             }
+        }
+        Ok(())
+    })
+}
+
+/// A simple query before which a portal of pgmemo's making is refused: the server skips it, and there is
+/// no Sync of the client's to end that.
+#[test]
+fn a_query_behind_a_portal_that_cannot_be_made_is_answered() -> Result<()> {
+    with_sessions(|pgmemo, reader, writer| {
+        let open = |conn: &mut Conn, rows| {
+            let messages = Frontend::new()
+                .parse("s", "SELECT id FROM gone ORDER BY id", &[])
+                .describe_statement("s")
+                .bind("p", "s", &[])
+                .execute("p", rows)
+                .close_statement("s")
+                .sync();
+            conn.send(messages.bytes())?;
+            conn.read_until(b'Z')
+        };
+        // `now()`.
+        let called = Frontend::new().function_call(1299, &[]);
+        let others = ["SAVEPOINT a", "SET datestyle = 'ISO'", "DO 'BEGIN END'"];
+        let others = others.map(|sql| Frontend::new().query(sql));
+        for last in others.into_iter().chain([called]) {
+            reader.run("CREATE TABLE gone AS SELECT id FROM t")?;
+            eventually("a hit", SOON, || {
+                let before = pgmemo.hits().ok()?;
+                open(reader, 0).ok()?;
+                (pgmemo.hits().ok()? > before).then_some(())
+            })?;
+            writer.run("BEGIN")?;
+            open(writer, 1)?;
+            reader.run("DROP TABLE gone")?;
+            // Another one in the same write is answered as well.
+            let both = last.query("SELECT 1");
+            writer.send(both.bytes())?;
+            assert_eq!(writer.read_until(b'Z')?.error().as_deref(), Some("42P01"));
+            assert_eq!(writer.read_until(b'Z')?.error().as_deref(), Some("25P02"));
+            writer.run("ROLLBACK")?;
+            assert_eq!(writer.value("SELECT 1")?, "1");
         }
         Ok(())
     })
