@@ -119,7 +119,7 @@ impl Session {
         if let Some(step) = self.mark_for(&prepared.plan, writes) {
             return step;
         }
-        self.materialize_block();
+        self.materialize_block_for(&prepared.plan);
         self.materialize_pipeline_for(&prepared.plan);
         self.materialize_portal(name);
         self.materialize_level(&prepared.plan, true);

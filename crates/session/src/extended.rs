@@ -17,6 +17,7 @@ use crate::{
     queue::Expect,
     registry::{Former, Registry, Statement, Undo, kept},
     session::Session,
+    simple::Protocol,
     transaction::Block,
 };
 
@@ -58,6 +59,9 @@ impl Session {
         let statement = self.statement(&prepared, (text, types), virtually);
         if virtually {
             let undo = self.registry.put_statement(name, statement);
+            if !is_plain_control(&prepared) {
+                self.note_queried(Protocol::Extended);
+            }
             self.push_local_undoable(backend::PARSE_COMPLETE, undo);
             return Step::Done;
         }

@@ -134,6 +134,9 @@ pub(crate) struct Boundary {
     pub(crate) control: bool,
     /// It ended a transaction block, perhaps to begin the next at once.
     pub(crate) chains: bool,
+    /// Something was answered here in it for which the server would have taken a snapshot, and no block
+    /// was open.
+    pub(crate) queried: bool,
     /// Something in it may be committed even though something else failed.
     pub(crate) commits: bool,
     /// Whether a transaction block begun here is READ COMMITTED, as far as is known.
@@ -201,6 +204,7 @@ impl Boundary {
             unmarked: false,
             control: false,
             chains: false,
+            queried: false,
             commits: false,
             read_committed: None,
             reloads: false,
@@ -273,6 +277,7 @@ impl Boundary {
         self.control |= earlier.control;
         self.chains |= earlier.chains;
         self.commits |= earlier.commits;
+        self.queried |= earlier.queried;
         self.read_committed = self.read_committed.or(earlier.read_committed);
         self.reloads |= earlier.reloads;
         self.failed |= earlier.failed;
@@ -318,11 +323,6 @@ impl Queue {
         self.controls > 0
     }
 
-    /// Whether the server has yet to say how an earlier segment ended: what its messages did may
-    /// turn out not to have happened.
-    pub(crate) fn is_unsettled(&self) -> bool {
-        !self.ends.is_empty()
-    }
     /// Whether what the server is at is ours, and stands in front of a simple query or function call
     /// without a Sync between them.
     pub(crate) fn is_in_front_of_query(&self) -> bool {
@@ -350,6 +350,11 @@ impl Queue {
         )
     }
 
+    /// Whether the server has yet to say how an earlier segment ended: what its messages did may
+    /// turn out not to have happened.
+    pub(crate) fn is_unsettled(&self) -> bool {
+        !self.ends.is_empty()
+    }
 
     /// Whether a ReadyForQuery is the end of the reply at the head, or the next reply.
     pub(crate) fn ends_next(&self) -> bool {

@@ -511,13 +511,6 @@ impl Registry {
         absent.map(|(name, _)| Name::from_slice(name)).collect()
     }
 
-    /// Names of statements that the server does not have, and that came in this segment.
-    pub(crate) fn absent_of(&self, segment: u64) -> Vec<Name> {
-        let absent = self.statements.iter();
-        let absent = absent.filter(|(_, it)| !it.on_server && it.segment == segment);
-        absent.map(|(name, _)| Name::from_slice(name)).collect()
-    }
-
     /// Names of statements that the server does not have, and of which it would read literals.
     pub(crate) fn absent_literals(&self) -> Vec<Name> {
         let literal = |name: &Name| {
@@ -533,17 +526,17 @@ impl Registry {
     /// The server may read the literals of any statement as settings are `now`, if these are known, and
     /// write constants by these.
     pub(crate) fn read_literals_anew(&mut self, now: Option<Digest>, folds: Option<Folds>) {
-    /// The catalog is known, which it was not when some of the statements were parsed.
-    pub(crate) fn note_generation(&mut self, generation: u64) {
-        for statement in self.statements.values_mut() {
-            statement.generation.get_or_insert(generation);
-        }
-    }
-
         for statement in self.statements.values_mut() {
             statement.under.take_if(|then| now != Some(then.forms));
             let others = |then: &mut Folds| !folds.is_some_and(|now| now.hold(then));
             statement.folds.take_if(others);
+        }
+    }
+
+    /// The catalog is known, which it was not when some of the statements were parsed.
+    pub(crate) fn note_generation(&mut self, generation: u64) {
+        for statement in self.statements.values_mut() {
+            statement.generation.get_or_insert(generation);
         }
     }
 

@@ -4,7 +4,7 @@
 //! that account: at a SAVEPOINT it is given the portals that it does not have, so that those which
 //! are ours later were all bound behind the innermost one. Any ROLLBACK TO ends these.
 
-use sql::{Control, Plan};
+use sql::{Control, Effects, Plan};
 use wire::backend::Status;
 
 use crate::session::Session;
@@ -13,7 +13,12 @@ impl Session {
     /// A statement is about to leave that may be a SAVEPOINT. `unnamed`, if it does not end the
     /// unnamed portal.
     pub(crate) fn materialize_level(&mut self, plan: &Plan, unnamed: bool) {
-        if plan.effects.control != Some(Control::Savepoint) || self.status() == Status::Failed {
+        let Effects {
+            control, commits, ..
+        } = &plan.effects;
+        // Among several statements it is not told apart.
+        let may_be = *control == Some(Control::Savepoint) || control.is_none() && *commits;
+        if !may_be || self.status() == Status::Failed {
             return;
         }
         for name in self.registry.absent_portals() {

@@ -305,6 +305,7 @@ impl Session {
             }
         }
         let command = backend::command_tag(frame).unwrap_or_default();
+        let names = matches!(command, b"PREPARE" | b"DEALLOCATE");
         let (deallocates, judges) = match self.queue.front_mut() {
             Some(Slot::Server(Awaited {
                 expect: Expect::Query(execution, _) | Expect::Execute(execution),
@@ -422,7 +423,6 @@ impl Session {
     }
 }
 
-fn is_fatal(frame: &[u8]) -> bool {
 impl Session {
     /// The server skips a simple query of the client's, or a function call, because of something of
     /// ours in front of it, up to a Sync that the client has no reason to send.
@@ -442,6 +442,7 @@ impl Session {
     }
 }
 
+fn is_fatal(frame: &[u8]) -> bool {
     // The unlocalized severity (field V) comes second; FATAL and PANIC end the connection.
     let body = frame.get(wire::HEADER..).unwrap_or_default();
     body.split(|&byte| byte == 0)

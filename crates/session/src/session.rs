@@ -8,6 +8,7 @@ use sql::{Control, Plan};
 use wire::{
     HEADER,
     backend::{self, Status},
+    frontend::{self, Target},
 };
 
 use crate::{
@@ -56,9 +57,9 @@ pub struct Session {
     /// A simple query came amid a segment: the server may take all of it for a block that ends with
     /// the client's next Sync.
     pub(crate) unsynced: bool,
-    /// The server discards what comes until the client's next Sync.
     /// A Sync of ours is to be sent behind the client's message.
     pub(crate) sync_due: bool,
+    /// The server discards what comes until the client's next Sync.
     pub(crate) skipping: bool,
     /// Whether the server takes copy data.
     pub(crate) copy: CopyIn,
@@ -133,8 +134,8 @@ impl Session {
             taken: Vec::new(),
             pipelined: false,
             unsynced: false,
-            skipping: false,
             sync_due: false,
+            skipping: false,
             copy: CopyIn::None,
             fence_due: false,
             stalled: false,
@@ -177,11 +178,11 @@ impl Session {
             self.mirror
                 .relearn(generation(knowledge.as_ref()), &self.shared);
             if let Some(known) = &knowledge {
+                self.registry.note_generation(known.generation);
                 let now = known.definitions();
                 let then = self.definitions.replace(now);
                 if let Some(then) = then.filter(|then| then.generation != now.generation) {
                     self.distrust(&then, &now);
-                self.registry.note_generation(known.generation);
                 }
             }
         }
@@ -471,53 +472,86 @@ impl Session {
         if let Block::Virtual {
             begin,
             read_committed,
-            queried: _,
         } = &self.transaction.block
         {
             let (begin, read_committed) = (Arc::clone(begin), *read_committed);
             self.materialize_in_front();
-            wire::frontend::put_query(self.to_server.tail(), &begin.text);
-            self.registry.server_unnamed = false;
-            self.lose_unnamed();
             let boundary = Boundary {
                 read_committed: Some(read_committed),
                 ..Boundary::new(self.segment.segment.saturating_sub(1))
             };
-            self.push_swallowed(Expect::Query(Default::default(), boundary), None);
+            self.put_begin(&begin.text, boundary);
             self.transaction.block = Block::Open { read_committed };
+        }
+    }
+
+    /// A simple query would cost the server its unnamed statement, which could be made again, but not
+    /// with what its names and literals have come to.
+    fn put_begin(&mut self, text: &[u8], boundary: Boundary) {
+        let unnamed = self.registry.statement(b"");
+        if !unnamed.is_some_and(|it| it.on_server) {
+            frontend::put_query(self.to_server.tail(), text);
+            self.registry.server_unnamed = false;
+            self.push_swallowed(Expect::Query(Default::default(), boundary), None);
+            return;
+        }
+        let out = self.to_server.tail();
+        frontend::put_parse(out, STAND_IN, text);
+        frontend::put_bind(out, STAND_IN, STAND_IN);
+        frontend::put_execute(out, STAND_IN);
+        frontend::put_close(out, Target::Portal, STAND_IN);
+        frontend::put_close(out, Target::Statement, STAND_IN);
+        out.extend_from_slice(frontend::SYNC);
+        for expect in [
+            Expect::Parse(None),
+            Expect::Bind,
+            Expect::Execute(Default::default()),
+            Expect::Close,
+            Expect::Close,
+            Expect::Sync(boundary),
+        ] {
+            self.push_swallowed(expect, None);
         }
     }
 
     /// The same for a statement: what sets the level of its transaction is refused behind a query
     /// (25001), also behind one that the server has not seen.
     pub(crate) fn materialize_block_for(&mut self, plan: &Plan) {
-        let queried = matches!(self.transaction.block, Block::Virtual { queried: true, .. });
         self.materialize_block();
         let sets_level = match &plan.effects.control {
             Some(Control::Other) => true,
             Some(Control::Begin(begin)) => begin.isolation.is_some(),
-            Some(_) | None => false,
+            Some(_) => false,
+            // It may be among other statements.
+            None => plan.effects.commits,
         };
-        if !sets_level {
-            return;
-        }
-        // To analyse a statement takes a snapshot, as a query does.
-        for name in self.registry.absent_of(self.segment.segment) {
-            self.materialize_statement(&name);
-        }
-        if queried {
-            wire::frontend::put_query(self.to_server.tail(), b"SELECT 1");
-            self.lose_unnamed();
-            let boundary = Boundary::new(self.segment.segment.saturating_sub(1));
-            self.push_swallowed(Expect::Query(Default::default(), boundary), None);
+        let ends = self.segment.control || self.queue.has_control();
+        let queried = self.transaction.queried || self.segment.queried;
+        if sets_level && queried && !ends && !self.is_failed() {
+            self.materialize_snapshot();
         }
     }
 
-    /// A simple query of ours has cost the server its unnamed statement; ours can be made again.
-    fn lose_unnamed(&mut self) {
-        if let Some(statement) = self.registry.statement_mut(b"") {
-            statement.on_server = false;
+    /// The server is to take a snapshot, as it does to analyse a statement.
+    fn materialize_snapshot(&mut self) {
+        (self.transaction.queried, self.segment.queried) = (false, false);
+        let amid = self.forwarded || self.unsynced;
+        let out = self.to_server.tail();
+        frontend::put_parse(out, STAND_IN, b"SELECT 1");
+        frontend::put_close(out, Target::Statement, STAND_IN);
+        self.push_swallowed(Expect::Parse(None), None);
+        self.push_swallowed(Expect::Close, None);
+        if amid || !self.transaction.is_open() {
+            self.forwarded = true;
+            return;
         }
+        self.to_server.put(frontend::SYNC);
+        let boundary = Boundary::new(self.segment.segment.saturating_sub(1));
+        self.queue.push(Slot::Server(Awaited {
+            expect: Expect::Sync(boundary),
+            route: Route::Repeat,
+            undo: None,
+        }));
     }
 
     /// Asks the server about the state of this session. Call only when it is idle.
@@ -601,6 +635,9 @@ fn generation(knowledge: Option<&Arc<Knowledge>>) -> Option<u64> {
 /// How often what a client sends in one go is held back for its own effects. Whoever changes settings
 /// again and again amid a long pipeline would pay for each change with the way to the server.
 const WAITS_MAX: u8 = 2;
+
+/// The name of what is run at the server for our own sake.
+const STAND_IN: &[u8] = b"_pgmemo_block";
 
 /// Client messages longer than this, in bytes, pass without being read.
 pub(crate) const INSPECTED_MAX: usize = 1024 * 1024;

@@ -154,8 +154,8 @@ impl Session {
                 self.transaction.block = Block::Virtual {
                     begin: Arc::clone(prepared),
                     read_committed: true,
-                    queried: false,
                 };
+                self.transaction.queried = self.segment.queried;
                 Some(if begin.start_transaction {
                     b"START TRANSACTION"
                 } else {
@@ -174,10 +174,21 @@ impl Session {
         }
     }
 
+    /// Something was answered here for which the server would have taken a snapshot. Outside of a block
+    /// a simple query has a transaction of its own.
+    pub(crate) fn note_queried(&mut self, protocol: Protocol) {
+        match (&self.transaction.block, protocol) {
+            (Block::Idle, Protocol::Simple) => {}
+            (Block::Idle, Protocol::Extended) => self.segment.queried = true,
+            (Block::Virtual { .. } | Block::Open { .. } | Block::Failed { .. }, _) => {
+                self.transaction.queried = true;
+            }
+        }
+    }
+
     /// Whether a block may begin here: its level is READ COMMITTED, and the server would not refuse it.
     pub(crate) fn may_defer(&self, begin: &Begin) -> bool {
-        let amid = || !self.registry.absent_of(self.segment.segment).is_empty();
-        if begin.isolation.is_some() && amid() {
+        if begin.isolation.is_some() && self.segment.queried {
             // The server refuses to set a level behind a Parse.
             return false;
         }
@@ -192,6 +203,7 @@ impl Session {
 
     fn end_virtual_block(&mut self) {
         self.transaction.block = Block::Idle;
+        (self.transaction.queried, self.segment.queried) = (false, false);
         self.registry.end_portals(self.segment.segment);
         // What is bound from now on has not ended.
         self.segment.segment += 1;
@@ -341,9 +353,7 @@ impl Session {
                 }
                 telemetry.hits.inc();
                 self.served = true;
-                if let Block::Virtual { queried, .. } = &mut self.transaction.block {
-                    *queried = true;
-                }
+                self.note_queried(protocol);
                 Lookup::Hit(entry)
             }
             Answer::Miss(stamp) => {

@@ -19,8 +19,6 @@ pub(crate) enum Block {
         begin: Arc<Prepared>,
         /// Whether it will be READ COMMITTED.
         read_committed: bool,
-        /// Whether a query in it has been answered.
-        queried: bool,
     },
     /// Inside a block.
     Open {
@@ -44,6 +42,8 @@ pub(crate) struct Transaction {
     pub(crate) settings: bool,
     /// Code ran inside the block that may commit by itself; what follows may be more of it.
     pub(crate) commits: bool,
+    /// Something was answered here in the block for which the server would have taken a snapshot.
+    pub(crate) queried: bool,
 }
 
 impl Default for Transaction {
@@ -53,6 +53,7 @@ impl Default for Transaction {
             writes: Writes::Nothing,
             settings: false,
             commits: false,
+            queried: false,
         }
     }
 }
@@ -108,6 +109,7 @@ impl Transaction {
             (None, None) => false,
         };
         self.commits |= boundary.commits;
+        self.queried = !boundary.chains && (self.queried || boundary.queried);
         match status {
             Status::Idle => *self = Self::default(),
             Status::Transaction => {
