@@ -201,7 +201,7 @@ impl Session {
             // The server proves it by accepting this Bind, and says how it reads it.
             Some(Reason::NoCatalog)
         } else if prepared.literal && !self.reads_literals_as_then(bind.statement)
-            || !self.folds_as_then(bind.statement)
+            || prepared.plan.folds && !self.folds_as_then(bind.statement)
         {
             Some(Reason::SessionState)
         } else if frame.len() > ARGUMENTS_MAX || !self.may_keep(bind.portal, false) {

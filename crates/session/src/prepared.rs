@@ -297,6 +297,7 @@ impl Prepared {
                 builtin_parameters: false,
                 timeless_parameters: false,
                 formed_literals: false,
+                folds: false,
                 writes: match sql::may_be_shared(text) {
                     true => Writes::Cluster,
                     false => Writes::Everything,

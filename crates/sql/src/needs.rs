@@ -19,6 +19,8 @@ pub(crate) struct Needs {
     pub(crate) timeless_parameters: bool,
     /// Functions that are read like views hold literals whose values depend on settings.
     pub(crate) formed_literals: bool,
+    /// It may hold constants that are written down as text when it is planned.
+    pub(crate) folds: bool,
     /// What names in such functions mean, sorted.
     pub(crate) meant: Box<[Meant]>,
 }
@@ -47,6 +49,7 @@ pub(crate) struct Found {
     pub(crate) builtin_parameters: bool,
     pub(crate) timeless_parameters: bool,
     pub(crate) formed_literals: bool,
+    pub(crate) folds: bool,
     pub(crate) meant: BTreeSet<Meant>,
     /// Functions that are called, but for the server's own.
     pub(crate) functions: BTreeSet<FunctionId>,
@@ -57,6 +60,7 @@ impl Found {
         self.relations.extend(&needs.relations);
         self.settings.extend(needs.settings.iter().cloned());
         self.formed_literals |= needs.formed_literals;
+        self.folds |= needs.folds;
         self.meant.extend(needs.meant.iter().copied());
     }
 
@@ -69,6 +73,7 @@ impl Found {
             builtin_parameters: self.builtin_parameters,
             timeless_parameters: self.timeless_parameters,
             formed_literals: self.formed_literals,
+            folds: self.folds,
             meant: self.meant.into_iter().collect(),
         }
     }

@@ -26,6 +26,8 @@ pub struct Plan {
     /// A function that it calls, and that is planned with it, holds literals whose values depend on
     /// settings.
     pub formed_literals: bool,
+    /// It may hold constants that the planner writes down as text, in the form of some settings.
+    pub folds: bool,
     /// What it may change, closed over foreign keys, triggers, rules, views, partitions.
     pub writes: Writes,
     /// It changes rows of the session's own temporary tables, and is told to change nothing there

@@ -95,6 +95,7 @@ impl Viewer<'_> {
             self.call(call, found)?;
         }
         self.hidden_calls(read, lexical, found)?;
+        found.folds |= self.folds(read);
         let tables: Vec<&Relation> = named.iter().chain(&hidden).copied().collect();
         self.operators(read, lexical, &tables, found)?;
         self.references(read, lexical, &tables, found)?;
@@ -110,6 +111,22 @@ impl Viewer<'_> {
         texts.zones(found)?;
         self.named_zones(read, found)?;
         self.settings(read, found)
+    }
+
+    /// Whether constants may be written down as text when this is planned: by a cast, or by a function
+    /// of which that is known, or nothing.
+    fn folds(&self, read: &Read) -> bool {
+        let writes = |call: &Call| {
+            let Name { schema, name } = &call.name;
+            let mut functions = self.snapshot.functions(self.path, schema.as_deref(), name);
+            WRITERS.contains(&&**name)
+                || name.ends_with("out")
+                || functions.any(|function| !function.id.is_builtin())
+        };
+        // Only those that users have made from numbers to texts are applied without being asked for.
+        let mut casts = self.snapshot.casts().iter();
+        let implicit = |it: &catalog::Cast| it.implicit && it.source.is_builtin() && !it.binary;
+        read.names_texts || read.calls.iter().any(writes) || casts.any(implicit)
     }
 
     /// Settings that are read by the server's own function.
@@ -409,3 +426,6 @@ fn takes(function: &Function, arguments: Option<u16>) -> bool {
     let (least, most) = function.arguments;
     arguments.is_none_or(|count| (least..=most).contains(&count))
 }
+
+/// The server's own functions that write values down, and the names of types that may stand for them.
+const WRITERS: [&str; 6] = ["bpchar", "char", "name", "quote_ident", "text", "varchar"];

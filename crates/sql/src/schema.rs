@@ -118,7 +118,7 @@ impl Schema {
         let mut effects = sentence.effects.clone();
         let mut settings = Box::default();
         let (mut builtin_parameters, mut timeless_parameters) = (false, false);
-        let mut formed_literals = false;
+        let (mut formed_literals, mut folds) = (false, false);
         let mut meant = Box::default();
         let mut own = false;
         let (read, writes) = match (&sentence.read, &sentence.writes) {
@@ -135,6 +135,7 @@ impl Schema {
                     builtin_parameters = needs.builtin_parameters;
                     timeless_parameters = needs.timeless_parameters;
                     formed_literals = needs.formed_literals;
+                    folds = needs.folds;
                     meant = needs.meant;
                     needs.relations
                 });
@@ -199,6 +200,7 @@ impl Schema {
             builtin_parameters,
             timeless_parameters,
             formed_literals,
+            folds,
             writes,
             own,
             pinned: pinned.unwrap_or_default(),
@@ -450,6 +452,7 @@ pub fn plan_without_catalog(analysis: &Analysis) -> Plan {
         builtin_parameters: false,
         timeless_parameters: false,
         formed_literals: false,
+        folds: false,
         writes: match &sentence.writes {
             Bound::Nothing => Writes::Nothing,
             Bound::Lexical(_) | Bound::Own(_) | Bound::Everything => Writes::Everything,
@@ -519,6 +522,7 @@ fn combine(analysis: &Analysis, plan: impl Fn(&Sentence, Place) -> Plan) -> Plan
             builtin_parameters: false,
             timeless_parameters: false,
             formed_literals: false,
+            folds: false,
             writes: Writes::Nothing,
             own: false,
             pinned: Pinned::default(),
@@ -533,6 +537,7 @@ fn combine(analysis: &Analysis, plan: impl Fn(&Sentence, Place) -> Plan) -> Plan
                 builtin_parameters: false,
                 timeless_parameters: false,
                 formed_literals: false,
+                folds: false,
                 writes: Writes::Nothing,
                 own: false,
                 pinned: Pinned::default(),
@@ -554,6 +559,7 @@ fn combine(analysis: &Analysis, plan: impl Fn(&Sentence, Place) -> Plan) -> Plan
                     builtin_parameters: _,
                     timeless_parameters: _,
                     formed_literals: _,
+                    folds: _,
                     writes,
                     own,
                     pinned: _,

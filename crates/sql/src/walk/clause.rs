@@ -242,6 +242,7 @@ impl Walk {
             };
         }
         self.read.names_time |= matches!(data_type, DataType::Time(..));
+        self.read.names_texts |= !is_no_text(data_type);
         if let DataType::Time(_, TimezoneInfo::WithTimeZone | TimezoneInfo::Tz) = data_type {
             self.refuse(Reason::Clock);
         } else if let DataType::Custom(object, _) = data_type {
@@ -260,6 +261,42 @@ impl Walk {
         }
     }
 }
+
+/// Whether the values of a type are never made by writing those of another one down.
+fn is_no_text(data_type: &DataType) -> bool {
+    use DataType as T;
+    if let T::Custom(object, _) = data_type {
+        return name(object).is_some_and(|it| NO_TEXTS.contains(&&*it.name));
+    }
+    matches!(
+        data_type,
+        T::Uuid
+            | T::Numeric(_)
+            | T::Decimal(_)
+            | T::Float(_)
+            | T::Int2(_)
+            | T::SmallInt(_)
+            | T::Int(_)
+            | T::Int4(_)
+            | T::Int8(_)
+            | T::Integer(_)
+            | T::BigInt(_)
+            | T::Float4
+            | T::Real
+            | T::Float8
+            | T::DoublePrecision
+            | T::Bool
+            | T::Boolean
+            | T::Date
+            | T::Timestamp(_, _)
+            | T::Interval { .. }
+    )
+}
+
+/// Builtin types of which the same holds, and that the parser takes for the user's own.
+const NO_TEXTS: [&str; 9] = [
+    "bool", "date", "float4", "float8", "int2", "int4", "int8", "numeric", "uuid",
+];
 
 /// Types that the parser knows and PostgreSQL has.
 pub(super) fn is_builtin_variant(data_type: &DataType) -> bool {

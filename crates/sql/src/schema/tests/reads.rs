@@ -228,3 +228,34 @@ fn policies_bring_their_tables_and_settings() {
     let settings = settings.schema.settings().to_vec();
     assert_eq!(settings, ["app.x".into(), "b.c".into()]);
 }
+
+#[test]
+fn what_may_be_written_down_when_it_is_planned_is_known() {
+    let check = |text: &str, folds| {
+        let db = Database::with(|db| {
+            let body = "select $1 || 'x'";
+            db.function("public", "f", Language::Sql, Volatility::Immutable, body);
+            let shown = " SELECT u.id, ((1 / 3))::text AS third FROM public.u;";
+            db.view("public", "thirds", &["id", "third text"], shown, &[]);
+        });
+        let plan = db.plan(text);
+        assert!(plan.read.is_ok(), "{text}: {:?}", plan.read);
+        assert_eq!(plan.folds, folds, "{text}");
+    };
+    for text in [
+        "select count(*), max(v) from t where id = $1 and v = 'a' order by 1",
+        "select id from t where id = $1::int and id < '7'::numeric(5, 2) or id = any($2::int8[])",
+        "select lower(v) from t join u using (id) where id = 1.5",
+    ] {
+        check(text, false);
+    }
+    for text in [
+        "select (1::float8 / 3)::text from t",
+        "select id from t where length(cast(sqrt(2) as varchar)) = 18",
+        "select id from t where v = text(1)",
+        "select id from thirds",
+        "select id from (select id from thirds) x",
+    ] {
+        check(text, true);
+    }
+}
