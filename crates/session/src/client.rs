@@ -259,7 +259,9 @@ impl Session {
         let taken = self.registry.remove_statement(name).map(Box::new);
         let undo = taken.map(|taken| Undo::Statement(Name::from_slice(name), Some(taken)));
         self.registry.forget_stranger(name);
-        self.registry.server_unnamed |= name.is_empty();
+        if name.is_empty() {
+            (self.registry.server_unnamed, self.registry.long_unnamed) = (false, true);
+        }
         self.forwarded = true;
         self.push_server(Expect::Parse(None), undo);
         Step::Forward

@@ -224,6 +224,7 @@ impl Session {
     /// A simple query that the server does not see destroys the unnamed statement and portal.
     fn forget_unnamed(&mut self) {
         self.registry.remove_statement(b"");
+        self.registry.server_unnamed |= std::mem::take(&mut self.registry.long_unnamed);
         self.registry.lose_portal();
     }
 
@@ -240,7 +241,7 @@ impl Session {
             self.close_lost_portal(b"");
         }
         self.registry.remove_statement(b"");
-        self.registry.server_unnamed = false;
+        (self.registry.server_unnamed, self.registry.long_unnamed) = (false, false);
         if !self.is_failed() && !prepared.is_empty() {
             self.registry.remove_portal(b"");
         }

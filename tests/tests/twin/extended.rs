@@ -1,6 +1,6 @@
 //! Extended queries: statements, pipelines, errors amid them.
 
-use pgmemo_tests::wire::Format;
+use pgmemo_tests::{twin::Talk, wire::Format};
 
 use super::{READ, READ_ONE, check, talk, writing};
 
@@ -441,6 +441,52 @@ fn names_of_statements_that_are_too_long_to_be_read_are_the_same() {
                     .say(|f| f.parse("s", READ, &[]).sync())
                     .ready(),
             ),
+        ],
+    );
+}
+
+/// The same without a name: nothing of it is kept here, and it is not what a client has left behind.
+#[test]
+fn statements_without_a_name_that_are_too_long_to_be_read_are_the_same() {
+    let long = format!("SELECT 1 /* {} */", "x".repeat(1_100_000));
+    let parsed = talk()
+        .extended(READ, &[])
+        .say(|f| f.parse("b", "BEGIN", &[]).sync())
+        .ready()
+        .say(|f| f.parse("", &long, &[]).sync())
+        .ready();
+    let bound = |said: Talk| {
+        said.say(|f| f.bind("", "", &[]).execute("", 0).sync())
+            .ready()
+    };
+    check(
+        3,
+        vec![
+            (
+                "at once",
+                talk()
+                    .say(|f| {
+                        f.parse("", &long, &[])
+                            .describe_statement("")
+                            .bind("", "", &[])
+                            .execute("", 0)
+                            .sync()
+                    })
+                    .ready(),
+            ),
+            ("later", bound(parsed.clone())),
+            (
+                "in a block",
+                bound(
+                    parsed
+                        .clone()
+                        .say(|f| f.bind("", "b", &[]).execute("", 0).sync())
+                        .ready(),
+                )
+                .query("ROLLBACK"),
+            ),
+            ("behind a query", bound(parsed.clone().query(READ))),
+            ("behind another one", bound(parsed.extended(READ, &[]))),
         ],
     );
 }
