@@ -130,10 +130,10 @@ impl Session {
         if self.is_failed() {
             return;
         }
-        let (reads, folds) = (self.reads_literals_as_then(name), self.folds_as_then(name));
+        let (forms, folds) = (self.mirror.forms(), self.mirror.folds());
         if let Some(statement) = self.registry.statement_mut(name) {
-            statement.under.take_if(|_| !reads);
-            statement.folds.take_if(|_| !folds);
+            statement.under.take_if(|then| forms != Some(then.forms));
+            statement.folds.take_if(|then| !folds.hold(then));
         }
     }
 
