@@ -98,6 +98,11 @@ impl Session {
         if !statement.on_server || owned && then.means_the_same(now, believed) {
             return None;
         }
+        if then.is_unplanned() && !now.is_unread() {
+            // What the server has found for a name is still there, in some schema, under that name: if
+            // it were not, the server would look anew.
+            return Some(self.anywhere(&then.text));
+        }
         if then.plan.read.is_err() {
             return Some(Arc::new(now.outdated()));
         }

@@ -188,6 +188,16 @@ impl Prepared {
         self.empty
     }
 
+    /// Whether nobody knows what the server reads in it.
+    pub(crate) const fn is_unread(&self) -> bool {
+        self.unread
+    }
+
+    /// Whether its text has been read, and nobody knew then what its names mean.
+    pub(crate) const fn is_unplanned(&self) -> bool {
+        self.path.is_none() && !self.unread
+    }
+
     /// Its text, unless nobody has read that.
     pub(crate) fn words(&self) -> Option<&[u8]> {
         (!self.text.is_empty()).then_some(&self.text)

@@ -446,6 +446,32 @@ impl Session {
         self.shared.prepared(0, text, || Prepared::new(text, None))
     }
 
+    /// What is known of a text if its names mean all that they could.
+    pub(crate) fn anywhere(&self, text: &[u8]) -> Arc<Prepared> {
+        let Some(knowledge) = &self.knowledge else {
+            return Arc::new(Prepared::opaque(text));
+        };
+        let temporary = self.mirror.temporary();
+        let context = self.shared.anywhere(knowledge, temporary);
+        self.shared.prepared(context, text, || {
+            let place = Place {
+                knowledge,
+                identity: None,
+                temporary,
+                context,
+            };
+            Prepared::new(text, Some(place))
+        })
+    }
+
+    /// Whether a statement was planned in the present context, or in none that could be another.
+    fn is_planned_now(&self, prepared: &Prepared) -> bool {
+        let anywhere = |knowledge| self.shared.anywhere(knowledge, self.mirror.temporary());
+        prepared.context == self.context()
+            || prepared.is_unplanned()
+                && self.knowledge.as_deref().map(anywhere) == Some(prepared.context)
+    }
+
     /// The same statement, planned in the present context.
     pub(crate) fn current(&self, prepared: &Arc<Prepared>) -> Arc<Prepared> {
         if prepared.context == self.context() {
@@ -460,7 +486,7 @@ impl Session {
     pub(crate) fn bound(&self, prepared: Arc<Prepared>) -> Arc<Prepared> {
         let plan = &prepared.plan;
         let only_reads = plan.read.is_ok() && plan.writes.is_nothing();
-        if only_reads || prepared.context == self.context() {
+        if only_reads || self.is_planned_now(&prepared) {
             prepared
         } else {
             Arc::new(prepared.outdated())

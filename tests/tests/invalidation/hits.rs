@@ -1,6 +1,9 @@
 //! Writes of an ordinary application empty no more than they must.
 
+use anyhow::Result;
 use pgmemo_tests::{Pgmemo, Postgres, Store, Version, wire::Frontend};
+
+use super::pair::{warm, with_sessions};
 
 /// A shop whose tables say when a row was touched, and by an audit who did what.
 const SHOP: &str = "
@@ -166,4 +169,37 @@ fn o06_every_read_is_counted_once() {
         );
         assert!(now.hits() > before.hits() && now.misses() > before.misses());
     }
+}
+
+/// Of what was parsed while nobody knew what names meant, that is not known later, either; but they mean
+/// no more than they could.
+#[test]
+fn what_was_parsed_amid_unknown_settings_does_not_give_everything_up() -> Result<()> {
+    with_sessions(|pgmemo, reader, writer| {
+        let given_up = || {
+            let metrics = pgmemo.metrics()?;
+            anyhow::Ok(metrics.sum("pgmemo_invalidations_total", &["kind=\"everything\""]))
+        };
+        writer.run("BEGIN")?;
+        writer.run("DO 'BEGIN END'")?;
+        let parsed = Frontend::new()
+            .parse("s", "SELECT v FROM t WHERE id = 1", &[])
+            .parse("w", "UPDATE u SET w = 'new' WHERE id = 1", &[])
+            .sync();
+        writer.send(parsed.bytes())?;
+        writer.read_until(b'Z')?;
+        writer.run("COMMIT")?;
+        reader.run("CREATE TABLE apart ()")?;
+        let read = "SELECT w FROM u WHERE id = 1";
+        warm(pgmemo, reader, read)?;
+        let before = given_up()?;
+        for name in ["s", "w", "s"] {
+            let bound = Frontend::new().bind("", name, &[]).execute("", 0).sync();
+            writer.send(bound.bytes())?;
+            assert_eq!(writer.read_until(b'Z')?.error(), None);
+        }
+        assert_eq!(reader.value(read)?, "new");
+        assert_eq!(given_up()?, before);
+        Ok(())
+    })
 }
