@@ -81,7 +81,7 @@ impl Session {
         let frame = SmallVec::<[u8; 96]>::from_slice(&portal.bind);
         let types = Types::from_slice(&portal.types);
         let bound = portal.statement.clone();
-        let undo = Undo::Source(kept(name), source);
+        let undo = Undo::Source(kept(name), Box::new(source));
         if name.is_empty() {
             // It takes the place of a lost one.
             self.registry.lost_portal = false;

@@ -33,6 +33,9 @@ pub(crate) enum Slot {
     Ready,
 }
 
+/// Each message of the client moves one in and out: more would take a loop to copy.
+const _: () = assert!(size_of::<Slot>() <= 256);
+
 /// A reply that the server gives.
 #[derive(Debug)]
 pub(crate) struct Awaited {
@@ -381,6 +384,7 @@ impl Queue {
         }
     }
 
+    #[inline]
     pub(crate) fn push(&mut self, slot: Slot) {
         self.controls += usize::from(controls(&slot));
         self.executes += usize::from(executes(&slot));
@@ -403,14 +407,15 @@ impl Queue {
     }
 
     pub(crate) fn pop(&mut self) -> Option<Slot> {
-        let slot = self.slots.pop_front()?;
+        let slot = self.slots.front()?;
         self.left = self.left.wrapping_add(1);
-        self.controls -= usize::from(controls(&slot));
-        self.executes -= usize::from(executes(&slot));
-        if ends(&slot) {
+        self.controls -= usize::from(controls(slot));
+        self.executes -= usize::from(executes(slot));
+        if ends(slot) {
             self.ends.pop_front();
         }
-        Some(slot)
+        // Last, so that it is moved once.
+        self.slots.pop_front()
     }
 
     /// Gives back room that is not used.

@@ -17,7 +17,7 @@ pub(crate) enum Undo {
     /// The statement is not on the server.
     Absent(Name),
     /// The portal is not on the server; its rows come from here.
-    Source(Name, Source),
+    Source(Name, Box<Source>),
     /// The server still has an unnamed statement.
     Unnamed,
     /// The name of a statement that is not kept may stand for another one.
@@ -79,9 +79,9 @@ impl Registry {
                     formers.extend(portals.map(|(name, it)| (name, Former::new(Some(it)))));
                 }
                 Undo::Source(name, source) => match formers.get_mut(&name) {
-                    Some(Former::Portal(portal)) => portal.source = source,
+                    Some(Former::Portal(portal)) => portal.source = *source,
                     Some(Former::Nothing | Former::Lost) => {}
-                    None => self.undo_source(&name, source, segment),
+                    None => self.undo_source(&name, *source, segment),
                 },
                 Undo::Statement(name, former) => self.undo_statement(name, former, segment),
                 Undo::Unnamed => self.server_unnamed = true,
