@@ -93,6 +93,16 @@ impl Snapshot {
         }
     }
 
+    /// Those that have this name in any schema of the path.
+    pub fn relations_in<'a>(
+        &'a self,
+        path: &'a SearchPath,
+        name: &'a str,
+    ) -> impl Iterator<Item = &'a Relation> {
+        self.relations_named(name)
+            .filter(move |relation| path.0.contains(&relation.schema))
+    }
+
     /// Every function that a call by this name could mean, whatever its arguments: those in
     /// `schema` if one is written, otherwise those in any schema of the path.
     pub fn functions<'a>(

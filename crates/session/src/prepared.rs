@@ -14,7 +14,7 @@ use cache::{Digest, DigestBuilder, Refresh};
 use catalog::RelationId;
 use smallvec::SmallVec;
 use sql::{
-    Arguments, Effects, Form, FormLiterals, Literals, Pinned, Plan, Reason, Setting,
+    Arguments, Effects, Form, FormLiterals, Literals, Meaning, Pinned, Plan, Reason, Setting,
     SettingsEffect, Temporary, Writes,
 };
 
@@ -302,7 +302,7 @@ impl Prepared {
             unread: true,
             plan: Arc::new(Plan {
                 read: Err(Reason::Unreadable),
-                meaning: 0,
+                meaning: Meaning::default(),
                 settings: Box::default(),
                 builtin_parameters: false,
                 timeless_parameters: false,
@@ -381,7 +381,7 @@ impl Prepared {
         if self.path.is_none() {
             return believed;
         }
-        now.path.is_none() || self.path != now.path || self.plan.meaning == now.plan.meaning
+        now.path.is_none() || self.path != now.path || self.plan.meaning.holds(&now.plan.meaning)
     }
 
     /// The refusal that counts, if it could have been a read.

@@ -54,8 +54,8 @@ pub use form::{Form, FormLiterals, Literal, Literals, form};
 pub use formed::has_formed_literals;
 pub use pin::{Arguments, Pinned, Rows, declares};
 pub use plan::{
-    Begin, Changes, Context, Control, Effects, FunctionRule, Isolation, Plan, SetScope, SetValue,
-    Setting, SettingsEffect, Sight, Writes,
+    Begin, Changes, Context, Control, Effects, FunctionRule, Isolation, Meaning, Plan, SetScope,
+    SetValue, Setting, SettingsEffect, Sight, Writes,
 };
 pub use reason::Reason;
 pub use schema::{Schema, plan_without_catalog};

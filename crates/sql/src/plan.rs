@@ -5,6 +5,38 @@ use catalog::{RelationId, RoleId, RowClass, SearchPath};
 use crate::pin::{Pinned, WRITE_ROWS_MAX};
 use crate::{Assignment, Form, Reason, Temporary};
 
+/// What the names of a statement mean, as digests that are comparable within one process.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Meaning {
+    /// Which relations they are.
+    pub(crate) relations: u64,
+    /// Which functions, types, casts and whatever else.
+    pub(crate) others: u64,
+    /// No schema of the path has a relation of such a name but the one that is meant.
+    pub(crate) alone: bool,
+}
+
+impl Meaning {
+    /// Whether a server that has analysed a statement with this meaning, under the same path, takes it
+    /// for what it means `now`.
+    ///
+    /// It keeps to a relation that it has found until that is dropped, or is called otherwise, and then
+    /// looks for the name again. So where one relation has the name, that is the one, whichever was
+    /// known before: what was made just before the statement was prepared may not have been.
+    pub fn holds(&self, now: &Self) -> bool {
+        self.others == now.others && (self.relations == now.relations || now.alone)
+    }
+
+    /// That of a string of which this is the beginning, and `next` comes next.
+    pub(crate) const fn and(self, next: Self) -> Self {
+        Self {
+            relations: self.relations.rotate_left(1) ^ next.relations,
+            others: self.others.rotate_left(1) ^ next.others,
+            alone: self.alone && next.alone,
+        }
+    }
+}
+
 /// What may be done with one statement string for one search path and role.
 #[derive(Clone, Debug)]
 pub struct Plan {
@@ -14,8 +46,8 @@ pub struct Plan {
     /// Only relations that are named are listed: a write to a partition or inheritance child
     /// counts as a write to its ancestors, and the other way round.
     pub read: Result<Box<[RelationId]>, Reason>,
-    /// Changes when the names of the statement come to mean other objects, within one process.
-    pub meaning: u64,
+    /// What its names mean.
+    pub meaning: Meaning,
     /// Settings of the application on whose values the reply depends besides; lower case, sorted.
     pub settings: Box<[Box<str>]>,
     /// It is looked up only if no parameter is declared to be of a type made after `initdb`: a

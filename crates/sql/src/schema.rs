@@ -18,8 +18,8 @@ use crate::needs::Needs;
 use crate::resolve::{DEPTH_MAX, Memo, Trust, Viewer};
 use crate::views::{Views, views};
 use crate::{
-    Analysis, Context, Control, Effects, FunctionRule, Pinned, Plan, Reason, SettingsEffect, Sight,
-    Temporary, Writes, classes,
+    Analysis, Context, Control, Effects, FunctionRule, Meaning, Pinned, Plan, Reason,
+    SettingsEffect, Sight, Temporary, Writes, classes,
 };
 
 /// A catalog snapshot with what was derived from it.
@@ -191,7 +191,7 @@ impl Schema {
                 | Bound::Everything
                 | Bound::Cluster,
                 _,
-            ) => 0,
+            ) => Meaning::default(),
         };
         Plan {
             read,
@@ -447,7 +447,7 @@ pub fn plan_without_catalog(analysis: &Analysis) -> Plan {
             Ok(_) => Reason::NoCatalog,
             Err(reason) => *reason,
         }),
-        meaning: 0,
+        meaning: Meaning::default(),
         settings: Box::default(),
         builtin_parameters: false,
         timeless_parameters: false,
@@ -517,7 +517,7 @@ fn combine(analysis: &Analysis, plan: impl Fn(&Sentence, Place) -> Plan) -> Plan
     match analysis.sentences() {
         [] => Plan {
             read: Err(Reason::NotARead),
-            meaning: 0,
+            meaning: Meaning::default(),
             settings: Box::default(),
             builtin_parameters: false,
             timeless_parameters: false,
@@ -532,7 +532,7 @@ fn combine(analysis: &Analysis, plan: impl Fn(&Sentence, Place) -> Plan) -> Plan
         several => {
             let mut all = Plan {
                 read: Err(Reason::SeveralStatements),
-                meaning: 0,
+                meaning: Meaning::default(),
                 settings: Box::default(),
                 builtin_parameters: false,
                 timeless_parameters: false,
@@ -566,7 +566,7 @@ fn combine(analysis: &Analysis, plan: impl Fn(&Sentence, Place) -> Plan) -> Plan
                     effects,
                 } = plan(sentence, place);
                 place = place.behind(&effects);
-                all.meaning = all.meaning.rotate_left(1) ^ meaning;
+                all.meaning = all.meaning.and(meaning);
                 runs |= code && !writes.is_nothing();
                 all.writes.add(&writes);
                 all.own |= own;

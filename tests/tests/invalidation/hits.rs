@@ -1,7 +1,13 @@
 //! Writes of an ordinary application empty no more than they must.
 
-use anyhow::Result;
-use pgmemo_tests::{Pgmemo, Postgres, Store, Version, wire::Frontend};
+use anyhow::{Result, ensure};
+use pgmemo_tests::{
+    Pgmemo, Postgres, Store, Version,
+    net::{SOON, eventually},
+    wire::Frontend,
+};
+
+use super::pair::{warm, with_sessions};
 
 use super::pair::{warm, with_sessions};
 
@@ -109,6 +115,45 @@ const READS: [(&str, u32); 9] = [
     ("SHOW work_mem", 0),
     ("SELECT 1/0 FROM product", 1),
 ];
+
+/// Nobody here knows a table that was made a moment ago. What is prepared by then, and used for as
+/// long as its session lives, is what it is as soon as the table is known.
+#[test]
+fn what_is_prepared_behind_a_definition_becomes_a_hit() -> Result<()> {
+    with_sessions(|pgmemo, reader, writer| {
+        warm(pgmemo, reader, "SELECT v FROM t")?;
+        writer.run("CREATE TABLE fresh (id int PRIMARY KEY, v text)")?;
+        let prepare = Frontend::new()
+            .parse("w", "UPDATE fresh SET v = 'b' WHERE id = $1", &[])
+            .parse("i", "INSERT INTO fresh VALUES ($1, 'a')", &[])
+            .parse("r", "SELECT v FROM fresh WHERE id = $1", &[])
+            .sync();
+        writer.send(prepare.bytes())?;
+        writer.read_until(b'Z')?;
+        let mut use_it = |name: &str, id: &str| -> Result<Option<String>> {
+            let batch = Frontend::new().bind("", name, &[id]).execute("", 0).sync();
+            writer.send(batch.bytes())?;
+            Ok(writer.read_until(b'Z')?.value())
+        };
+        use_it("i", "1")?;
+        eventually("a hit", SOON, || {
+            let before = pgmemo.hits().ok()?;
+            let read = use_it("r", "1").ok()?;
+            let hit = pgmemo.hits().ok()? > before || !pgmemo.is_real();
+            (hit && read.as_deref() == Some("a")).then_some(())
+        })?;
+        warm(pgmemo, reader, "SELECT v FROM t")?;
+        let before = pgmemo.metrics()?;
+        for id in 1..=20 {
+            use_it("i", &(id + 1).to_string())?;
+            use_it("w", &id.to_string())?;
+            ensure!(use_it("r", &id.to_string())?.as_deref() == Some("b"));
+            // What others read is left alone.
+            reader.run("SELECT v FROM t")?;
+        }
+        pgmemo.expect_hits_since(&before, 20.0)
+    })
+}
 
 /// Hits, misses and bypasses are what could have been read, each once.
 #[test]

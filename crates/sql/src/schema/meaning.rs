@@ -18,10 +18,10 @@ use super::Schema;
 use crate::facts::{Lexical, Name, Read};
 use crate::needs::Meant;
 use crate::resolve::{SEARCH, collations};
-use crate::{Context, Reason};
+use crate::{Context, Meaning, Reason};
 
 impl Schema {
-    /// A digest over what the names of a statement mean, and those in the bodies of functions in SQL:
+    /// What the names of a statement mean, and those in the bodies of functions in SQL:
     /// the server may have put these in the place of their calls.
     pub(super) fn meaning(
         &self,
@@ -29,15 +29,17 @@ impl Schema {
         read: Option<&Read>,
         (reads, meant): (&Result<Box<[RelationId]>, Reason>, &[Meant]),
         context: &Context<'_>,
-    ) -> u64 {
+    ) -> Meaning {
         let path = context.path;
         let snapshot = &*self.snapshot;
-        let mut digest = DefaultHasher::new();
+        let (mut relations, mut digest) = (DefaultHasher::new(), DefaultHasher::new());
         let mut kinds = Vec::new();
+        let mut alone = true;
         let mut relation = |schema: Option<&str>, name: &str| {
             let found = snapshot.resolve_relation(path, schema, name);
-            found.map(|relation| relation.id).hash(&mut digest);
+            found.map(|relation| relation.id).hash(&mut relations);
             kinds.extend(found.into_iter().flat_map(kinds_of));
+            alone &= schema.is_some() || snapshot.relations_in(path, name).nth(1).is_none();
         };
         let targets = lexical.targets.iter().map(|target| &target.name);
         let named = read.into_iter().flat_map(|read| &read.relations);
@@ -76,7 +78,11 @@ impl Schema {
             // Whom policies apply to is found out when a statement is analysed.
             self.roles.hash(&mut digest);
         }
-        digest.finish()
+        Meaning {
+            relations: relations.finish(),
+            others: digest.finish(),
+            alone,
+        }
     }
 
     /// Adds which of the schemas that a read names the role may use: that is asked when a statement is
