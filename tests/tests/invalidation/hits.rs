@@ -9,8 +9,6 @@ use pgmemo_tests::{
 
 use super::pair::{warm, with_sessions};
 
-use super::pair::{warm, with_sessions};
-
 /// A shop whose tables say when a row was touched, and by an audit who did what.
 const SHOP: &str = "
 CREATE EXTENSION moddatetime;
