@@ -113,20 +113,23 @@ impl Viewer<'_> {
         self.settings(read, found)
     }
 
-    /// Whether constants may be written down as text when this is planned: by a cast, or by a function
-    /// of which that is known, or nothing.
+    /// Whether constants may be written down as text when this is planned: by a cast, or by an operator
+    /// or function that is not known to do nothing of the kind.
     fn folds(&self, read: &Read) -> bool {
-        let writes = |call: &Call| {
+        let plain = |call: &Call| {
             let Name { schema, name } = &call.name;
             let mut functions = self.snapshot.functions(self.path, schema.as_deref(), name);
-            WRITERS.contains(&&**name)
-                || name.ends_with("out")
-                || functions.any(|function| !function.id.is_builtin())
+            NO_WRITERS.contains(&&**name) && functions.all(|it| it.id.is_builtin())
         };
+        let plain_symbol = |symbol: &str| NO_WRITING.contains(&symbol);
         // Only those that users have made from numbers to texts are applied without being asked for.
         let mut casts = self.snapshot.casts().iter();
         let implicit = |it: &catalog::Cast| it.implicit && it.source.is_builtin() && !it.binary;
-        read.names_texts || read.calls.iter().any(writes) || casts.any(implicit)
+        read.names_texts
+            || read.qualified
+            || !read.calls.iter().all(plain)
+            || !read.symbols.iter().all(|symbol| plain_symbol(symbol))
+            || casts.any(implicit)
     }
 
     /// Settings that are read by the server's own function.
@@ -427,5 +430,27 @@ fn takes(function: &Function, arguments: Option<u16>) -> bool {
     arguments.is_none_or(|count| (least..=most).contains(&count))
 }
 
-/// The server's own functions that write values down, and the names of types that may stand for them.
-const WRITERS: [&str; 6] = ["bpchar", "char", "name", "quote_ident", "text", "varchar"];
+/// Functions of the server's own that write no value down.
+const NO_WRITERS: [&str; 16] = [
+    "abs",
+    "avg",
+    "count",
+    "date_trunc",
+    "dense_rank",
+    "floor",
+    "length",
+    "lower",
+    "max",
+    "min",
+    "now",
+    "rank",
+    "round",
+    "row_number",
+    "sum",
+    "upper",
+];
+
+/// Operators that write none.
+const NO_WRITING: [&str; 16] = [
+    "=", "<>", "!=", "<", ">", "<=", ">=", "+", "-", "*", "/", "%", "~~", "!~~", "~~*", "!~~*",
+];

@@ -253,6 +253,7 @@ fn what_may_be_written_down_when_it_is_planned_is_known() {
         "select (1::float8 / 3)::text from t",
         "select id from t where length(cast(sqrt(2) as varchar)) = 18",
         "select id from t where v = text(1)",
+        "select v || sqrt(2) from t",
         "select id from thirds",
         "select id from (select id from thirds) x",
     ] {
