@@ -543,6 +543,9 @@ impl Session {
     /// The same for a statement: what sets the level of its transaction is refused behind a query
     /// (25001), also behind one that the server has not seen.
     pub(crate) fn materialize_block_for(&mut self, plan: &Plan) {
+        // In a block that turns out to have failed the client would hear of one error more; and what is
+        // on its way to the server has taken a snapshot there.
+        let unsettled = self.queue.is_unsettled();
         self.materialize_block();
         let sets_level = match &plan.effects.control {
             Some(Control::Other) => true,
@@ -553,7 +556,7 @@ impl Session {
         };
         let ends = self.segment.control || self.queue.has_control();
         let queried = self.transaction.queried || self.segment.queried;
-        if sets_level && queried && !ends && !self.is_failed() {
+        if sets_level && queried && !unsettled && !ends && !self.is_failed() {
             self.materialize_snapshot();
         }
     }
