@@ -257,7 +257,11 @@ impl Session {
             self.registry.doubt(name, self.segment.segment);
         }
         let taken = self.registry.remove_statement(name).map(Box::new);
-        let undo = taken.map(|taken| Undo::Statement(Name::from_slice(name), Some(taken)));
+        let left = name.is_empty() && self.registry.server_unnamed;
+        let undo = match taken {
+            Some(taken) => Some(Undo::Statement(Name::from_slice(name), Some(taken))),
+            None => left.then_some(Undo::Unnamed),
+        };
         self.registry.forget_stranger(name);
         if name.is_empty() {
             (self.registry.server_unnamed, self.registry.long_unnamed) = (false, true);

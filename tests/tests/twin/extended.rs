@@ -487,6 +487,18 @@ fn statements_without_a_name_that_are_too_long_to_be_read_are_the_same() {
             ),
             ("behind a query", bound(parsed.clone().query(READ))),
             ("behind another one", bound(parsed.extended(READ, &[]))),
+            (
+                "skipped",
+                bound(
+                    talk()
+                        .query(READ)
+                        .say(|f| f.parse("", "SELECT 7", &[]).sync())
+                        .ready()
+                        .query(READ)
+                        .say(|f| f.parse("s", "SELEC", &[]).parse("", &long, &[]).sync())
+                        .ready(),
+                ),
+            ),
         ],
     );
 }
