@@ -501,11 +501,30 @@ impl Queue {
         match self.slots.front() {
             Some(Slot::Server(Awaited { expect, route, .. })) => match route {
                 Route::Probe | Route::Repeat => true,
-                Route::Swallow => matches!(expect, Expect::Query(..)),
+                Route::Swallow => matches!(expect, Expect::Query(..)) || self.ends_with_ours(),
                 Route::Relay | Route::Refusal => false,
             },
             Some(Slot::Local(..) | Slot::Ready) | None => false,
         }
+    }
+
+    /// Whether the segment that the server is at holds nothing of the client's, its Sync included.
+    fn ends_with_ours(&self) -> bool {
+        for slot in &self.slots {
+            match slot {
+                Slot::Server(Awaited {
+                    expect,
+                    route: Route::Swallow | Route::Repeat | Route::Probe,
+                    ..
+                }) => {
+                    if matches!(expect, Expect::Sync(_)) {
+                        return true;
+                    }
+                }
+                Slot::Server(_) | Slot::Local(..) | Slot::Ready => return false,
+            }
+        }
+        false
     }
 
     /// The catalog has changed: see [`Boundary::distrust`]. What we have asked writes nothing.

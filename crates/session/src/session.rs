@@ -522,6 +522,8 @@ impl Session {
             return;
         }
         let out = self.to_server.tail();
+        // One that was interrupted has left its statement behind.
+        frontend::put_close(out, Target::Statement, STAND_IN);
         frontend::put_parse(out, STAND_IN, text);
         frontend::put_bind(out, STAND_IN, STAND_IN);
         frontend::put_execute(out, STAND_IN);
@@ -529,6 +531,7 @@ impl Session {
         frontend::put_close(out, Target::Statement, STAND_IN);
         out.extend_from_slice(frontend::SYNC);
         for expect in [
+            Expect::Close,
             Expect::Parse(None),
             Expect::Bind,
             Expect::Execute(Default::default()),
@@ -566,8 +569,10 @@ impl Session {
         (self.transaction.queried, self.segment.queried) = (false, false);
         let amid = self.forwarded || self.unsynced;
         let out = self.to_server.tail();
+        frontend::put_close(out, Target::Statement, STAND_IN);
         frontend::put_parse(out, STAND_IN, b"SELECT 1");
         frontend::put_close(out, Target::Statement, STAND_IN);
+        self.push_swallowed(Expect::Close, None);
         self.push_swallowed(Expect::Parse(None), None);
         self.push_swallowed(Expect::Close, None);
         if amid || !self.transaction.is_open() {

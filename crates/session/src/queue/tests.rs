@@ -272,3 +272,35 @@ proptest! {
         assert!(!pair.queue.has_control() && !pair.queue.is_unsettled());
     }
 }
+
+#[test]
+fn what_ends_with_a_sync_of_ours_is_ours_to_its_end() {
+    let slot = |expect, route| {
+        Slot::Server(Awaited {
+            expect,
+            route,
+            undo: None,
+        })
+    };
+    let check = |last: Slot, ours| {
+        let mut queue = Queue::default();
+        for expect in [Expect::Close, Expect::Parse(None), Expect::Bind] {
+            queue.push(slot(expect, Route::Swallow));
+        }
+        queue.push(last);
+        queue.push(slot(Expect::Bind, Route::Relay));
+        for _ in 0..3 {
+            assert_eq!(queue.is_ours_first(), ours);
+            queue.pop();
+        }
+    };
+    let sync = || Expect::Sync(Boundary::new(1));
+    check(slot(sync(), Route::Swallow), true);
+    check(slot(sync(), Route::Repeat), true);
+    // Portals are made in front of what the client has sent, and ended with it.
+    check(
+        slot(Expect::Execute(Execution::default()), Route::Relay),
+        false,
+    );
+    check(slot(sync(), Route::Relay), false);
+}
