@@ -7,6 +7,7 @@
 //! Sockets, clocks and the store are the shell's affair (`proxy`).
 
 mod bind;
+mod block;
 mod client;
 mod copy;
 mod describe;
@@ -25,6 +26,7 @@ mod need;
 mod output;
 mod parameters;
 mod pipeline;
+mod planned;
 mod prepared;
 mod queue;
 mod recipe;

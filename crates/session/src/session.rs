@@ -4,11 +4,10 @@ use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use cache::{CacheKey, Version};
-use sql::{Control, Plan};
+use sql::Plan;
 use wire::{
     HEADER,
     backend::{self, Status},
-    frontend::{self, Target},
 };
 
 use crate::{
@@ -16,7 +15,6 @@ use crate::{
     copy::CopyIn,
     mirror::Mirror,
     need::{Answer, Login, Question},
-    prepared::{Place, Prepared},
     queue::{Awaited, Boundary, Expect, Passed, Queue, Route, Slot},
     recorder::{Recorder, Recording},
     registry::{Name, Registry, Undo},
@@ -324,17 +322,6 @@ impl Session {
         matches!(self.transaction.block, Block::Virtual { .. })
     }
 
-    /// Begins that block at the server, which then counts its time and holds back notifications.
-    /// False, and nothing done, unless the session stands between commands.
-    pub fn begin_block(&mut self) -> bool {
-        let may = self.server_is_quiet() && self.is_between_messages();
-        let may = may && !self.ended && !self.broken;
-        if may {
-            self.materialize_block();
-        }
-        may
-    }
-
     /// Whether replies of the server are owed.
     pub fn is_owed(&self) -> bool {
         !self.queue.is_empty()
@@ -413,179 +400,6 @@ impl Session {
     /// has brought an end, what follows runs behind it or is skipped.
     pub(crate) fn is_failed(&self) -> bool {
         self.status() == Status::Failed && !self.segment.control
-    }
-
-    /// What is known of a text in this session's present context.
-    pub(crate) fn prepared(&self, text: &[u8]) -> Arc<Prepared> {
-        if !self.may_read(text) {
-            return Arc::new(Prepared::opaque(text));
-        }
-        let context = self.context();
-        let plan = || {
-            let place = self.knowledge.as_ref().map(|knowledge| Place {
-                knowledge,
-                identity: self.mirror.naming().map(|(_, identity)| &**identity),
-                temporary: self.mirror.temporary(),
-                context,
-            });
-            Prepared::new(text, place)
-        };
-        self.shared.prepared(context, text, plan)
-    }
-
-    /// Whether a text means to us what it means to the server.
-    fn may_read(&self, text: &[u8]) -> bool {
-        if self.awaits_other_texts() || !self.texts.are_plain() {
-            return text.is_ascii() && !text.contains(&b'\\');
-        }
-        self.texts.are_utf8() || text.is_ascii() || !sql::has_foreign_names(text)
-    }
-
-    /// What is known of a text whatever the context.
-    pub(crate) fn unplanned(&self, text: &[u8]) -> Arc<Prepared> {
-        self.shared.prepared(0, text, || Prepared::new(text, None))
-    }
-
-    /// What is known of a text if its names mean all that they could.
-    pub(crate) fn anywhere(&self, text: &[u8]) -> Arc<Prepared> {
-        let Some(knowledge) = &self.knowledge else {
-            return Arc::new(Prepared::opaque(text));
-        };
-        let temporary = self.mirror.temporary();
-        let context = self.shared.anywhere(knowledge, temporary);
-        self.shared.prepared(context, text, || {
-            let place = Place {
-                knowledge,
-                identity: None,
-                temporary,
-                context,
-            };
-            Prepared::new(text, Some(place))
-        })
-    }
-
-    /// Whether a statement was planned in the present context, or in none that could be another.
-    fn is_planned_now(&self, prepared: &Prepared) -> bool {
-        let anywhere = |knowledge| self.shared.anywhere(knowledge, self.mirror.temporary());
-        prepared.context == self.context()
-            || prepared.is_unplanned()
-                && self.knowledge.as_deref().map(anywhere) == Some(prepared.context)
-    }
-
-    /// The same statement, planned in the present context.
-    pub(crate) fn current(&self, prepared: &Arc<Prepared>) -> Arc<Prepared> {
-        if prepared.context == self.context() {
-            Arc::clone(prepared)
-        } else {
-            self.prepared(&prepared.text)
-        }
-    }
-
-    /// A statement that is bound already, in a context that may have passed: its names mean what
-    /// they meant, but what hangs on them may be new.
-    pub(crate) fn bound(&self, prepared: Arc<Prepared>) -> Arc<Prepared> {
-        let plan = &prepared.plan;
-        let only_reads = plan.read.is_ok() && plan.writes.is_nothing();
-        if only_reads || self.is_planned_now(&prepared) {
-            prepared
-        } else {
-            Arc::new(prepared.outdated())
-        }
-    }
-
-    /// Makes sure that the server is in the transaction block which the client believes to be in.
-    pub(crate) fn materialize_block(&mut self) {
-        if let Block::Virtual {
-            begin,
-            read_committed,
-        } = &self.transaction.block
-        {
-            let (begin, read_committed) = (Arc::clone(begin), *read_committed);
-            self.materialize_in_front();
-            let boundary = Boundary {
-                read_committed: Some(read_committed),
-                ..Boundary::new(self.segment.segment.saturating_sub(1))
-            };
-            self.put_begin(&begin.text, boundary);
-            self.transaction.block = Block::Open { read_committed };
-        }
-    }
-
-    /// A simple query would cost the server its unnamed statement, which could be made again, but not
-    /// with what its names and literals have come to.
-    fn put_begin(&mut self, text: &[u8], boundary: Boundary) {
-        let unnamed = self.registry.statement(b"");
-        if !self.registry.long_unnamed && !unnamed.is_some_and(|it| it.on_server) {
-            frontend::put_query(self.to_server.tail(), text);
-            self.registry.server_unnamed = false;
-            self.push_swallowed(Expect::Query(Default::default(), boundary), None);
-            return;
-        }
-        let out = self.to_server.tail();
-        // One that was interrupted has left its statement behind.
-        frontend::put_close(out, Target::Statement, STAND_IN);
-        frontend::put_parse(out, STAND_IN, text);
-        frontend::put_bind(out, STAND_IN, STAND_IN);
-        frontend::put_execute(out, STAND_IN);
-        frontend::put_close(out, Target::Portal, STAND_IN);
-        frontend::put_close(out, Target::Statement, STAND_IN);
-        out.extend_from_slice(frontend::SYNC);
-        for expect in [
-            Expect::Close,
-            Expect::Parse(None),
-            Expect::Bind,
-            Expect::Execute(Default::default()),
-            Expect::Close,
-            Expect::Close,
-            Expect::Sync(boundary),
-        ] {
-            self.push_swallowed(expect, None);
-        }
-    }
-
-    /// The same for a statement: what sets the level of its transaction is refused behind a query
-    /// (25001), also behind one that the server has not seen.
-    pub(crate) fn materialize_block_for(&mut self, plan: &Plan) {
-        // In a block that turns out to have failed the client would hear of one error more; and what is
-        // on its way to the server has taken a snapshot there.
-        let unsettled = self.queue.is_unsettled();
-        self.materialize_block();
-        let sets_level = match &plan.effects.control {
-            Some(Control::Other) => true,
-            Some(Control::Begin(begin)) => begin.isolation.is_some(),
-            Some(_) => false,
-            // It may be among other statements.
-            None => plan.effects.commits,
-        };
-        let ends = self.segment.control || self.queue.has_control();
-        let queried = self.transaction.queried || self.segment.queried;
-        if sets_level && queried && !unsettled && !ends && !self.is_failed() {
-            self.materialize_snapshot();
-        }
-    }
-
-    /// The server is to take a snapshot, as it does to analyse a statement.
-    fn materialize_snapshot(&mut self) {
-        (self.transaction.queried, self.segment.queried) = (false, false);
-        let amid = self.forwarded || self.unsynced;
-        let out = self.to_server.tail();
-        frontend::put_close(out, Target::Statement, STAND_IN);
-        frontend::put_parse(out, STAND_IN, b"SELECT 1");
-        frontend::put_close(out, Target::Statement, STAND_IN);
-        self.push_swallowed(Expect::Close, None);
-        self.push_swallowed(Expect::Parse(None), None);
-        self.push_swallowed(Expect::Close, None);
-        if amid || !self.transaction.is_open() {
-            self.forwarded = true;
-            return;
-        }
-        self.to_server.put(frontend::SYNC);
-        let boundary = Boundary::new(self.segment.segment.saturating_sub(1));
-        self.queue.push(Slot::Server(Awaited {
-            expect: Expect::Sync(boundary),
-            route: Route::Repeat,
-            undo: None,
-        }));
     }
 
     /// Asks the server about the state of this session. Call only when it is idle.
@@ -669,9 +483,6 @@ fn generation(knowledge: Option<&Arc<Knowledge>>) -> Option<u64> {
 /// How often what a client sends in one go is held back for its own effects. Whoever changes settings
 /// again and again amid a long pipeline would pay for each change with the way to the server.
 const WAITS_MAX: u8 = 2;
-
-/// The name of what is run at the server for our own sake.
-const STAND_IN: &[u8] = b"_pgmemo_block";
 
 /// Client messages longer than this, in bytes, pass without being read.
 pub(crate) const INSPECTED_MAX: usize = 1024 * 1024;
