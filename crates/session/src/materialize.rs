@@ -16,6 +16,7 @@ use crate::{
     prepared::Types,
     queue::{Awaited, Boundary, Execution, Expect, Route, Slot},
     registry::{Former, Name, Source, Statement, Undo, kept},
+    savepoint::may_change_level,
     session::Session,
     transaction::Block,
 };
@@ -120,10 +121,13 @@ impl Session {
             weight: 0,
         };
         let out = self.to_server.tail();
+        // One whose portal the server has refused is still there.
+        frontend::put_close(out, Target::Statement, STAND_IN);
         statement.put_parse(out, STAND_IN);
         put_bind(out, STAND_IN, &bind);
         frontend::put_close(out, Target::Statement, STAND_IN);
         self.forwarded = true;
+        self.push_swallowed(Expect::Close, None);
         self.push_swallowed(Expect::Parse(None), None);
         self.push_swallowed(Expect::Bind, Some(undo));
         self.push_swallowed(Expect::Close, None);
@@ -161,11 +165,18 @@ impl Session {
         let waits = (plan.effects.names || plan.effects.temporary || form())
             && self.queue.is_unsettled()
             && self.registry.has_absent();
-        if waits || self.makes_apart(plan) {
+        if waits || self.awaits_own_portals(plan) || self.makes_apart(plan) {
             self.stall();
             return true;
         }
         false
+    }
+
+    /// Whether portals of ours are to be made in front of a statement, and it is not known whether the
+    /// transaction to which they belong has ended: what they ran, a BEGIN perhaps, would run again.
+    fn awaits_own_portals(&self, plan: &Plan) -> bool {
+        let makes = makes_portals(plan) || may_change_level(&plan.effects);
+        makes && self.queue.has_control() && !self.registry.absent_portals().is_empty()
     }
 
     /// Makes statements that have to be there before another one leaves, if there are some which the
@@ -275,8 +286,7 @@ impl Session {
     /// portal returns hangs on what they are when it runs, by its functions and by the policies on its
     /// tables: one that is answered from here goes on at the server.
     fn materialize_portals(&mut self, plan: &Plan) {
-        let may_matter = changes_settings(plan) || plan.writes.is_unbounded();
-        if may_matter && !self.is_failed() {
+        if makes_portals(plan) && !self.is_failed() {
             for name in self.registry.absent_portals() {
                 self.materialize_portal(&name);
             }
@@ -488,6 +498,11 @@ impl Session {
 /// Whether a setting decides which objects names mean.
 fn is_place(name: &str) -> bool {
     matches!(name, "role" | "search_path" | "session_authorization")
+}
+
+/// Whether a statement may change what portals of the session return.
+fn makes_portals(plan: &Plan) -> bool {
+    changes_settings(plan) || plan.writes.is_unbounded()
 }
 
 /// Whether a statement may change a setting that anything hangs on.

@@ -51,6 +51,8 @@ impl Session {
         self.pipelined = false;
         self.materialize_block();
         let out = self.to_server.tail();
+        // One that was interrupted has left its statement behind.
+        frontend::put_close(out, Target::Statement, STAND_IN);
         frontend::put_parse(out, STAND_IN, b"SELECT 1");
         frontend::put_bind(out, STAND_IN, STAND_IN);
         frontend::put_execute(out, STAND_IN);
@@ -58,6 +60,7 @@ impl Session {
         frontend::put_close(out, Target::Statement, STAND_IN);
         self.forwarded = true;
         for expect in [
+            Expect::Close,
             Expect::Parse(None),
             Expect::Bind,
             Expect::Execute(Execution::default()),

@@ -103,6 +103,10 @@ impl Registry {
         if self.is_parsed_behind(&name, segment) {
             return;
         }
+        if name.is_empty() {
+            // Of a long one that was not made, whatever the server had before is still there.
+            self.server_unnamed |= std::mem::take(&mut self.long_unnamed);
+        }
         let refused = |it: &Statement| name.is_empty() && it.segment <= self.unnamed_refused;
         match former.filter(|it| !refused(it)) {
             Some(statement) => drop(self.insert_statement(name, *statement)),
