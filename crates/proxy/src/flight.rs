@@ -16,10 +16,7 @@ use session::{FlightCounters, Question};
 use store::{Claimed, Ending, Lead, Point, Role, delay};
 use tokio::time::sleep;
 
-use crate::{
-    cancels::Listed,
-    place::{Place, Services},
-};
+use crate::{cancels::Listed, place::Place, services::Services};
 
 /// How far the statement at hand has come with waiting.
 #[derive(Default)]

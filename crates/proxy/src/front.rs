@@ -25,7 +25,8 @@ use crate::{
     link::Link,
     login::{Login, LoginError, LoginRules, Sasl, Trust, refusal, relay_login, unreachable},
     marks::Marks,
-    place::{Place, Services},
+    place::Place,
+    services::Services,
     stream::{ClientStream, ServerStream, Stream},
     upstream::Upstream,
 };

@@ -21,6 +21,7 @@ pub mod options;
 mod place;
 mod refresh;
 mod server;
+mod services;
 pub mod stream;
 mod tls;
 pub mod upstream;

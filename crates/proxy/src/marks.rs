@@ -4,7 +4,13 @@ use std::collections::VecDeque;
 
 use store::Mark;
 
-use crate::place::{Blind, Told};
+pub(crate) use self::{
+    blind::Blind,
+    told::{Planned, Told},
+};
+
+mod blind;
+mod told;
 
 /// One mark, or what stands for it while nothing is known of the database.
 #[derive(Debug)]

@@ -8,68 +8,22 @@ use std::{
     time::Duration,
 };
 
-use cache::{Scope, Stamp, Version};
-use catalog::DatabaseId;
-use session::{Definitions, Question, Recipe, Session, Telemetry};
-use sql::Writes;
-use store::{Age, Claimed, Epoch, Flights, Found, Mark, Point, Role, Store, Trouble, delay};
+use cache::Stamp;
+use session::{Question, Recipe, Session, Telemetry};
+use store::{Age, Claimed, Flights, Found, Point, Role, Store, delay};
 use tokio::time::Instant;
-use tokio_util::task::TaskTracker;
 
 use crate::{
-    cancels::{Cancels, Listed},
-    database::{Databases, Ledger, State, Told as Doubted, Visit},
-    marks::{Held, Marks},
-    refresh::Refresher,
+    cancels::Listed,
+    database::{Ledger, State, Visit},
+    marks::Marks,
+    services::Services,
 };
+
+mod marking;
 
 /// How long a lost connection's backend may go on working before its tables are released.
 const BACKEND_GONE_MAX: Duration = Duration::from_secs(60);
-
-/// How long after its login a client's writes wait until they can be told to other instances. Later
-/// they are sent without: the server does not say which database it is, and may not for long.
-const NAME_MAX: Duration = Duration::from_secs(5);
-
-/// How long the end of a write waits for the catalog, if definitions may have changed under it.
-const VERIFY_MAX: Duration = Duration::from_secs(1);
-
-/// What all clients share.
-#[derive(Debug)]
-pub(crate) struct Services {
-    pub(crate) store: Store,
-    pub(crate) databases: Databases,
-    pub(crate) flights: Arc<Flights>,
-    pub(crate) cancels: Cancels,
-    pub(crate) refresher: Refresher,
-    pub(crate) sessions: Arc<session::Shared>,
-    /// Tasks that outlive their client.
-    pub(crate) tasks: TaskTracker,
-    /// See [`config::Config::testing_forget`].
-    forget: Option<u64>,
-}
-
-impl Services {
-    pub(crate) fn new(
-        store: Store,
-        databases: Databases,
-        sessions: Arc<session::Shared>,
-        flights: Arc<Flights>,
-        refresher: Refresher,
-        forget: Option<u64>,
-    ) -> Self {
-        let tasks = TaskTracker::new();
-        Self {
-            store,
-            databases,
-            flights,
-            cancels: Cancels::default(),
-            refresher,
-            sessions,
-            tasks,
-            forget,
-        }
-    }
-}
 
 /// One client's place.
 #[derive(Debug)]
@@ -88,17 +42,6 @@ pub(crate) struct Place {
     seated: Instant,
     /// Hits so far, counted when some are to be forgotten.
     asked: AtomicUsize,
-}
-
-/// A write in a database of which nobody knows for sure which it is. While one is in flight nothing
-/// is looked up there, so that nothing is recorded that the write makes stale.
-#[derive(Debug)]
-pub(crate) struct Blind {
-    services: Arc<Services>,
-    ledger: Arc<Ledger>,
-    database: Option<Visit>,
-    /// On the database that bore the name last, which other instances may be serving.
-    mark: Option<Mark>,
 }
 
 impl Place {
@@ -250,131 +193,6 @@ impl Place {
         digest.as_bytes().first().is_some_and(|byte| byte % 2 == 0)
     }
 
-    /// Marks what a statement may write, which was told from what was `planned`. Never fails: see [`store::Mark`].
-    pub(crate) async fn mark(&self, writes: &Writes, planned: Option<Planned>) -> Option<Held> {
-        if writes.is_unbounded() {
-            self.services.databases.leave_vacant();
-        }
-        let Some(database) = self.watched() else {
-            return self.mark_unwatched(writes).await;
-        };
-        if self.services.store.is_shared() && database.ledger().remembered().is_none() {
-            // Other instances may serve what this changes, and nobody could tell them.
-            Box::pin(database.named(self.seated + NAME_MAX)).await;
-        }
-        let identity = match database.ledger().identity() {
-            Some(identity) => identity,
-            None => {
-                let mut blind = Blind::new(&self.services, database.ledger(), Some(database));
-                // Whoever sees what is known from now on sees the count as well.
-                match database.ledger().identity() {
-                    Some(identity) => identity,
-                    None => {
-                        blind.mark = self.mark_remembered(writes, database.ledger()).await;
-                        return Some(Held::Blind(blind));
-                    }
-                }
-            }
-        };
-        let telemetry = self.telemetry();
-        match writes {
-            Writes::Nothing => None,
-            Writes::Code => Some(Held::Code(self.told(database, identity, planned))),
-            Writes::Relations(_) | Writes::Rows(_) => {
-                let scopes = session::written(writes, identity);
-                for scope in &scopes {
-                    match scope {
-                        Scope::Bulk(..) => telemetry.table_bumps.inc(),
-                        Scope::Row(..) | Scope::Insert(..) => telemetry.row_bumps.inc(),
-                        Scope::Relation(..) | Scope::Epoch(_) => {}
-                    }
-                }
-                let hottest = self.services.refresher.hit_by(&scopes);
-                let mark = self.services.store.mark(&scopes).await;
-                self.services.flights.outdate(&scopes);
-                let told = Told {
-                    hottest,
-                    ..self.told(database, identity, planned)
-                };
-                Some(Held::Relations(mark, told))
-            }
-            Writes::Everything => {
-                telemetry.epoch_bumps.inc();
-                let scope = Scope::Epoch(identity);
-                let mark = self.services.store.mark(&[scope]).await;
-                self.services.flights.outdate(&[scope]);
-                Some(Held::Everything(mark))
-            }
-            Writes::Cluster => {
-                telemetry.epoch_bumps.inc();
-                let scopes = self.cluster(identity);
-                let mark = self.services.store.mark(&scopes).await;
-                self.services.flights.outdate(&scopes);
-                Some(Held::Everything(mark))
-            }
-        }
-    }
-
-    /// The database, which may be watched by now although it was not at the login.
-    fn watched(&self) -> Option<&Visit> {
-        if self.database.get().is_none()
-            && let Some(database) = self.services.databases.seek(&self.name)
-        {
-            // Only this client's task sets it.
-            _ = self.database.set(database);
-        }
-        self.database.get()
-    }
-
-    /// The same in a database that is not watched. It may be at any moment, for somebody else.
-    async fn mark_unwatched(&self, writes: &Writes) -> Option<Held> {
-        let ledger = self.ledger.as_ref()?;
-        let mut blind = Blind::new(&self.services, ledger, None);
-        blind.mark = self.mark_remembered(writes, ledger).await;
-        Some(Held::Blind(blind))
-    }
-
-    fn told(&self, database: &Visit, identity: DatabaseId, planned: Option<Planned>) -> Told {
-        Told {
-            services: Arc::clone(&self.services),
-            identity,
-            database: database.clone(),
-            planned,
-            hottest: Vec::new(),
-        }
-    }
-
-    /// Marks everything in the database that bore the name last: most likely it still does.
-    async fn mark_remembered(&self, writes: &Writes, ledger: &Ledger) -> Option<Mark> {
-        let identity = ledger.remembered()?;
-        let scopes = match writes {
-            Writes::Nothing => return None,
-            Writes::Code | Writes::Relations(_) | Writes::Rows(_) | Writes::Everything => {
-                vec![Scope::Epoch(identity)]
-            }
-            Writes::Cluster => self.cluster(identity),
-        };
-        self.telemetry().epoch_bumps.inc();
-        let mark = self.services.store.mark(&scopes).await;
-        self.services.flights.outdate(&scopes);
-        Some(mark)
-    }
-
-    /// The epochs of all databases of a cluster: those that the catalog lists, and those that were
-    /// made since and are known here.
-    fn cluster(&self, identity: DatabaseId) -> Vec<Scope> {
-        let mut all = self.services.databases.identities();
-        all.push(identity);
-        if let Some(known) = self.database.get().and_then(|it| it.knowledge()) {
-            let listed = known.schema.snapshot().databases();
-            all.extend(listed.iter().map(|&oid| DatabaseId { oid, ..identity }));
-        }
-        all.retain(|id| id.system == identity.system);
-        all.sort_unstable();
-        all.dedup();
-        all.into_iter().map(Scope::Epoch).collect()
-    }
-
     /// Ends the marks of a client that is gone. If the server's process may still be at work, they
     /// hold until it is gone as well: what it was doing may yet be committed.
     pub(crate) fn settle(&self, mut marks: Marks) {
@@ -408,131 +226,6 @@ fn asked(question: &Question) -> store::Question<'_> {
         epoch: question.knowledge.epoch,
         scopes: &question.scopes,
         ttl: question.ttl,
-    }
-}
-
-/// What was known when the effects of a statement were told: the epoch, and the definitions.
-pub(crate) type Planned = (Version, Definitions);
-
-/// The definitions from which the effects of a write were told.
-#[derive(Debug)]
-pub(crate) struct Told {
-    services: Arc<Services>,
-    identity: DatabaseId,
-    database: Visit,
-    planned: Option<Planned>,
-    /// What is to be read again when the write is done.
-    hottest: Vec<Arc<Recipe>>,
-}
-
-impl Told {
-    /// Ends the mark of a write that was committed. Gives up everything recorded of the database if
-    /// its definitions have changed since the write was planned: a trigger that nobody knew of may
-    /// have fired. Returns whether it did.
-    pub(crate) async fn end(&self, mark: Mark) -> bool {
-        let store = &self.services.store;
-        let current = mark.bump_and_see(store, self.identity).await;
-        delay(Point::Verified).await;
-        self.compare(current, Doubted::Rows).await
-    }
-
-    /// The same for what needed no mark: a function may have been replaced by one that writes.
-    pub(crate) async fn verify(&self) -> bool {
-        let current = self.services.store.epoch(self.identity).await;
-        self.compare(current, Doubted::Code).await
-    }
-
-    /// Another epoch does not yet mean other definitions; the catalog tells. What was read under the
-    /// current epoch shows all that was done before: who does more takes the epoch away first. So
-    /// one reading is enough for all who wait; and who would wait too long leaves it to that reading.
-    async fn compare(
-        &self,
-        current: Result<Option<Version>, Trouble>,
-        doubted: impl Fn(Definitions) -> Doubted,
-    ) -> bool {
-        // Whether definitions have changed, nobody can tell otherwise.
-        let (Ok(current), Some((epoch, then))) = (current, self.planned) else {
-            return self.give_up().await;
-        };
-        let (store, database) = (&self.services.store, &self.database);
-        let seen = match current {
-            Some(current) => Epoch::Current(current),
-            None => match store.peek(self.identity).await {
-                Ok(seen) => seen,
-                Err(_) => return self.give_up().await,
-            },
-        };
-        // While it is being written nothing is served. If it ends as another, nothing from before
-        // will be; if not, it was this all the while.
-        let Some(last) = seen.last().filter(|&last| last != epoch) else {
-            return false;
-        };
-        if then == Definitions::UNKNOWN {
-            return self.give_up().await;
-        }
-        let told = doubted(then);
-        if seen.current().is_some() && !database.is_doubted() {
-            let deadline = Instant::now() + VERIFY_MAX;
-            if database.wait_current(last, deadline).await {
-                let known = database.knowledge();
-                let now = known.map(|known| known.definitions());
-                return !now.is_some_and(|now| told.holds(&now)) && self.give_up().await;
-            }
-        }
-        if database.doubt(store, self.identity, told).await {
-            return false;
-        }
-        self.give_up().await
-    }
-
-    async fn give_up(&self) -> bool {
-        let scope = Scope::Epoch(self.identity);
-        self.services.store.mark(&[scope]).await.bump().await;
-        true
-    }
-
-    /// The write is done, and what it made worthless has new versions.
-    pub(crate) fn renew(self) {
-        self.services
-            .refresher
-            .renew_all(&self.hottest, &self.database);
-    }
-}
-
-impl Blind {
-    fn new(services: &Arc<Services>, ledger: &Arc<Ledger>, database: Option<&Visit>) -> Self {
-        ledger.begin_blind();
-        Self {
-            services: Arc::clone(services),
-            ledger: Arc::clone(ledger),
-            database: database.cloned(),
-            mark: None,
-        }
-    }
-
-    /// The write has ended. If the database is known by now, everything recorded of it is dropped;
-    /// otherwise that is the first thing its watcher does when it knows.
-    pub(crate) async fn end(mut self) {
-        if let Some(mark) = self.mark.take() {
-            mark.bump().await;
-        }
-        if let Some(identity) = self.ledger.identity() {
-            self.services
-                .store
-                .mark(&[Scope::Epoch(identity)])
-                .await
-                .bump()
-                .await;
-            if let Some(database) = &self.database {
-                database.refresh();
-            }
-        }
-    }
-}
-
-impl Drop for Blind {
-    fn drop(&mut self) {
-        self.ledger.end_blind();
     }
 }
 

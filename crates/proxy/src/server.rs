@@ -25,8 +25,8 @@ use crate::{
     database::Databases,
     front::{Front, REFUSAL_MAX},
     leave::Leave,
-    place::Services,
     refresh::Refresher,
+    services::Services,
     upstream::{Upstream, UpstreamError},
     workers::Workers,
 };

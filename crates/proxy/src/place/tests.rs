@@ -1,8 +1,13 @@
+use std::sync::Arc;
+
+use catalog::DatabaseId;
 use config::Config;
-use session::Shared;
+use session::{Shared, Telemetry};
+use sql::Writes;
+use store::{Flights, Store};
 
 use super::*;
-use crate::upstream::Upstream;
+use crate::{database::Databases, refresh::Refresher, upstream::Upstream};
 
 /// Nobody listens at its server, so that no database is ever known, and none is given up.
 fn services() -> Arc<Services> {
