@@ -6,49 +6,34 @@ use std::{
     future::poll_fn,
     io,
     pin::{Pin, pin},
-    task::{Context, Poll},
+    task::Poll,
     time::{Duration, Instant},
 };
 
 use cache::Stamp;
-use session::{Answer, Need, Outcome, PENDING_MAX, Session, SessionError};
+use session::{Answer, Need, Outcome, Session, SessionError};
 use sql::{Reason, Writes};
 use store::{Fill, Found, Lead, Point, delay};
 use tokio::{
-    io::AsyncWriteExt,
     net::TcpStream,
     runtime::Handle,
-    time::{self, Sleep, timeout},
+    time::{self, Sleep},
 };
 use tokio_rustls::{client, server};
 
+use self::waiting::Event;
 use crate::{
     cancels::Noted,
     counted::Counted,
     flight::{Allowed, Flight, Then},
     leave::Leave,
     link::Link,
-    login::refusal,
     marks::Marks,
     place::Place,
 };
 
-/// How long the server may take to finish what a vanished client has left behind, before its
-/// connection is closed.
-const LINGER_MAX: Duration = Duration::from_secs(60);
-
-/// How long the server may go without a word while its client is served from the store: settings
-/// and firewalls end connections that seem to be idle.
-const SILENCE_MAX: Duration = Duration::from_secs(1);
-
-/// How long a client may wait in a block before its server hears of it.
-const WAIT_MAX: Duration = Duration::from_secs(1);
-
-/// How long a client may read nothing of what is left for it when its server has ended.
-const READ_MAX: Duration = Duration::from_secs(60);
-
-/// How long a goodbye may take.
-const GOODBYE_MAX: Duration = Duration::from_secs(2);
+mod leaving;
+mod waiting;
 
 /// One client after its login.
 pub(crate) struct Client {
@@ -98,14 +83,6 @@ pub(crate) enum End {
     Session(#[from] SessionError),
 }
 
-/// What woke the task.
-enum Event {
-    Progress,
-    ClientEnded,
-    ServerEnded,
-    Shutdown,
-}
-
 impl Client {
     /// Serves the client until either side leaves.
     pub(crate) async fn run(&mut self, leave: &Leave) -> End {
@@ -117,18 +94,7 @@ impl Client {
         }
         // Nobody else waits for what this client has yet to read.
         self.place.settle(std::mem::take(&mut self.marks));
-        match end {
-            End::ClientSocket(_) => {}
-            End::Server | End::ServerSocket(_) => self.flush_to_client(READ_MAX).await,
-            End::Shutdown => self.say_goodbye().await,
-            End::Session(ref error) => {
-                if self.session.is_between_replies() {
-                    let text = refusal::fatal("08P01", &format!("pgmemo: {error}"), None);
-                    self.session.to_client.put(&text);
-                }
-                self.flush_to_client(GOODBYE_MAX).await;
-            }
-        }
+        self.take_leave(&end).await;
         end
     }
 
@@ -170,11 +136,7 @@ impl Client {
                 Event::ClientEnded if self.flight.is_waiting() => self.flight.stop_waiting(),
                 // The server hears of it as it would without us: it carries out what was sent whole,
                 // gives up what was not, and closes; or it notices amid its work, if it is told to.
-                Event::ClientEnded => {
-                    self.session.client_left();
-                    self.server.stream().limit_silence(LINGER_MAX);
-                    self.server.finish();
-                }
+                Event::ClientEnded => self.client_left(),
                 Event::ServerEnded => return Ok(End::Server),
                 Event::Shutdown => {
                     self.flight.never_wait();
@@ -333,190 +295,6 @@ impl Client {
                 .miss_latency
                 .record_us(micros(arrived));
         }
-    }
-
-    /// Writes what waits and reads what comes.
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Event, End>> {
-        if let Some(noted) = &mut self.noted {
-            noted.set_asking(self.session.is_asking());
-        }
-        if self.server.must_drain(&self.session.to_server)
-            && let Poll::Ready(written) = self.server.poll_drain(cx, &mut self.session.to_server)
-        {
-            if let Err(error) = written {
-                // What the server said before it closed is still to be read.
-                self.session.to_server.clear();
-                tracing::debug!(%error, "write to the server failed");
-            }
-            self.flight.sent();
-        }
-        if self.client.must_drain(&self.session.to_client)
-            && let Poll::Ready(Err(error)) = self.client.poll_drain(cx, &mut self.session.to_client)
-        {
-            return Poll::Ready(Err(End::ClientSocket(error)));
-        }
-        let blocked = self.session.to_client.len() >= PENDING_MAX;
-        if self.session.is_choked() && !blocked {
-            return Poll::Ready(Ok(Event::Progress));
-        }
-        if self.flight.poll(cx).is_ready() {
-            return Poll::Ready(Ok(Event::Progress));
-        }
-        if std::mem::take(&mut self.session.served)
-            && let Some(arrived) = self.timing.arrived
-        {
-            self.place
-                .telemetry()
-                .hit_latency
-                .record_us(micros(arrived));
-            self.keep_alive(arrived);
-            if !self.session.to_server.is_empty() {
-                cx.waker().wake_by_ref();
-            }
-        }
-        if blocked {
-            // Nobody shall wait because this client does not read.
-            self.session.release_leads();
-        }
-        if !self.server.ended
-            && !blocked
-            && let Poll::Ready(read) = self.server.poll_fill(cx)
-        {
-            self.timing.silent = None;
-            return Poll::Ready(match read {
-                Ok(0) => Ok(Event::ServerEnded),
-                Ok(_) => Ok(Event::Progress),
-                Err(error) => Err(End::ServerSocket(error)),
-            });
-        }
-        if self.may_read(blocked)
-            && let Poll::Ready(read) = self.client.poll_fill(cx)
-        {
-            if !self.flight.is_waiting() {
-                self.timing.arrived = Some(Instant::now());
-            }
-            return Poll::Ready(match read {
-                Ok(0) => Ok(Event::ClientEnded),
-                Ok(_) => Ok(Event::Progress),
-                Err(error) => Err(End::ClientSocket(error)),
-            });
-        }
-        if self.session.is_in_virtual_block() && self.poll_waiting(cx).is_ready() {
-            return Poll::Ready(Ok(Event::Progress));
-        }
-        self.client.shrink();
-        self.server.shrink();
-        self.session.rest();
-        Poll::Pending
-    }
-
-    /// A client that waits in a block of which the server has not heard is taken for idle there: it is
-    /// begun before long. Ready when that was done.
-    fn poll_waiting(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let now = Instant::now();
-        let since = self.timing.arrived.unwrap_or(now);
-        let waits = self
-            .timing
-            .waits
-            .get_or_insert_with(|| Box::pin(tokio::time::sleep_until((since + WAIT_MAX).into())));
-        // One alarm serves all blocks of a second.
-        while waits.as_mut().poll(cx).is_ready() {
-            let due = now.duration_since(since) >= WAIT_MAX;
-            if due && self.session.begin_block() {
-                self.timing.waits = None;
-                return Poll::Ready(());
-            }
-            let from = if due { now } else { since };
-            waits.as_mut().reset((from + WAIT_MAX).into());
-        }
-        Poll::Pending
-    }
-
-    /// Whether more of the client would be of use now.
-    fn may_read(&self, blocked: bool) -> bool {
-        if self.session.has_ended() {
-            // Nothing will come of it but that it has closed.
-            return !self.server.is_finished() && self.client.input.is_empty();
-        }
-        !self.session.is_stalled()
-            // Who streams changes is told, too, how far the client has come with the last ones.
-            && (!blocked || self.session.is_replicating())
-            && self.session.to_server.len() < PENDING_MAX
-            && (!self.flight.is_waiting() || self.client.input.len() < PENDING_MAX)
-    }
-
-    /// After a hit: lets the server know that the client is at work, if it has not heard for a while.
-    fn keep_alive(&mut self, now: Instant) {
-        let silent = self.timing.silent.get_or_insert(now);
-        if now.duration_since(*silent) >= SILENCE_MAX {
-            *silent = now;
-            self.session.keep_alive();
-        }
-    }
-
-    /// A client that vanishes in the middle leaves work behind: what it has sent is carried out, as
-    /// it would be without us, before the connection is closed. Until then the marks hold.
-    async fn finish_for_vanished(&mut self) {
-        self.flight.never_wait();
-        self.session.release_leads();
-        let work = async {
-            self.session.client_left();
-            self.server.stream().limit_silence(LINGER_MAX);
-            self.server.finish();
-            while self.marks.are_pressing() && !self.server.ended {
-                self.session.to_client.clear();
-                if self.pump().await.is_err() {
-                    break;
-                }
-                let read = poll_fn(|cx| {
-                    if let Poll::Ready(Err(error)) =
-                        self.server.poll_drain(cx, &mut self.session.to_server)
-                    {
-                        return Poll::Ready(Err(error));
-                    }
-                    self.server.poll_fill(cx)
-                });
-                if !read.await.is_ok_and(|bytes| bytes > 0) {
-                    break;
-                }
-            }
-        };
-        if timeout(LINGER_MAX, work).await.is_err() {
-            tracing::warn!(
-                "a statement outlives its client; what it writes stays uncached until it ends"
-            );
-        }
-        let drain = poll_fn(|cx| self.server.poll_drain(cx, &mut self.session.to_server));
-        let _ = timeout(GOODBYE_MAX, drain).await;
-        let _ = timeout(GOODBYE_MAX, self.server.stream().shutdown()).await;
-    }
-
-    /// Writes what the client has yet to read, as long as it reads some of it now and then.
-    async fn flush_to_client(&mut self, patience: Duration) {
-        loop {
-            let left = self.session.to_client.len();
-            let drain = poll_fn(|cx| self.client.poll_drain(cx, &mut self.session.to_client));
-            let late = timeout(patience, drain).await.is_err();
-            if !late || self.session.to_client.len() == left {
-                break;
-            }
-        }
-        let _ = timeout(GOODBYE_MAX, self.client.stream().shutdown()).await;
-    }
-
-    async fn say_goodbye(&mut self) {
-        let text = "terminating connection due to administrator command";
-        if self.session.is_between_replies() {
-            self.session
-                .to_client
-                .put(&refusal::fatal("57P01", text, None));
-        }
-        if self.session.is_between_messages() {
-            self.session.to_server.put(wire::frontend::TERMINATE);
-        }
-        let drain = poll_fn(|cx| self.server.poll_drain(cx, &mut self.session.to_server));
-        let _ = timeout(GOODBYE_MAX, drain).await;
-        self.flush_to_client(GOODBYE_MAX).await;
     }
 }
 
