@@ -7,8 +7,10 @@
 //! Expressions are walked with a list instead of recursion: chains of operators are as deep as
 //! the text is long. Queries nest no deeper than the parser allows.
 
+mod call;
 mod clause;
 mod expr;
+mod from;
 mod query;
 mod session;
 mod shape;
