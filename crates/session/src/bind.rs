@@ -314,7 +314,9 @@ impl Session {
         let undo = self
             .may_keep(bind.portal, taken)
             .then(|| self.registry.put_portal(bind.portal, portal));
-        self.registry.has_strangers |= undo.is_none();
+        if undo.is_none() {
+            self.registry.note_stranger_portal(bind.portal);
+        }
         self.forwarded = true;
         self.push_server(expect, undo);
         Step::Forward

@@ -6,13 +6,11 @@ use sql::{Control, Plan};
 use wire::frontend::{self, Target};
 
 use crate::{
+    own,
     queue::{Awaited, Boundary, Expect, Route, Slot},
     session::Session,
     transaction::Block,
 };
-
-/// The name of what is run at the server for our own sake.
-const STAND_IN: &[u8] = b"_pgmemo_block";
 
 impl Session {
     /// Begins that block at the server, which then counts its time and holds back notifications.
@@ -54,26 +52,9 @@ impl Session {
             self.push_swallowed(Expect::Query(Default::default(), boundary), None);
             return;
         }
-        let out = self.to_server.tail();
-        // One that was interrupted has left its statement behind.
-        frontend::put_close(out, Target::Statement, STAND_IN);
-        frontend::put_parse(out, STAND_IN, text);
-        frontend::put_bind(out, STAND_IN, STAND_IN);
-        frontend::put_execute(out, STAND_IN);
-        frontend::put_close(out, Target::Portal, STAND_IN);
-        frontend::put_close(out, Target::Statement, STAND_IN);
-        out.extend_from_slice(frontend::SYNC);
-        for expect in [
-            Expect::Close,
-            Expect::Parse(None),
-            Expect::Bind,
-            Expect::Execute(Default::default()),
-            Expect::Close,
-            Expect::Close,
-            Expect::Sync(boundary),
-        ] {
-            self.push_swallowed(expect, None);
-        }
+        self.run_own(own::BLOCK, text);
+        self.to_server.put(frontend::SYNC);
+        self.push_swallowed(Expect::Sync(boundary), None);
     }
 
     /// The same for a statement: what sets the level of its transaction is refused behind a query
@@ -101,13 +82,8 @@ impl Session {
     fn materialize_snapshot(&mut self) {
         (self.transaction.queried, self.segment.queried) = (false, false);
         let amid = self.forwarded || self.unsynced;
-        let out = self.to_server.tail();
-        frontend::put_close(out, Target::Statement, STAND_IN);
-        frontend::put_parse(out, STAND_IN, b"SELECT 1");
-        frontend::put_close(out, Target::Statement, STAND_IN);
-        self.push_swallowed(Expect::Close, None);
-        self.push_swallowed(Expect::Parse(None), None);
-        self.push_swallowed(Expect::Close, None);
+        let name = self.parse_own(own::BLOCK, b"SELECT 1");
+        self.close_own(Target::Statement, &name);
         if amid || !self.transaction.is_open() {
             self.forwarded = true;
             return;

@@ -17,9 +17,9 @@ use wire::{
 
 use crate::{
     client::Step,
+    own,
     queue::{Awaited, Boundary, Expect, Route, Slot},
     session::Session,
-    stale::NOBODY,
 };
 
 /// What is known of copy data that the server takes from the client.
@@ -170,9 +170,10 @@ impl Session {
     pub(crate) fn put_fence(&mut self) {
         if self.fence_due && self.client_rest == 0 {
             self.fence_due = false;
+            let nobody = self.registry.own_name(own::NOBODY);
             let out = self.to_server.tail();
             out.extend_from_slice(frontend::SYNC);
-            frontend::put_close(out, Target::Statement, NOBODY);
+            frontend::put_close(out, Target::Statement, &nobody);
             out.extend_from_slice(frontend::SYNC);
         }
     }

@@ -143,9 +143,6 @@ const HARMLESS: [&str; 32] = [
     "work_mem",
 ];
 
-/// The name under which the question is prepared: it must not touch the client's unnamed statement.
-const NAME: &[u8] = b"_pgmemo_state";
-
 /// Whether `SET` of this (lower-case) name leaves every read as it was.
 pub(crate) fn is_harmless(name: &str) -> bool {
     HARMLESS.binary_search(&name).is_ok()
@@ -158,10 +155,10 @@ pub(crate) fn may_be_asked(name: &str) -> bool {
 }
 
 /// Appends the question, with the values of further settings in columns of their own, in order;
-/// each must be one that [`may_be_asked`]. `details` are asked of temporary objects. The server
-/// answers with CloseComplete, ParseComplete, BindComplete, one DataRow, CommandComplete, CloseComplete
-/// and ReadyForQuery.
-pub(crate) fn put_probe(out: &mut BytesMut, settings: &[Box<str>], details: bool) {
+/// each must be one that [`may_be_asked`]. `details` are asked of temporary objects. It has a name, which
+/// is ours, so as not to touch the client's unnamed statement. The server answers with CloseComplete,
+/// ParseComplete, BindComplete, one DataRow, CommandComplete, CloseComplete and ReadyForQuery.
+pub(crate) fn put_probe(out: &mut BytesMut, own: &[u8], settings: &[Box<str>], details: bool) {
     let temporary = match details {
         true => temporary::DETAILS,
         false => temporary::BRIEF,
@@ -173,11 +170,11 @@ pub(crate) fn put_probe(out: &mut BytesMut, settings: &[Box<str>], details: bool
         text.push_str("', true)");
     }
     // A question that failed amid has left its statement behind.
-    frontend::put_close(out, frontend::Target::Statement, NAME);
-    frontend::put_parse(out, NAME, text.as_bytes());
-    frontend::put_bind(out, NAME, NAME);
-    frontend::put_execute(out, NAME);
-    frontend::put_close(out, frontend::Target::Statement, NAME);
+    frontend::put_close(out, frontend::Target::Statement, own);
+    frontend::put_parse(out, own, text.as_bytes());
+    frontend::put_bind(out, own, own);
+    frontend::put_execute(out, own);
+    frontend::put_close(out, frontend::Target::Statement, own);
     out.extend_from_slice(frontend::SYNC);
 }
 

@@ -24,6 +24,7 @@ mod materialize;
 mod mirror;
 mod need;
 mod output;
+mod own;
 mod parameters;
 mod pipeline;
 mod planned;

@@ -13,6 +13,7 @@ use wire::frontend::{self, Bind, Target};
 use crate::{
     extended::is_plain_control,
     identity::is_harmless,
+    own,
     prepared::Types,
     queue::{Awaited, Boundary, Execution, Expect, Route, Slot},
     registry::{Former, Name, Source, Statement, Undo, kept},
@@ -20,9 +21,6 @@ use crate::{
     session::Session,
     transaction::Block,
 };
-
-/// The name of a statement that the client has closed, while a portal of it is made.
-const STAND_IN: &[u8] = b"_pgmemo_portal";
 
 /// What the client has had of a portal.
 enum Had {
@@ -120,26 +118,19 @@ impl Session {
             stale: None,
             weight: 0,
         };
-        let out = self.to_server.tail();
-        // One whose portal the server has refused is still there.
-        frontend::put_close(out, Target::Statement, STAND_IN);
-        statement.put_parse(out, STAND_IN);
-        put_bind(out, STAND_IN, &bind);
-        frontend::put_close(out, Target::Statement, STAND_IN);
-        self.forwarded = true;
-        self.push_swallowed(Expect::Close, None);
-        self.push_swallowed(Expect::Parse(None), None);
+        let own = self.make_own(own::PORTAL, |out, own| statement.put_parse(out, own));
+        put_bind(self.to_server.tail(), &own, &bind);
         self.push_swallowed(Expect::Bind, Some(undo));
-        self.push_swallowed(Expect::Close, None);
+        self.close_own(Target::Statement, &own);
+        self.forwarded = true;
         self.advance_portal(name, had);
     }
 
     /// A failed block is asked for something that it refuses, in the words in which it would refuse to
     /// run a portal.
     pub(crate) fn materialize_refusal(&mut self) {
-        frontend::put_parse(self.to_server.tail(), STAND_IN, b"SELECT 1");
+        self.parse_own(own::PORTAL, b"SELECT 1");
         self.forwarded = true;
-        self.push_swallowed(Expect::Parse(None), None);
     }
 
     /// Brings a portal that was made on the server to where the client has come in it.

@@ -149,6 +149,9 @@ impl Session {
         if !effects.names || self.is_failed() {
             return;
         }
+        if let (Sight::All | Sight::Name(_) | Sight::Portals, Some(text)) = (&effects.sight, text) {
+            self.registry.note_names_in(text);
+        }
         match &effects.sight {
             Sight::Statement(name) => self.may_read_anew(name.as_bytes()),
             Sight::All if text.is_none_or(|text| sql::may_name(text, "execute")) => {

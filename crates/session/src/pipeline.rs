@@ -6,19 +6,9 @@
 //! next Sync. So what was answered here has to be made up for.
 
 use sql::{Plan, Reason};
-use wire::{
-    backend::Status,
-    frontend::{self, Target},
-};
+use wire::backend::Status;
 
-use crate::{
-    client::Step,
-    queue::{Execution, Expect},
-    session::Session,
-};
-
-/// The name of the statement and portal that stand for what was answered here.
-const STAND_IN: &[u8] = b"_pgmemo_pipeline";
+use crate::{client::Step, own, session::Session};
 
 impl Session {
     /// A portal has been run here.
@@ -50,24 +40,7 @@ impl Session {
     fn materialize_pipeline(&mut self) {
         self.pipelined = false;
         self.materialize_block();
-        let out = self.to_server.tail();
-        // One that was interrupted has left its statement behind.
-        frontend::put_close(out, Target::Statement, STAND_IN);
-        frontend::put_parse(out, STAND_IN, b"SELECT 1");
-        frontend::put_bind(out, STAND_IN, STAND_IN);
-        frontend::put_execute(out, STAND_IN);
-        frontend::put_close(out, Target::Portal, STAND_IN);
-        frontend::put_close(out, Target::Statement, STAND_IN);
+        self.run_own(own::PIPELINE, b"SELECT 1");
         self.forwarded = true;
-        for expect in [
-            Expect::Close,
-            Expect::Parse(None),
-            Expect::Bind,
-            Expect::Execute(Execution::default()),
-            Expect::Close,
-            Expect::Close,
-        ] {
-            self.push_swallowed(expect, None);
-        }
     }
 }

@@ -17,7 +17,7 @@ use wire::{
     frontend::{self, Target},
 };
 
-use crate::{Identity, Knowledge, identity};
+use crate::{Identity, Knowledge, identity, own};
 
 /// All that is needed to read a reply again.
 #[derive(Debug)]
@@ -98,7 +98,7 @@ impl Recipe {
 
     /// The question by which a session's state is told.
     pub fn put_probe(&self, out: &mut BytesMut) {
-        identity::put_probe(out, &self.asked(), false);
+        identity::put_probe(out, own::STATE, &self.asked(), false);
     }
 
     /// The settings that the question asks for by name.

@@ -4,6 +4,7 @@
 //! kept here, until an error of the server says that it never came to be.
 
 mod names;
+mod own;
 mod strangers;
 mod undo;
 
@@ -176,6 +177,8 @@ pub(crate) struct Registry {
     pub(crate) has_strangers: bool,
     /// What is known of such statements.
     strangers: Strangers,
+    /// Names of ours with a smaller number may have been taken by what is not kept here.
+    own_names_from: u64,
     /// Bytes that all of them count for.
     held: usize,
 }
@@ -248,6 +251,7 @@ impl Registry {
     pub(crate) fn put_stranger(&mut self, name: &[u8], prepared: &Prepared, segment: u64) -> Undo {
         let name = kept(name);
         self.has_strangers = true;
+        self.note_foreign_name(&name);
         self.strangers.put(&name, prepared);
         self.doubt(&name, segment);
         Undo::Stranger(name)
@@ -261,7 +265,14 @@ impl Registry {
     /// Nothing is known of what the server has, or will have, under this name.
     pub(crate) fn forget_stranger(&mut self, name: &[u8]) {
         self.has_strangers = true;
+        self.note_foreign_name(name);
         self.strangers.remove(minded(name));
+    }
+
+    /// A portal is about to be bound that is not kept.
+    pub(crate) fn note_stranger_portal(&mut self, name: &[u8]) {
+        self.has_strangers = true;
+        self.note_foreign_name(name);
     }
 
     pub(crate) fn put_portal(&mut self, name: &[u8], mut portal: Portal) -> Undo {
@@ -364,12 +375,18 @@ impl Registry {
 
     /// Any named statement may be another on the server.
     fn lose_statements(&mut self) {
-        let held = &mut self.held;
+        let (held, mut lost) = (&mut self.held, Vec::new());
         self.statements.retain(|name, statement| {
             let stays = name.is_empty() || !statement.on_server;
-            *held -= if stays { 0 } else { statement.weight };
+            if !stays {
+                *held -= statement.weight;
+                lost.push(Name::from_slice(name));
+            }
             stays
         });
+        for name in lost {
+            self.note_foreign_name(&name);
+        }
         self.has_strangers = true;
         self.strangers.clear();
     }

@@ -15,6 +15,7 @@ use crate::{
     copy::CopyIn,
     mirror::Mirror,
     need::{Answer, Login, Question},
+    own,
     queue::{Awaited, Boundary, Expect, Passed, Queue, Route, Slot},
     recorder::{Recorder, Recording},
     registry::{Name, Registry, Undo},
@@ -408,7 +409,8 @@ impl Session {
         let shared = schema.map_or(&[][..], |schema| schema.settings());
         let settings = self.mirror.ask(shared);
         let details = self.mirror.wants_details();
-        crate::identity::put_probe(self.to_server.tail(), &settings, details);
+        let own = self.registry.own_name(own::STATE);
+        crate::identity::put_probe(self.to_server.tail(), &own, &settings, details);
         let execution = Default::default();
         for expect in [
             Expect::Close,

@@ -18,14 +18,12 @@ use wire::{
 
 use crate::{
     client::Step,
+    own,
     prepared::Prepared,
     queue::{Awaited, Expect, Route, Slot},
     registry::{Name, Stale, Statement, Undo},
     session::Session,
 };
-
-/// Neither statement nor portal has this name.
-pub(crate) const NOBODY: &[u8] = b"_pgmemo_nobody";
 
 impl Session {
     /// The number of the context in which statements are planned now; 0 without a catalog.
@@ -179,15 +177,16 @@ impl Session {
             }
         };
         self.materialize_block();
+        let nobody = self.registry.own_name(own::NOBODY);
         let expect = match target {
             Stage::Bind => {
-                frontend::put_bind(self.to_server.tail(), NOBODY, NOBODY);
+                frontend::put_bind(self.to_server.tail(), &nobody, &nobody);
                 Expect::Bind
             }
             Stage::Describe => {
                 // The server finds out when it comes to the columns.
                 self.push_local(&parameters);
-                frontend::put_describe(self.to_server.tail(), Target::Statement, NOBODY);
+                frontend::put_describe(self.to_server.tail(), Target::Statement, &nobody);
                 Expect::DescribeStatement {
                     learn: None,
                     parameters: None,
