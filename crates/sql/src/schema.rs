@@ -553,7 +553,7 @@ fn combine(analysis: &Analysis, plan: impl Fn(&Sentence, Place) -> Plan) -> Plan
                 };
                 let code = matches!(sentence.writes, Bound::Lexical(_) | Bound::Own(_));
                 let Plan {
-                    read: _,
+                    read,
                     meaning,
                     settings: _,
                     builtin_parameters: _,
@@ -571,7 +571,8 @@ fn combine(analysis: &Analysis, plan: impl Fn(&Sentence, Place) -> Plan) -> Plan
                 all.writes.add(&writes);
                 all.own |= own;
                 merge(&mut all.effects, &effects);
-                understood &= !effects.tag_judges;
+                // What EXECUTE runs is no PREPARE and no DEALLOCATE, nor has it their tags.
+                understood &= !effects.tag_judges || read != Err(Reason::Unreadable);
                 deallocates.extend(effects.deallocates);
             }
             if understood {

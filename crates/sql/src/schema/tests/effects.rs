@@ -199,8 +199,9 @@ fn names_of_statements_and_portals_are_announced() {
         "deallocate a; select 1; prepare b as select 1; deallocate all; deallocate a",
         &["a", "b", "a"],
     );
+    deallocates("execute b; deallocate a; explain execute c", &["a"]);
     // It may be one of either, of any name.
-    deallocates("deallocate a; execute b", &[]);
+    deallocates("deallocate a; gibberish", &[]);
     assert!(!effects("select * from t").names);
 }
 
