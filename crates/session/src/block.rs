@@ -60,10 +60,21 @@ impl Session {
     /// The same for a statement: what sets the level of its transaction is refused behind a query
     /// (25001), also behind one that the server has not seen.
     pub(crate) fn materialize_block_for(&mut self, plan: &Plan) {
-        // In a block that turns out to have failed the client would hear of one error more; and what is
-        // on its way to the server has taken a snapshot there.
-        let unsettled = self.queue.is_unsettled();
+        let needs = self.needs_snapshot(plan) && !self.queue.is_unsettled();
         self.materialize_block();
+        if needs && !self.is_failed() {
+            self.materialize_snapshot();
+        }
+    }
+
+    /// Whether a statement has to wait that needs a snapshot in front: in a block that turns out to have
+    /// failed the client would hear of one error more.
+    pub(crate) fn awaits_snapshot(&self, plan: &Plan) -> bool {
+        self.queue.is_unsettled() && self.needs_snapshot(plan)
+    }
+
+    /// Whether the server has to take a snapshot in front of a statement that may set the level.
+    fn needs_snapshot(&self, plan: &Plan) -> bool {
         let sets_level = match &plan.effects.control {
             Some(Control::Other) => true,
             Some(Control::Begin(begin)) => begin.isolation.is_some(),
@@ -73,9 +84,7 @@ impl Session {
         };
         let ends = self.segment.control || self.queue.has_control();
         let queried = self.transaction.queried || self.segment.queried;
-        if sets_level && queried && !unsettled && !ends && !self.is_failed() {
-            self.materialize_snapshot();
-        }
+        sets_level && queried && !ends
     }
 
     /// The server is to take a snapshot, as it does to analyse a statement.

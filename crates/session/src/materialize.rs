@@ -156,7 +156,11 @@ impl Session {
         let waits = (plan.effects.names || plan.effects.temporary || form())
             && self.queue.is_unsettled()
             && self.registry.has_absent();
-        if waits || self.awaits_own_portals(plan) || self.makes_apart(plan) {
+        if waits
+            || self.awaits_snapshot(plan)
+            || self.awaits_own_portals(plan)
+            || self.makes_apart(plan)
+        {
             self.stall();
             return true;
         }
