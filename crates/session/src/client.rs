@@ -235,7 +235,7 @@ impl Session {
         }
         self.unsynced |= std::mem::take(&mut self.forwarded);
         self.materialize_block();
-        self.materialize_for(&prepared.plan);
+        self.materialize_for(&prepared.plan, None);
         self.may_use_names(&prepared.plan, Some(b""));
         // What of ours stands in front may fail, and take along what comes next.
         self.stalled |= std::mem::take(&mut self.forwarded);

@@ -123,7 +123,7 @@ impl Session {
         self.materialize_pipeline_for(&prepared.plan);
         self.materialize_portal(name);
         self.materialize_level(&prepared.plan, true);
-        self.materialize_for(&prepared.plan);
+        self.materialize_for(&prepared.plan, prepared.words());
         self.may_use_names(&prepared.plan, prepared.words());
         let mut execution = Execution {
             deallocates: prepared.plan.effects.deallocates.to_vec().into(),

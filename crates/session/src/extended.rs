@@ -71,7 +71,7 @@ impl Session {
             false => self.registry.put_stranger(name, &prepared, segment),
         };
         // What it returns may depend on them.
-        self.materialize_names(&prepared.plan);
+        self.materialize_names(&prepared.plan, prepared.words());
         self.doubt(name);
         self.forwarded = true;
         let learn = prepared.plan.read.is_ok().then_some(prepared);

@@ -33,6 +33,7 @@ mod queue;
 mod recipe;
 mod recorder;
 mod registry;
+mod run;
 mod savepoint;
 mod scopes;
 mod server;

@@ -254,7 +254,7 @@ impl Session {
     }
 
     /// Whether the server lacks a statement, and would accept it for all that is known.
-    fn may_be_parsed(&self, name: &[u8]) -> bool {
+    pub(crate) fn may_be_parsed(&self, name: &[u8]) -> bool {
         let statement = self.registry.statement(name);
         statement.is_some_and(|it| {
             let plan = &it.prepared.plan;
@@ -312,11 +312,13 @@ impl Session {
     }
 
     /// What has to be made before a statement leaves that is about to run.
-    pub(crate) fn materialize_for(&mut self, plan: &Plan) {
+    ///
+    /// `text` is that of the statement, if it has been read.
+    pub(crate) fn materialize_for(&mut self, plan: &Plan, text: Option<&[u8]>) {
         self.materialize_portals(plan);
         self.materialize_meaning(plan);
         self.materialize_form(plan);
-        self.materialize_names(plan);
+        self.materialize_names(plan, text);
         if plan.effects.names {
             self.registry.doubt_all();
         }
@@ -325,22 +327,22 @@ impl Session {
     /// A statement is about to leave that can see names: those must exist.
     ///
     /// A failed block refuses whatever comes, and would refuse to make them.
-    pub(crate) fn materialize_names(&mut self, plan: &Plan) {
+    pub(crate) fn materialize_names(&mut self, plan: &Plan, text: Option<&[u8]>) {
         if !plan.effects.names || self.is_failed() {
             return;
         }
         match &plan.effects.sight {
             Sight::All => {
+                for name in self.run_by(text) {
+                    self.materialize_run(&name);
+                }
                 for name in self.registry.absent_statements() {
                     self.materialize_or_name(&name);
                 }
             }
-            // One that the server refuses must not be run as if it were empty.
-            Sight::Statement(name) if self.may_be_parsed(name.as_bytes()) => {
-                self.materialize_apart(name.as_bytes());
-            }
+            Sight::Statement(name) => self.materialize_run(name.as_bytes()),
             Sight::Name(name) => self.materialize_name(name.as_bytes()),
-            Sight::Statement(_) | Sight::Portals | Sight::Nothing => {}
+            Sight::Portals | Sight::Nothing => {}
         }
         for name in self.registry.absent_portals() {
             self.materialize_portal(&name);

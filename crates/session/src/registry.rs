@@ -531,6 +531,15 @@ impl Registry {
         absent.map(|(name, _)| Name::from_slice(name)).collect()
     }
 
+    /// The same, and of those in whose place it has others.
+    pub(crate) fn lacking_statements(&self) -> Vec<Name> {
+        let lacking = self
+            .statements
+            .iter()
+            .filter(|(_, statement)| !statement.on_server || statement.stale.is_some());
+        lacking.map(|(name, _)| Name::from_slice(name)).collect()
+    }
+
     /// Names of statements that the server does not have, and of which it would read literals.
     pub(crate) fn absent_literals(&self) -> Vec<Name> {
         let literal = |name: &Name| {

@@ -104,7 +104,7 @@ impl Session {
         self.unsynced |= std::mem::take(&mut self.forwarded);
         self.materialize_block_for(&prepared.plan);
         self.materialize_level(&prepared.plan, false);
-        self.materialize_for(&prepared.plan);
+        self.materialize_for(&prepared.plan, prepared.words());
         self.may_use_names(&prepared.plan, prepared.words());
         self.replace_unnamed(prepared);
         // What of ours stands in front may fail, and take along what comes next. Only copy data may

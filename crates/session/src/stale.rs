@@ -21,7 +21,7 @@ use crate::{
     own,
     prepared::Prepared,
     queue::{Awaited, Expect, Route, Slot},
-    registry::{Name, Stale, Statement, Undo},
+    registry::{Name, Stale, Statement, Undo, kept},
     session::Session,
 };
 
@@ -168,11 +168,7 @@ impl Session {
                 stale.parameters.clone()
             }
             Some(_) | None => {
-                statement.stale = None;
-                statement.on_server = false;
-                self.materialize_block();
-                frontend::put_close(self.to_server.tail(), Target::Statement, name);
-                self.push_swallowed(Expect::Close, None);
+                self.close_stale(name);
                 return self.verify(name);
             }
         };
@@ -202,6 +198,19 @@ impl Session {
             undo: None,
         }));
         Step::Done
+    }
+
+    /// What the server has in place of a statement is not it, and goes.
+    pub(crate) fn close_stale(&mut self, name: &[u8]) {
+        let Some(statement) = self.registry.statement_mut(name) else {
+            return;
+        };
+        let former = Undo::Statement(kept(name), Some(Box::new(statement.clone())));
+        (statement.stale, statement.on_server) = (None, false);
+        self.materialize_block();
+        frontend::put_close(self.to_server.tail(), Target::Statement, name);
+        self.forwarded = true;
+        self.push_swallowed(Expect::Close, Some(former));
     }
 
     /// The server must have this statement from here on, or in a failed block, in which it refuses

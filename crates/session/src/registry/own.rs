@@ -82,7 +82,7 @@ mod tests {
     #[test]
     fn a_name_of_ours_is_nobody_elses() {
         let mut registry = Registry::default();
-        let mut check = |registry: &Registry, expected: &str| assert_eq!(named(registry), expected);
+        let check = |registry: &Registry, expected: &str| assert_eq!(named(registry), expected);
         check(&registry, "_pgmemo_x");
         for (text, expected) in [
             ("select * from _pgmemo_", "_pgmemo_x_1"),
