@@ -144,8 +144,8 @@ impl Session {
         // Portals end with the transaction, at once.
         let ended =
             ends_block(&prepared.plan).then(|| self.registry.take_portals(self.segment.segment));
+        let ended = ended.or_else(|| self.leave_level(&prepared.plan));
         self.push_server(Expect::Execute(execution), ended);
-        self.leave_level(&prepared.plan);
         self.may_copy(prepared);
         Step::Forward
     }

@@ -168,10 +168,14 @@ impl Session {
     }
 
     /// Whether portals of ours are to be made in front of a statement, and it is not known whether the
-    /// transaction to which they belong has ended: what they ran, a BEGIN perhaps, would run again.
+    /// transaction to which they belong has ended: what they ran, a BEGIN perhaps, would run again. Or it
+    /// has failed, and would refuse to make them. Some may come back by then.
     fn awaits_own_portals(&self, plan: &Plan) -> bool {
-        let makes = makes_portals(plan) || may_change_level(&plan.effects);
-        makes && self.queue.has_control() && !self.registry.absent_portals().is_empty()
+        let changes_level = may_change_level(&plan.effects);
+        let is_own = || !self.registry.absent_portals().is_empty();
+        (changes_level || makes_portals(plan))
+            && self.queue.is_unsettled()
+            && (changes_level && self.registry.has_unsure_portals() || is_own())
     }
 
     /// Makes statements that have to be there before another one leaves, if there are some which the

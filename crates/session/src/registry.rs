@@ -472,16 +472,6 @@ impl Registry {
         }
     }
 
-    /// Portals that the server does not have are gone.
-    pub(crate) fn end_own_portals(&mut self) {
-        let held = &mut self.held;
-        self.portals.retain(|_, portal| {
-            let stays = !portal.is_ours();
-            *held -= if stays { 0 } else { portal.weight };
-            stays
-        });
-    }
-
     /// DEALLOCATE ALL, DISCARD ALL: no named statement is left on the server.
     pub(crate) fn clear_statements(&mut self) {
         let held = &mut self.held;

@@ -9,7 +9,7 @@
 use sql::{Control, Effects, Plan};
 use wire::backend::Status;
 
-use crate::session::Session;
+use crate::{registry::Undo, session::Session};
 
 /// Whether a statement may be a SAVEPOINT or ROLLBACK TO. Among several it is not told apart.
 pub(crate) const fn may_change_level(effects: &Effects) -> bool {
@@ -34,10 +34,15 @@ impl Session {
         }
     }
 
-    /// A statement has left that may be a ROLLBACK TO.
-    pub(crate) fn leave_level(&mut self, plan: &Plan) {
-        if plan.effects.control == Some(Control::RollbackTo) {
-            self.registry.end_own_portals();
-        }
+    /// A statement leaves that may be a ROLLBACK TO, or end a block that has failed: what is to be put
+    /// back if it does not.
+    pub(crate) fn leave_level(&mut self, plan: &Plan) -> Option<Undo> {
+        let leaves = match plan.effects.control {
+            Some(Control::RollbackTo) => true,
+            Some(_) => false,
+            // Whatever a string does in a failed block comes behind one of them.
+            None => plan.effects.commits && self.status() == Status::Failed,
+        };
+        leaves.then(|| self.registry.take_own_portals()).flatten()
     }
 }

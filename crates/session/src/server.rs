@@ -306,23 +306,29 @@ impl Session {
         }
         let command = backend::command_tag(frame).unwrap_or_default();
         let names = matches!(command, b"PREPARE" | b"DEALLOCATE");
-        let (deallocates, judges) = match self.queue.front_mut() {
-            Some(Slot::Server(Awaited {
-                expect: Expect::Query(execution, _) | Expect::Execute(execution),
-                ..
-            })) => {
-                let name = names.then(|| execution.deallocates.pop_front()).flatten();
-                (name, execution.judges)
-            }
-            _ => (None, false),
-        };
+        let front = self.queue.front_mut();
         let is_query = matches!(
-            self.queue.front_mut(),
+            front,
             Some(Slot::Server(Awaited {
                 expect: Expect::Query(..),
                 ..
             }))
         );
+        let (deallocates, judges) = match front {
+            Some(Slot::Server(Awaited {
+                expect: Expect::Query(execution, _) | Expect::Execute(execution),
+                undo,
+                ..
+            })) => {
+                if is_query {
+                    // It has run a statement: what that took the place of does not come back.
+                    *undo = None;
+                }
+                let name = names.then(|| execution.deallocates.pop_front()).flatten();
+                (name, execution.judges)
+            }
+            _ => (None, false),
+        };
         let boundary = self.queue.boundary_mut().unwrap_or(&mut self.segment);
         boundary.late |= is_query;
         judge(boundary, command, judges);
@@ -373,8 +379,15 @@ impl Session {
             })) => (boundary.failed, boundary.late) = (true, true),
             Some(Slot::Server(Awaited {
                 expect: Expect::Query(_, boundary) | Expect::Function(boundary),
+                undo,
                 ..
-            })) => boundary.failed = true,
+            })) => {
+                boundary.failed = true;
+                let segment = boundary.segment;
+                if let Some(undo) = undo.take() {
+                    self.registry.undo(vec![undo], segment);
+                }
+            }
             Some(Slot::Server(Awaited {
                 expect: Expect::Parse(_),
                 undo,

@@ -14,8 +14,9 @@ use crate::{
     copy::CopyIn,
     need::{Answer, Need, Question},
     prepared::Prepared,
-    queue::{Boundary, Description, Execution, Expect},
+    queue::{Awaited, Boundary, Description, Execution, Expect, Route, Slot},
     recorder::Recording,
+    registry::{Former, Name, Undo},
     scopes,
     session::Session,
     transaction::Block,
@@ -106,16 +107,23 @@ impl Session {
         self.materialize_level(&prepared.plan, false);
         self.materialize_for(&prepared.plan, prepared.words());
         self.may_use_names(&prepared.plan, prepared.words());
-        self.replace_unnamed(prepared);
+        let unnamed = self.replace_unnamed(prepared);
         // What of ours stands in front may fail, and take along what comes next. Only copy data may
         // have to follow.
         let fronted = std::mem::take(&mut self.forwarded);
         self.stalled |= fronted && !prepared.may_take_data;
         let settings = prepared.assigned(&Arguments::default());
         self.note(&prepared.plan, writes, &prepared.text, settings.as_deref());
+        let undo = unnamed.or_else(|| self.leave_level(&prepared.plan));
+        if let Some(undo) = &undo {
+            self.registry.doubt_undone(undo, self.segment.segment);
+        }
         let boundary = self.end_segment();
-        self.push_server(Expect::Query(execution, boundary), None);
-        self.leave_level(&prepared.plan);
+        self.queue.push(Slot::Server(Awaited {
+            expect: Expect::Query(execution, boundary),
+            route: Route::Relay,
+            undo,
+        }));
         self.may_copy(prepared);
         Step::Forward
     }
@@ -229,22 +237,22 @@ impl Session {
     }
 
     /// A simple query destroys the unnamed statement, and the portal once it runs a statement
-    /// (`exec_simple_query` in `postgres.c`).
-    fn replace_unnamed(&mut self, prepared: &Prepared) {
-        let status = self.status();
-        if status == backend::Status::Transaction && prepared.plan.effects.tag_judges {
-            // Only the server knows whether it comes to that.
-            self.materialize_portal(b"");
-        }
-        if status == backend::Status::Transaction {
+    /// (`exec_simple_query` in `postgres.c`). What is to be put back if it does not come to that.
+    fn replace_unnamed(&mut self, prepared: &Prepared) -> Option<Undo> {
+        let in_block = self.status() == backend::Status::Transaction;
+        if in_block {
             // Whether the server has one of the query's own afterwards shows how it failed.
             self.close_lost_portal(b"");
         }
         self.registry.remove_statement(b"");
         (self.registry.server_unnamed, self.registry.long_unnamed) = (false, false);
-        if !self.is_failed() && !prepared.is_empty() {
-            self.registry.remove_portal(b"");
+        if self.is_failed() || prepared.is_empty() {
+            return None;
         }
+        let portal = self.registry.remove_portal(b"")?;
+        // A block that has failed refuses to run whatever is there then, the query's own included.
+        let stays = in_block && portal.is_ours();
+        stays.then(|| Undo::Portal(Name::new(), Former::Portal(portal.into())))
     }
 
     /// Decides whether to ask the store about a statement, and takes in what it says.

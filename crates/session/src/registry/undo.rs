@@ -174,11 +174,21 @@ impl Registry {
     /// A statement leaves that ends a transaction, unless it turns out not to have run: portals bound in
     /// `segment` or earlier are gone.
     pub(crate) fn take_portals(&mut self, segment: u64) -> Undo {
-        let ended = self.portals.extract(|portal| portal.segment <= segment);
+        Undo::Portals(self.extract_portals(|portal| portal.segment <= segment))
+    }
+
+    /// The same for portals that the server does not have, if there are some.
+    pub(crate) fn take_own_portals(&mut self) -> Option<Undo> {
+        let ended = self.extract_portals(Portal::is_ours);
+        (!ended.is_empty()).then_some(Undo::Portals(ended))
+    }
+
+    fn extract_portals(&mut self, ends: impl FnMut(&Portal) -> bool) -> Box<[(Name, Portal)]> {
+        let ended = self.portals.extract(ends);
         for (_, portal) in &ended {
             self.held -= portal.weight;
         }
-        Undo::Portals(ended)
+        ended
     }
 }
 
