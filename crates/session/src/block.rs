@@ -46,7 +46,7 @@ impl Session {
     /// with what its names and literals have come to.
     fn put_begin(&mut self, text: &[u8], boundary: Boundary) {
         let unnamed = self.registry.statement(b"");
-        if !self.registry.long_unnamed && !unnamed.is_some_and(|it| it.on_server) {
+        if self.registry.long_unnamed.is_none() && !unnamed.is_some_and(|it| it.on_server) {
             frontend::put_query(self.to_server.tail(), text);
             self.registry.server_unnamed = false;
             self.push_swallowed(Expect::Query(Default::default(), boundary), None);

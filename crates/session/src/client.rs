@@ -12,7 +12,7 @@ use crate::{
     output::PENDING_MAX,
     prepared::Prepared,
     queue::{Boundary, Execution, Expect, Slot},
-    registry::{Name, Portal, Source, Undo},
+    registry::{Name, Portal, Source, Undo, kept},
     session::{PREFIX, Session, reserve, wanted},
 };
 
@@ -257,14 +257,14 @@ impl Session {
             self.registry.doubt(name, self.segment.segment);
         }
         let taken = self.registry.remove_statement(name).map(Box::new);
-        let left = name.is_empty() && self.registry.server_unnamed;
-        let undo = match taken {
-            Some(taken) => Some(Undo::Statement(Name::from_slice(name), Some(taken))),
-            None => left.then_some(Undo::Unnamed),
-        };
+        let mut undo = None;
+        if name.is_empty() || taken.is_some() {
+            undo = Some(Undo::Statement(kept(name), taken));
+        }
         self.registry.forget_stranger(name);
         if name.is_empty() {
-            (self.registry.server_unnamed, self.registry.long_unnamed) = (false, true);
+            let segment = Some(self.segment.segment);
+            (self.registry.server_unnamed, self.registry.long_unnamed) = (false, segment);
         }
         self.forwarded = true;
         self.push_server(Expect::Parse(None), undo);

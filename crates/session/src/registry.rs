@@ -169,8 +169,8 @@ pub(crate) struct Registry {
     deallocated_unseen: bool,
     /// The server has an unnamed statement, whatever the client believes.
     pub(crate) server_unnamed: bool,
-    /// The client's unnamed statement was too long to be kept: the server's is it.
-    pub(crate) long_unnamed: bool,
+    /// The client's unnamed statement was too long to be kept: the server's is it, since this segment.
+    pub(crate) long_unnamed: Option<u64>,
     /// The server may have an unnamed portal that the client has lost.
     pub(crate) lost_portal: bool,
     /// The client has made statements or portals that were not kept here.
@@ -238,8 +238,8 @@ impl Registry {
     pub(crate) fn put_statement(&mut self, name: &[u8], mut statement: Statement) -> Undo {
         let name = kept(name);
         if name.is_empty() {
-            let long = std::mem::take(&mut self.long_unnamed);
-            self.server_unnamed |= long || statement.on_server;
+            let long = self.long_unnamed.take();
+            self.server_unnamed |= long.is_some() || statement.on_server;
         }
         let row = statement.row.as_ref().map_or(0, Bytes::len);
         statement.weight = OVERHEAD + statement.prepared.text.len() + statement.types.len() + row;

@@ -232,7 +232,7 @@ impl Session {
     /// A simple query that the server does not see destroys the unnamed statement and portal.
     fn forget_unnamed(&mut self) {
         self.registry.remove_statement(b"");
-        self.registry.server_unnamed |= std::mem::take(&mut self.registry.long_unnamed);
+        self.registry.server_unnamed |= self.registry.long_unnamed.take().is_some();
         self.registry.lose_portal();
     }
 
@@ -245,7 +245,7 @@ impl Session {
             self.close_lost_portal(b"");
         }
         self.registry.remove_statement(b"");
-        (self.registry.server_unnamed, self.registry.long_unnamed) = (false, false);
+        (self.registry.server_unnamed, self.registry.long_unnamed) = (false, None);
         if self.is_failed() || prepared.is_empty() {
             return None;
         }

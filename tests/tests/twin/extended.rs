@@ -499,6 +499,38 @@ fn statements_without_a_name_that_are_too_long_to_be_read_are_the_same() {
                         .ready(),
                 ),
             ),
+            (
+                "skipped in front of what is left behind",
+                bound(
+                    talk()
+                        .query(READ)
+                        .extended(READ, &[])
+                        .say(|f| f.parse("", "SELECT 7", &[]).sync())
+                        .ready()
+                        .query(READ)
+                        .say(|f| f.parse("", READ, &[]).sync())
+                        .ready()
+                        .say(|f| f.parse("s", "SELEC", &[]).parse("", &long, &[]).sync())
+                        .ready()
+                        .say(|f| f.close_statement("").sync())
+                        .ready(),
+                ),
+            ),
+            (
+                "behind one that was refused",
+                bound(
+                    talk()
+                        .extended(READ, &[])
+                        .say(|f| {
+                            f.parse("", "SELEC", &[])
+                                .sync()
+                                .parse("", &long, &[])
+                                .sync()
+                        })
+                        .ready()
+                        .ready(),
+                ),
+            ),
         ],
     );
 }

@@ -105,7 +105,7 @@ impl Registry {
         }
         if name.is_empty() {
             // Of a long one that was not made, whatever the server had before is still there.
-            self.server_unnamed |= std::mem::take(&mut self.long_unnamed);
+            self.server_unnamed |= self.long_unnamed.take().is_some();
         }
         let refused = |it: &Statement| name.is_empty() && it.segment <= self.unnamed_refused;
         match former.filter(|it| !refused(it)) {
@@ -128,8 +128,9 @@ impl Registry {
     /// had. Call before that is undone.
     pub(crate) fn drop_unnamed(&mut self, segment: u64) {
         self.unnamed_refused = segment;
-        self.server_unnamed = self.is_parsed_behind(b"", segment)
-            && self.statement(b"").is_some_and(|it| it.on_server);
+        let behind = self.is_parsed_behind(b"", segment);
+        self.server_unnamed = behind && self.statement(b"").is_some_and(|it| it.on_server);
+        self.long_unnamed.take_if(|_| !behind);
     }
 
     fn is_bound_behind(&self, name: &[u8], segment: u64) -> bool {
@@ -138,8 +139,9 @@ impl Registry {
     }
 
     fn is_parsed_behind(&self, name: &[u8], segment: u64) -> bool {
-        let statement = self.statements.get(name);
-        statement.is_some_and(|it| it.segment > segment)
+        let long = self.long_unnamed.filter(|_| name.is_empty());
+        let statement = self.statements.get(name).map(|it| it.segment);
+        long.max(statement).is_some_and(|it| it > segment)
     }
 
     fn undo_portal(&mut self, name: Name, former: Former, segment: u64) {
