@@ -437,8 +437,8 @@ impl Session {
     }
 
     /// A statement is about to leave that may change settings. Literals are read when a statement is
-    /// parsed, and values take their form when rows are fetched: what is to be read and formed as
-    /// settings are now must not wait any longer. Blocks begin behind what has literals.
+    /// parsed: what is to be read as settings are now must not wait any longer. Blocks begin behind what
+    /// has literals.
     fn materialize_form(&mut self, plan: &Plan) {
         if !self.changes_form(plan) || self.is_failed() {
             return;
@@ -447,9 +447,6 @@ impl Session {
             for name in self.absent_formed(plan) {
                 self.materialize_or_name(&name);
             }
-        }
-        for name in self.registry.absent_portals() {
-            self.materialize_portal(&name);
         }
     }
 
