@@ -257,6 +257,42 @@ fn a_server_with_tls_of_its_own_takes_the_password_from_us() -> Result<()> {
 }
 
 #[test]
+fn a_server_that_has_tls_and_wants_none_is_reached_without() -> Result<()> {
+    if env::direct() {
+        return Ok(());
+    }
+    let postgres = server()?;
+    let _certificate = Certificate::of_server(&postgres)?;
+    let mut conn = postgres.connect("postgres")?;
+    let hba = conn.value("SHOW hba_file")?;
+    conn.run("CREATE TEMP TABLE hba (line text)")?;
+    conn.run(&format!("COPY hba FROM '{hba}'"))?;
+    conn.run(&format!(
+        "COPY (SELECT 'hostssl all all all reject' UNION ALL SELECT line FROM hba) TO '{hba}'"
+    ))?;
+    conn.run("SELECT pg_reload_conf()")?;
+    let address = postgres.address();
+    let upstream = |mode| format!("postgres://postgres@{address}/postgres?sslmode={mode}");
+    eventually("a server that refuses TLS", SOON, || {
+        let refused = Command::new("psql")
+            .args(["-Atc", "SELECT 1", &upstream("require")])
+            .output();
+        (!refused.ok()?.status.success()).then_some(())
+    })?;
+    let pgmemo = Pgmemo::start_upstream(&upstream("prefer"), Store::Memory, &[], "")?;
+    for user in ["alice", "scram_user", "md5_user"] {
+        reads(&pgmemo, user, "sslmode=disable")?;
+    }
+    let wrong = "sslmode=disable password=wrong";
+    is_refused(
+        &pgmemo,
+        "scram_user",
+        wrong,
+        "password authentication failed",
+    )
+}
+
+#[test]
 fn clients_without_tls_are_refused_where_it_is_required() -> Result<()> {
     let Some(Ground {
         pgmemo,

@@ -293,12 +293,18 @@ async fn login(
     let Ok(connect) = MakeTlsConnect::<ServerStream>::make_tls_connect(&mut make, &tls.host());
     match config.connect_raw(upstream.dial().await?, connect).await {
         Ok((client, connection)) => Ok(Control::over(client, connection)),
-        Err(error) if upstream.is_plain_allowed() && error.as_db_error().is_none() => {
+        Err(error) if upstream.is_plain_allowed() && may_be_for_tls(&error) => {
             tracing::debug!(error = spelled_out(&error), "going on without TLS");
             plain(upstream, config).await
         }
         Err(error) => Err(ControlError::of_login(&error)),
     }
+}
+
+/// Whether a login may have failed for coming over TLS: it was not agreed on, or `pg_hba.conf` wants none.
+pub(crate) fn may_be_for_tls(error: &tokio_postgres::Error) -> bool {
+    let refused = error.code();
+    refused.is_none_or(|code| *code == SqlState::INVALID_AUTHORIZATION_SPECIFICATION)
 }
 
 async fn plain(

@@ -184,15 +184,16 @@ impl Front {
             }
         };
         let counted = [client_counted, Counted::new(telemetry, |it| &it.servers)];
-        let rules = LoginRules {
-            trust: self.trust(peer, &server, &config),
-            sasl: sasl(&client, &server, acceptor.as_deref()),
+        let rules = |client: &ClientStream, server: &ServerStream| LoginRules {
+            trust: self.trust(peer, server, &config),
+            sasl: sasl(client, server, acceptor.as_deref()),
+            over_tls: server.is_tls() && self.upstream.is_plain_allowed(),
             timeout: config.limits.login_timeout,
         };
         // Before the server reads what it sets at this login.
         let generation = self.services.databases.generation(&packet.database);
         let login = tokio::select! {
-            login = relay_login(&mut client, &mut server, &packet.raw, ahead, rules) => login,
+            login = self.relayed(&mut client, &mut server, &packet.raw, ahead, rules) => login,
             () = self.stop_for_strangers() => {
                 Refusal::STOPPING.tell(&mut client).await;
                 return None;
@@ -210,6 +211,34 @@ impl Front {
         let state = state(&packet, &login, generation);
         let session = self.session(client, server, &packet, (login, state), counted);
         Some(session.await)
+    }
+
+    /// Relays a login, and does so once more over a connection without TLS where the server turns it away
+    /// for coming over TLS and need not be spoken to so.
+    async fn relayed(
+        &self,
+        client: &mut ClientStream,
+        server: &mut ServerStream,
+        startup: &[u8],
+        ahead: BytesMut,
+        rules: impl Fn(&ClientStream, &ServerStream) -> LoginRules,
+    ) -> Result<Login, LoginError> {
+        let over_tls = rules(client, server);
+        let login = relay_login(client, server, startup, ahead, over_tls).await;
+        let Err(LoginError::OverTls { ahead }) = login else {
+            return login;
+        };
+        tracing::debug!("the server refuses a login over TLS: going on without");
+        match self.upstream.connect_plain().await {
+            Ok(plain) => *server = plain,
+            Err(error) => {
+                tracing::warn!(%error, "cannot reach the server");
+                tell(client, &unreachable(&error)).await;
+                return Err(LoginError::ServerGone);
+            }
+        }
+        let plain = rules(client, server);
+        relay_login(client, server, startup, ahead, plain).await
     }
 
     /// Whether there is room for another client, who has come by a connection that is good enough.

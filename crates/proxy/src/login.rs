@@ -32,6 +32,8 @@ pub struct LoginRules {
     pub trust: Trust,
     /// What becomes of a login by SASL.
     pub sasl: Sasl,
+    /// It goes over TLS, and may be tried again without if the server does not want it so.
+    pub over_tls: bool,
     /// How long the whole login may take.
     pub timeout: Duration,
 }
@@ -98,6 +100,13 @@ pub enum LoginError {
     Refused {
         /// Why.
         sqlstate: Bytes,
+    },
+    /// The server does not want this login over TLS, and the client has not heard of it: it may be tried
+    /// again without.
+    #[error("the server refused the login over TLS")]
+    OverTls {
+        /// What the client has sent ahead.
+        ahead: BytesMut,
     },
     /// The server asked for nothing. The client was told.
     #[error("the server accepted the login without asking for a password")]
@@ -179,6 +188,7 @@ where
         from_client: ahead,
         from_server: BytesMut::new(),
         dialogue: Dialogue::new(rules),
+        retries: rules.over_tls,
     };
     timeout(rules.timeout, relay.run(startup))
         .await
@@ -208,6 +218,8 @@ struct Relay<'a, C, S> {
     from_client: BytesMut,
     from_server: BytesMut,
     dialogue: Dialogue,
+    /// The client has heard nothing yet, and another login may take the place of this one.
+    retries: bool,
 }
 
 impl<C, S> Relay<'_, C, S>
@@ -241,6 +253,8 @@ where
             let Some(frame) = take_frame(&mut self.from_server)? else {
                 break;
             };
+            // It has taken this connection, and judges by what comes now.
+            self.retries &= frame.first() != Some(&wire::backend::tag::AUTHENTICATION);
             step = self.dialogue.hear(frame.freeze(), &mut out);
         }
         if let Some(proof) = self.dialogue.take_proof() {
@@ -249,10 +263,18 @@ where
                 Err(error) => step = Err(error),
             }
         }
+        if let Ok(Step::Refused(Some(sqlstate))) = &step
+            && self.retries
+            && **sqlstate == NOT_SO
+        {
+            let ahead = self.from_client.split();
+            return Err(LoginError::OverTls { ahead });
+        }
         if let Err(error) = &step {
             out.unsplit(last_word(error));
         }
         if !out.is_empty() {
+            self.retries = false;
             self.client
                 .write_all(&out)
                 .await
@@ -323,6 +345,10 @@ where
         }
     }
 }
+
+/// How a server refuses in front of any question, by rules of `pg_hba.conf` that look at the connection:
+/// `invalid_authorization_specification`.
+const NOT_SO: [u8; 5] = *b"28000";
 
 /// Cuts one whole message off the front.
 fn take_frame(buffer: &mut BytesMut) -> Result<Option<BytesMut>, LoginError> {

@@ -146,7 +146,21 @@ impl Upstream {
     ///
     /// When no address accepts, TLS is not agreed on, or the time is over.
     pub async fn connect(&self) -> Result<ServerStream, UpstreamError> {
-        let stream = timeout(self.connect_timeout, self.establish(None))
+        self.reached(self.establish(None)).await
+    }
+
+    /// The same without TLS, where that is allowed and has turned out to be needed.
+    ///
+    /// Not cancel safe.
+    pub(crate) async fn connect_plain(&self) -> Result<ServerStream, UpstreamError> {
+        self.reached(self.dial_at(None)).await
+    }
+
+    async fn reached(
+        &self,
+        stream: impl Future<Output = Result<ServerStream, UpstreamError>>,
+    ) -> Result<ServerStream, UpstreamError> {
+        let stream = timeout(self.connect_timeout, stream)
             .await
             .unwrap_or(Err(UpstreamError::Timeout(self.connect_timeout)));
         if stream.is_err() {

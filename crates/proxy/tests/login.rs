@@ -104,6 +104,7 @@ async fn serve(
         } else {
             Sasl::Relay
         },
+        over_tls: false,
         timeout: Duration::from_secs(20),
     };
     let login = relay_login(&mut client, &mut server, &startup.raw, ahead, rules).await;

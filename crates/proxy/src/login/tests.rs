@@ -5,6 +5,7 @@ use super::*;
 const RULES: LoginRules = LoginRules {
     trust: Trust::ByAddress,
     sasl: Sasl::Relay,
+    over_tls: false,
     timeout: Duration::from_secs(60),
 };
 
@@ -298,6 +299,41 @@ async fn what_has_no_place_in_a_login_ends_it() {
         })
         .await;
         assert_eq!(login.unwrap_err().to_string(), expected);
+    }
+}
+
+#[tokio::test]
+async fn a_login_that_is_refused_over_tls_may_be_tried_again() {
+    let rules = LoginRules {
+        over_tls: true,
+        ..RULES
+    };
+    let refusal = |code: &str| frame(b'E', format!("SFATAL\0C{code}\0\0").as_bytes());
+    let again = |login| match login {
+        Err(LoginError::OverTls { ahead }) => Some(ahead),
+        Ok(_) | Err(_) => None,
+    };
+    for (rules, said, retried) in [
+        (rules, refusal("28000"), true),
+        (RULES, refusal("28000"), false),
+        (rules, refusal("57P03"), false),
+        (
+            rules,
+            [authentication(0, b""), refusal("28000")].concat(),
+            false,
+        ),
+    ] {
+        let (login, heard) = relay(rules, b"ahead", async |mut client, mut server| {
+            expect(&mut server, b"startup").await;
+            server.write_all(&said).await.unwrap();
+            let mut heard = [0; 1];
+            // Nothing, where it goes on elsewhere.
+            let read = client.read(&mut heard);
+            matches!(timeout(Duration::from_millis(200), read).await, Ok(Ok(1..)))
+        })
+        .await;
+        assert_eq!(again(login).as_deref(), retried.then_some(&b"ahead"[..]));
+        assert_eq!(heard, !retried);
     }
 }
 

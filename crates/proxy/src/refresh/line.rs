@@ -1,5 +1,7 @@
 //! A connection of our own on which clients' statements are read again.
 
+use std::io;
+
 use bytes::{Bytes, BytesMut};
 use cache::{Digest, Entry};
 use session::{Recipe, RecipeOutcome, Renewal, Reply};
@@ -7,7 +9,11 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex, split};
 use tokio_postgres::{NoTls, config::SslMode};
 use wire::backend::tag;
 
-use crate::{control::Credentials, stream::ServerStream, upstream::Upstream};
+use crate::{
+    control::{Credentials, may_be_for_tls},
+    stream::ServerStream,
+    upstream::{Upstream, UpstreamError},
+};
 
 /// A connection in the state of some session.
 #[derive(Debug)]
@@ -28,12 +34,14 @@ impl Line {
         recipe: &Recipe,
     ) -> Result<Self, Renewal> {
         let context = recipe.context().ok_or(Renewal::Context)?;
-        let connected = upstream.connect().await;
-        let mut stream = connected.map_err(|error| {
-            tracing::debug!(%error, "no connection to renew replies on");
-            Renewal::Disconnected
-        })?;
-        log_in(&mut stream, credentials, database).await?;
+        let mut stream = connected(upstream.connect().await)?;
+        match log_in(&mut stream, credentials, database).await {
+            Err(Refused::OverTls) if stream.is_tls() && upstream.is_plain_allowed() => {
+                stream = connected(upstream.connect_plain().await)?;
+                log_in(&mut stream, credentials, database).await?;
+            }
+            outcome => outcome?,
+        }
         let mut line = Self {
             stream,
             input: BytesMut::new(),
@@ -125,13 +133,40 @@ impl Line {
     }
 }
 
+/// Why there was no login.
+enum Refused {
+    /// It may be for coming over TLS.
+    OverTls,
+    Otherwise(Renewal),
+}
+
+impl From<Refused> for Renewal {
+    fn from(refused: Refused) -> Self {
+        match refused {
+            Refused::OverTls => Self::Disconnected,
+            Refused::Otherwise(why) => why,
+        }
+    }
+}
+
+fn lost(_: io::Error) -> Refused {
+    Refused::Otherwise(Renewal::Disconnected)
+}
+
+fn connected(outcome: Result<ServerStream, UpstreamError>) -> Result<ServerStream, Renewal> {
+    outcome.map_err(|error| {
+        tracing::debug!(%error, "no connection to renew replies on");
+        Renewal::Disconnected
+    })
+}
+
 /// Logs in. The client library speaks through us, since it would not let us see frames as they are;
 /// the server's first ReadyForQuery is the last thing that passes.
 async fn log_in(
     stream: &mut ServerStream,
     credentials: &Credentials,
     database: &str,
-) -> Result<(), Renewal> {
+) -> Result<(), Refused> {
     let mut config = credentials.config(database);
     config
         .ssl_mode(SslMode::Disable)
@@ -145,23 +180,26 @@ async fn log_in(
         tokio::select! {
             outcome = &mut login => return outcome.map(drop).map_err(|error| {
                 tracing::debug!(%error, "no login to renew replies with");
+                if error.as_db_error().is_some() && may_be_for_tls(&error) {
+                    return Refused::OverTls;
+                }
                 // What the library refuses to do says nothing about the server.
                 let is_away = error.as_db_error().is_some() || error.is_closed();
-                if is_away { Renewal::Disconnected } else { Renewal::Context }
+                Refused::Otherwise(if is_away { Renewal::Disconnected } else { Renewal::Context })
             }),
             read = said.read_buf(&mut from_us) => {
                 if !read.is_ok_and(|bytes| bytes > 0) {
-                    return Err(Renewal::Disconnected);
+                    return Err(Refused::Otherwise(Renewal::Disconnected));
                 }
-                stream.write_all(&from_us).await.map_err(|_| Renewal::Disconnected)?;
-                stream.flush().await.map_err(|_| Renewal::Disconnected)?;
+                stream.write_all(&from_us).await.map_err(lost)?;
+                stream.flush().await.map_err(lost)?;
                 from_us.clear();
             }
             read = stream.read_buf(&mut from_server) => {
                 if !read.is_ok_and(|bytes| bytes > 0) {
-                    return Err(Renewal::Disconnected);
+                    return Err(Refused::Otherwise(Renewal::Disconnected));
                 }
-                heard.write_all(&from_server).await.map_err(|_| Renewal::Disconnected)?;
+                heard.write_all(&from_server).await.map_err(lost)?;
                 from_server.clear();
             }
         }
