@@ -58,6 +58,21 @@ pub enum RelationKind {
     Other,
 }
 
+impl RelationKind {
+    /// Whether its rows can be changed, directly or through what stands behind it. What cannot be
+    /// keeps its name from others all the same.
+    pub const fn is_writable(self) -> bool {
+        match self {
+            Self::Table
+            | Self::PartitionedTable
+            | Self::View
+            | Self::MaterializedView
+            | Self::ForeignTable => true,
+            Self::Sequence | Self::CompositeType | Self::Other => false,
+        }
+    }
+}
+
 /// Whether policies filter the rows of a relation.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum RowSecurity {
@@ -69,7 +84,7 @@ pub enum RowSecurity {
     Forced,
 }
 
-/// A relation (`pg_class`), without its indexes and TOAST tables.
+/// A relation (`pg_class`). Indexes and TOAST tables are listed where another one has their name.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Relation {
     /// Its identity.

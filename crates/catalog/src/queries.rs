@@ -193,6 +193,8 @@ FROM pg_database d, pg_roles r
 WHERE d.datname = current_database() AND r.rolname = 'pg_database_owner'
 ORDER BY 1, 2";
 
+// Indexes are among them where another relation has their name, so that it is known which of the two
+// a search path leads to: nothing can be read from an index.
 const RELATIONS: &str = "\
 SELECT c.oid, c.relnamespace, c.relname, c.relkind, c.relowner,
     CASE WHEN NOT c.relrowsecurity THEN '-' WHEN c.relforcerowsecurity THEN 'f' ELSE 'o' END,
@@ -206,7 +208,10 @@ LEFT JOIN pg_type t ON t.oid = c.reltype
 LEFT JOIN pg_depend d ON d.classid = 'pg_class'::regclass AND d.objid = c.oid
     AND d.objsubid = 0 AND d.deptype = 'e'
 LEFT JOIN pg_extension e ON e.oid = d.refobjid
-WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S', 'c')";
+WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S', 'c')
+    OR c.relpersistence <> 't' AND c.relname IN (
+        SELECT relname FROM pg_class
+        WHERE relpersistence <> 't' AND relkind IN ('r', 'p', 'v', 'm', 'f', 'S', 'c'))";
 
 const COLUMNS: &str = "\
 SELECT a.attrelid, a.attname, a.atttypid

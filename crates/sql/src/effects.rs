@@ -198,13 +198,14 @@ fn reach(snapshot: &Snapshot, text: &[u8], dialect: Dialect) -> Option<Reach> {
     let mut nodes = Vec::new();
     for &(name, event) in &found.targets {
         let before = nodes.len();
-        nodes.extend(relations(snapshot, name).map(|id| Node::Write(id, event)));
+        let written = relations(snapshot, name).filter(|it| it.kind.is_writable());
+        nodes.extend(written.map(|it| Node::Write(it.id, event)));
         if nodes.len() == before {
             return None;
         }
     }
     for &name in &found.mentions {
-        nodes.extend(relations(snapshot, name).map(Node::Read));
+        nodes.extend(relations(snapshot, name).map(|it| Node::Read(it.id)));
     }
     for &name in &found.calls {
         nodes.extend(functions(snapshot, name).map(Node::Call));
@@ -218,7 +219,7 @@ fn reach(snapshot: &Snapshot, text: &[u8], dialect: Dialect) -> Option<Reach> {
 }
 
 /// The relations that a name may mean. Temporary ones belong to other sessions.
-fn relations(snapshot: &Snapshot, name: Name<'_>) -> impl Iterator<Item = RelationId> {
+fn relations<'a>(snapshot: &'a Snapshot, name: Name<'_>) -> impl Iterator<Item = &'a Relation> {
     let schema = name
         .schema
         .map(|schema| snapshot.schema_by_name(schema).map(|schema| schema.id));
@@ -226,7 +227,6 @@ fn relations(snapshot: &Snapshot, name: Name<'_>) -> impl Iterator<Item = Relati
         .relations_named(name.name)
         .filter(move |relation| schema.is_none_or(|schema| schema == Some(relation.schema)))
         .filter(|relation| !relation.temporary)
-        .map(|relation| relation.id)
 }
 
 /// The functions that a name may mean and that do something.

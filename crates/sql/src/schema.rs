@@ -264,8 +264,9 @@ impl Schema {
                 });
             }
             for relation in meant {
-                if relation.temporary {
-                    // Of another session, which may have put something else in its place.
+                if relation.temporary || !relation.kind.is_writable() {
+                    // Of another session, which may have put something else in its place; or gone by
+                    // now, if the server takes this.
                     writes = Writes::Everything;
                 }
                 run.add(&outcomes.of_write(relation.id, target.event));
@@ -315,7 +316,7 @@ impl Schema {
             .map(|schema| self.snapshot.schema_by_name(schema).map(|it| it.id));
         self.snapshot
             .relations_named(name)
-            .filter(|relation| !relation.temporary)
+            .filter(|relation| !relation.temporary && relation.kind.is_writable())
             .filter(|relation| written.is_none_or(|schema| schema == Some(relation.schema)))
             .collect()
     }

@@ -188,6 +188,12 @@ const CATALOGS: &[(&str, &str, &str)] = &[
         "pg_class NATURAL JOIN lasting",
     ),
     (
+        "namesake",
+        "oid, relname, relnamespace, relkind, relowner, relnatts",
+        "pg_class WHERE relpersistence <> 't' AND relkind IN ('i', 'I', 't') AND relname IN
+         (SELECT relname FROM pg_catalog.pg_class NATURAL JOIN lasting)",
+    ),
+    (
         "attribute",
         "attrelid, attnum, a.xmin",
         "pg_attribute a JOIN lasting l ON l.oid = attrelid WHERE attrelid >= 16384",

@@ -25,6 +25,14 @@ ALTER TABLE heir OWNER TO scram
 ALTER TABLE heir SET LOGGED
 CREATE SEQUENCE numbers
 DROP SEQUENCE numbers
+CREATE SCHEMA near; CREATE TABLE near.other (id int)
+CREATE INDEX city ON near.other (id)
+ALTER INDEX near.city RENAME TO person
+ALTER INDEX near.person RENAME TO nobody
+ALTER INDEX near.nobody RENAME TO heir; ALTER TABLE heir RENAME TO heir2
+ALTER TABLE heir2 RENAME TO heir
+ALTER TABLE near.other ADD CONSTRAINT event UNIQUE (id)
+DROP SCHEMA near CASCADE
 
 -- Functions, and where they run without being named.
 CREATE FUNCTION f(int) RETURNS int IMMUTABLE LANGUAGE plpgsql AS 'BEGIN RETURN $1; END'

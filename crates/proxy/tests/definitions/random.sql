@@ -44,6 +44,9 @@ ALTER VIEW view_? RENAME TO view_?
 DROP VIEW view_? CASCADE
 CREATE SCHEMA schema_?
 DROP SCHEMA schema_? CASCADE
+CREATE TABLE IF NOT EXISTS schema_?.x (id int)
+CREATE INDEX view_? ON schema_?.x (id)
+ALTER INDEX schema_?.view_? RENAME TO view_?
 ALTER SCHEMA schema_? RENAME TO schema_?
 GRANT USAGE ON SCHEMA schema_? TO role_?
 REVOKE USAGE ON SCHEMA schema_? FROM role_?

@@ -181,7 +181,7 @@ impl Walk<'_> {
             }
             // What stands behind it is not in the catalog.
             RelationKind::ForeignTable => return Err(Anything),
-            // Cannot be written; a name in a body meant something else.
+            // Cannot be written, and no name leads here.
             RelationKind::Sequence | RelationKind::CompositeType | RelationKind::Other => {}
         }
         for trigger in snapshot

@@ -100,6 +100,12 @@ fn names_in_bodies_fold_and_match_in_any_schema() {
     let database = of("f4", "shop.public.city");
     let temporary = of("f5", "pg_temp.city");
     let missing = of("f6", "nowhere.city");
+    // An index, in whose place a table may have come since.
+    db.relation(catalog::RelationKind::Other, "third", "city", &[]);
+    let mut of = |name: &str, target: &str| {
+        db.plpgsql(name, &format!("BEGIN INSERT INTO {target} VALUES (1); END"))
+    };
+    let index = of("f7", "third.city");
     let effects = effects(db);
     assert_eq!(effects.of_function(any).writes, relations(&[city, other]));
     assert_eq!(effects.of_function(exact).writes, relations(&[quoted]));
@@ -107,6 +113,7 @@ fn names_in_bodies_fold_and_match_in_any_schema() {
     assert_eq!(effects.of_function(database).writes, relations(&[city]));
     assert_eq!(effects.of_function(temporary).writes, Writes::Everything);
     assert_eq!(effects.of_function(missing).writes, Writes::Everything);
+    assert_eq!(effects.of_function(index).writes, Writes::Everything);
 }
 
 #[test]

@@ -111,6 +111,26 @@ fn what_has_no_bound_writes_everything() {
 }
 
 #[test]
+fn what_cannot_be_written_may_have_made_room_for_what_can() {
+    for kind in [
+        RelationKind::Other,
+        RelationKind::Sequence,
+        RelationKind::CompositeType,
+    ] {
+        let db = Database::with(|db| {
+            db.relation(kind, "first", "t", &[]);
+        });
+        let path = db
+            .schema
+            .snapshot()
+            .search_path(&["first", "public"], "alice");
+        let db = Database { path, ..db };
+        assert_eq!(db.writes("insert into t values (1)"), ["*"], "{kind:?}");
+        assert!(db.read("select * from t").is_err(), "{kind:?}");
+    }
+}
+
+#[test]
 fn what_touches_no_row_writes_nothing() {
     for text in [
         "",
