@@ -77,6 +77,8 @@ pub(crate) struct Effects {
     definitions: HashMap<RelationId, Option<Reach>>,
     /// Of all rules of a relation together.
     rules: HashMap<RelationId, Option<Reach>>,
+    /// Functions of casts that are gone.
+    former: Box<[FunctionId]>,
     /// There is code that may have a connection of its own.
     foreign: bool,
 }
@@ -111,8 +113,9 @@ impl Reach {
 struct Anything;
 
 impl Effects {
-    /// Reads all bodies, queries of views and rules of a snapshot once.
-    pub(crate) fn build(snapshot: Arc<Snapshot>) -> Self {
+    /// Reads all bodies, queries of views and rules of a snapshot once, which comes after that of
+    /// `before`.
+    pub(crate) fn build(snapshot: Arc<Snapshot>, before: Option<&Self>) -> Self {
         let user = |relation: &&Relation| !snapshot.is_system_schema(relation.schema);
         let bodies = snapshot
             .all_functions()
@@ -148,9 +151,30 @@ impl Effects {
             bodies,
             definitions,
             rules,
+            former: before.map_or_else(Box::default, |before| before.casts_in(&snapshot)),
             foreign,
             snapshot,
         }
+    }
+
+    /// The functions of casts that there are, or were, as far as they are there `now`. A server goes on
+    /// calling the function of a cast that is dropped, in statements and bodies that it has analysed.
+    fn casts_in(&self, now: &Snapshot) -> Box<[FunctionId]> {
+        let casts: HashSet<_> = self.snapshot.casts().iter().map(|it| it.function).collect();
+        let run = self.snapshot.implicit_functions().iter();
+        let run = run.map(|it| it.function).filter(|it| casts.contains(it));
+        let all = run.chain(self.former.iter().copied());
+        let mut all: Vec<_> = all.filter(|&id| now.function(id).is_some()).collect();
+        all.sort_unstable();
+        all.dedup();
+        all.into()
+    }
+
+    /// The functions that any statement may run without naming them.
+    fn implicit(&self) -> impl Iterator<Item = Node> {
+        let implicit = self.snapshot.implicit_functions().iter();
+        let implicit = implicit.map(|implicit| implicit.function);
+        implicit.chain(self.former.iter().copied()).map(Node::Call)
     }
 
     /// Whether there is code in other languages than the server's own.

@@ -44,8 +44,14 @@ pub struct Schema {
 impl Schema {
     /// Derives view contents and write effects from a snapshot. `rules` vouch for user functions.
     pub fn new(snapshot: Arc<Snapshot>, rules: &[FunctionRule]) -> Self {
+        Self::after(None, snapshot, rules)
+    }
+
+    /// The same for a snapshot that comes after another one: what servers keep of that may still run.
+    pub fn after(before: Option<&Self>, snapshot: Arc<Snapshot>, rules: &[FunctionRule]) -> Self {
         let trust = Trust::new(&snapshot, rules);
-        let outcomes = Outcomes::build(Arc::clone(&snapshot));
+        let before = before.map(|before| &before.outcomes);
+        let outcomes = Outcomes::build(Arc::clone(&snapshot), before);
         Self {
             views: views(&snapshot, &trust),
             perils: perils::perils(&snapshot, &outcomes),

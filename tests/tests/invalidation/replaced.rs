@@ -60,6 +60,21 @@ fn what_is_replaced_answers_no_more() {
             ",
         ),
         (
+            "C21 a cast that is dropped, and its function stays",
+            "
+            d: CREATE TYPE boxed AS (n int); CREATE FUNCTION unbox(boxed) RETURNS int LANGUAGE sql AS $$ INSERT INTO log VALUES (9, 'cast') RETURNING n $$; CREATE CAST (boxed AS int) WITH FUNCTION unbox(boxed) AS ASSIGNMENT
+            d: CREATE TABLE n (id int, v int); CREATE FUNCTION put() RETURNS int LANGUAGE plpgsql AS $$ BEGIN INSERT INTO n VALUES (1, ROW(7)::boxed); RETURN 1; END $$
+            s2: SELECT put()
+            s1 hot: SELECT * FROM log ORDER BY n
+            s3: DROP CAST (boxed AS int)
+            s1 hot: SELECT * FROM log ORDER BY n
+            s2: SELECT put()
+            s1: SELECT * FROM log ORDER BY n
+            s3: DROP FUNCTION unbox(boxed)
+            s1 hot: SELECT * FROM log ORDER BY n
+            ",
+        ),
+        (
             "O04 an index that is built concurrently",
             "
             s1 hot: SELECT * FROM t ORDER BY id

@@ -34,7 +34,7 @@ impl Effects {
 }
 
 fn effects(db: Fixture) -> Effects {
-    Effects::build(Arc::new(db.finish()))
+    Effects::build(Arc::new(db.finish()), None)
 }
 
 fn relations(ids: &[RelationId]) -> Writes {

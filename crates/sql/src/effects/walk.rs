@@ -85,9 +85,7 @@ impl Within<'_> {
     }
 
     pub(super) fn walk(&self, start: impl IntoIterator<Item = Node>) -> Outcome {
-        let implicit = self.effects.snapshot.implicit_functions().iter();
-        let implicit = implicit.map(|implicit| Node::Call(implicit.function));
-        let mut walk = self.begin(start.into_iter().chain(implicit).collect());
+        let mut walk = self.begin(start.into_iter().chain(self.effects.implicit()).collect());
         let mut anything = false;
         while let Some(node) = walk.open.pop() {
             // To the end, even so: what is foreign counts for more.

@@ -36,8 +36,7 @@ impl Effects {
                 || snapshot.uses(relation.id).next().is_some()
         });
         let relations: Vec<_> = relations.map(|it| it.id).collect();
-        let implicit = snapshot.implicit_functions().iter();
-        let implicit: Vec<_> = implicit.map(|it| Node::Call(it.function)).collect();
+        let implicit: Vec<_> = self.implicit().collect();
 
         let calls = functions.iter().copied().map(Node::Call);
         let reads = relations.iter().copied().map(Node::Read);

@@ -77,7 +77,10 @@ impl Watcher {
             return Ok(last.clone());
         }
         let (of, functions) = (Arc::clone(snapshot), Arc::clone(rules));
-        let derived = spawn_blocking(move || sql::Schema::new(of, &functions.functions));
+        let before = self.published.as_ref();
+        let before = before.map(|last| Arc::clone(&last.schema));
+        let derived =
+            spawn_blocking(move || sql::Schema::after(before.as_deref(), of, &functions.functions));
         Ok(Published {
             snapshot: Arc::clone(snapshot),
             rules: Arc::clone(rules),
