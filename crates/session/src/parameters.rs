@@ -103,11 +103,16 @@ impl Session {
             // it were not, the server would look anew.
             return Some(self.anywhere(&then.text));
         }
-        if then.plan.read.is_err() {
-            return Some(Arc::new(now.outdated()));
+        if then.plan.read.is_ok() || now.plan.read.is_ok() {
+            self.shared.telemetry.bypass(Reason::NoCatalog).inc();
         }
-        self.shared.telemetry.bypass(Reason::NoCatalog).inc();
-        Some(Arc::clone(then))
+        if then.plan.read.is_ok() {
+            return Some(Arc::clone(then));
+        }
+        Some(Arc::new(match owned && then.writes_the_same(now) {
+            true => now.unread_now(),
+            false => now.outdated(),
+        }))
     }
 
     /// Whether the settings by which the server has read, or will read, the literals of a statement

@@ -349,6 +349,19 @@ impl Prepared {
         }
     }
 
+    /// The same statement where it changes what it would change now, but may read something else.
+    pub(crate) fn unread_now(&self) -> Self {
+        let mut plan = Plan::clone(&self.plan);
+        plan.read = plan.read.and(Err(Reason::NoCatalog));
+        plan.pinned = Pinned::default();
+        Self {
+            ttl: Err(Reason::NoCatalog),
+            // Nothing proves that it means what it would.
+            path: None,
+            ..self.with(self.text.clone(), plan.into())
+        }
+    }
+
     /// Whether it pays to remember it. What was made of its form is made again as quickly, and texts
     /// with other values each time would push everything else out; but what is looked up has its
     /// digest, and what the server says of it, to keep.
@@ -382,6 +395,12 @@ impl Prepared {
             return believed;
         }
         now.path.is_none() || self.path != now.path || self.plan.meaning.holds(&now.plan.meaning)
+    }
+
+    /// The same for what it changes, and runs.
+    pub(crate) fn writes_the_same(&self, now: &Self) -> bool {
+        let known = self.path.is_some() && self.path == now.path;
+        known && !now.unread && self.plan.meaning.writes_as(&now.plan.meaning)
     }
 
     /// The refusal that counts, if it could have been a read.

@@ -97,6 +97,8 @@ pub(crate) struct Lexical {
     pub(crate) symbols: Vec<Box<str>>,
     /// Other words, which may be relations: reading a view may run a function that writes.
     pub(crate) words: Vec<Box<str>>,
+    /// It has literals in quotes.
+    pub(crate) quoted: bool,
     /// Event triggers fire on its command.
     pub(crate) fires: bool,
 }

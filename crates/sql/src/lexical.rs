@@ -34,10 +34,13 @@ pub(crate) fn bound(lexemes: &[Lexeme<'_>]) -> Bound {
                 Some(())
             }
             // `U&"…"` may name anything.
-            Kind::Unicode => lexeme.bytes.ends_with(b"'").then_some(()),
+            Kind::Unicode if !lexeme.bytes.ends_with(b"'") => None,
             Kind::Unterminated => None,
             Kind::Space | Kind::LineComment | Kind::BlockComment => Some(()),
-            Kind::String | Kind::Escape | Kind::Bits | Kind::Dollar => Some(()),
+            Kind::String | Kind::Escape | Kind::Bits | Kind::Dollar | Kind::Unicode => {
+                reader.quoted = true;
+                Some(())
+            }
             Kind::Number | Kind::Parameter => Some(()),
             // Behind a `;` stands what was not told apart. Others are nothing that PostgreSQL reads today.
             Kind::Mark(mark) => b"()[],.:$".contains(&mark).then_some(()),
@@ -62,6 +65,7 @@ struct Reader {
     attributes: HashSet<Box<str>>,
     symbols: HashSet<Box<str>>,
     words: HashSet<Box<str>>,
+    quoted: bool,
 }
 
 impl Reader {
@@ -190,6 +194,7 @@ impl Reader {
             attributes: sorted(self.attributes),
             symbols: sorted(self.symbols),
             words: sorted(self.words),
+            quoted: self.quoted,
             fires: false,
         }))
     }

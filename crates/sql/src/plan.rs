@@ -10,10 +10,18 @@ use crate::{Assignment, Form, Reason, Temporary};
 pub struct Meaning {
     /// Which relations they are.
     pub(crate) relations: u64,
-    /// Which functions, types, casts and whatever else.
+    /// Which functions it may run.
+    pub(crate) functions: u64,
+    /// What the types of its relations' columns are made of.
+    pub(crate) kinds: u64,
+    /// Which types, collations and whatever else.
     pub(crate) others: u64,
+    /// All casts of users.
+    pub(crate) casts: u64,
     /// No schema of the path has a relation of such a name but the one that is meant.
     pub(crate) alone: bool,
+    /// What the types of its relations' columns are made of bears on it by casts alone.
+    pub(crate) settled: bool,
 }
 
 impl Meaning {
@@ -21,18 +29,31 @@ impl Meaning {
     /// for what it means `now`.
     ///
     /// It keeps to a relation that it has found until that is dropped, or is called otherwise, and then
-    /// looks for the name again. So where one relation has the name, that is the one, whichever was
-    /// known before: what was made just before the statement was prepared may not have been.
+    /// looks for the name again; so it does when a column becomes one of another type. So where one
+    /// relation has the name, that is the one, whichever was known before: what was made just before
+    /// the statement was prepared may not have been.
     pub fn holds(&self, now: &Self) -> bool {
-        self.others == now.others && (self.relations == now.relations || now.alone)
+        self.writes_as(now)
+            && self.others == now.others
+            && (self.kinds == now.kinds || now.settled && self.casts == now.casts)
+    }
+
+    /// Whether it changes what it would change `now`, and runs the same, whatever it reads. Functions of
+    /// casts count for any statement.
+    pub fn writes_as(&self, now: &Self) -> bool {
+        self.functions == now.functions && (self.relations == now.relations || now.alone)
     }
 
     /// That of a string of which this is the beginning, and `next` comes next.
     pub(crate) const fn and(self, next: Self) -> Self {
         Self {
             relations: self.relations.rotate_left(1) ^ next.relations,
+            functions: self.functions.rotate_left(1) ^ next.functions,
+            kinds: self.kinds.rotate_left(1) ^ next.kinds,
             others: self.others.rotate_left(1) ^ next.others,
+            casts: self.casts.rotate_left(1) ^ next.casts,
             alone: self.alone && next.alone,
+            settled: self.settled && next.settled,
         }
     }
 }

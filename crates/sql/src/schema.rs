@@ -37,6 +37,8 @@ pub struct Schema {
     has_domains: bool,
     /// See [`meaning::roles`].
     roles: u64,
+    /// See [`meaning::all_casts`].
+    casts: u64,
     /// See [`perils::perils`].
     perils: u64,
 }
@@ -57,6 +59,7 @@ impl Schema {
             perils: perils::perils(&snapshot, &outcomes),
             outcomes,
             roles: meaning::roles(&snapshot),
+            casts: meaning::all_casts(&snapshot),
             trust,
             extensions: extensions(&snapshot),
             has_code: has_code(&snapshot),

@@ -118,9 +118,21 @@ const READS: [(&str, u32); 9] = [
 /// long as its session lives, is what it is as soon as the table is known.
 #[test]
 fn what_is_prepared_behind_a_definition_becomes_a_hit() -> Result<()> {
+    becomes_a_hit("CREATE TABLE fresh (id int PRIMARY KEY, v text)")
+}
+
+#[test]
+fn so_does_what_reads_columns_of_new_types() -> Result<()> {
+    becomes_a_hit(
+        "CREATE TYPE mood AS ENUM ('a', 'b'); CREATE DOMAIN counted AS int DEFAULT 1 CHECK (VALUE > 0);
+        CREATE TABLE fresh (id int PRIMARY KEY, v mood, n counted, all_of_them mood[])",
+    )
+}
+
+fn becomes_a_hit(definition: &str) -> Result<()> {
     with_sessions(|pgmemo, reader, writer| {
         warm(pgmemo, reader, "SELECT v FROM t")?;
-        writer.run("CREATE TABLE fresh (id int PRIMARY KEY, v text)")?;
+        writer.run(definition)?;
         let prepare = Frontend::new()
             .parse("w", "UPDATE fresh SET v = 'b' WHERE id = $1", &[])
             .parse("i", "INSERT INTO fresh VALUES ($1, 'a')", &[])
@@ -148,6 +160,49 @@ fn what_is_prepared_behind_a_definition_becomes_a_hit() -> Result<()> {
             ensure!(use_it("r", &id.to_string())?.as_deref() == Some("b"));
             // What others read is left alone.
             reader.run("SELECT v FROM t")?;
+        }
+        pgmemo.expect_hits_since(&before, 20.0)
+    })
+}
+
+/// What a statement keeps of the types that it was analysed with is not known of such a one, where that
+/// may bear on what it returns. What it changes is known all the same.
+#[test]
+fn what_reads_parts_of_new_types_leaves_others_alone() -> Result<()> {
+    with_sessions(|pgmemo, reader, writer| {
+        warm(pgmemo, reader, "SELECT v FROM t")?;
+        writer.run(
+            "CREATE TYPE mood AS ENUM ('a', 'b'); CREATE TYPE pair AS (x int, y int);
+            CREATE TABLE fresh (id int PRIMARY KEY, v mood, p pair)",
+        )?;
+        let prepare = Frontend::new()
+            .parse("i", "INSERT INTO fresh VALUES ($1, 'a', ROW(1, 2))", &[])
+            .parse("l", "SELECT id FROM fresh WHERE v = 'a' AND id = $1", &[])
+            .parse("p", "SELECT (p).x FROM fresh WHERE id = $1", &[])
+            .sync();
+        writer.send(prepare.bytes())?;
+        writer.read_until(b'Z')?;
+        eventually("the table is known", SOON, || {
+            let before = pgmemo.hits().ok()?;
+            writer.query("SELECT count(*) FROM fresh").ok()?;
+            (pgmemo.hits().ok()? > before || !pgmemo.is_real()).then_some(())
+        })?;
+        warm(pgmemo, reader, "SELECT v FROM t")?;
+        let before = pgmemo.metrics()?;
+        for id in 1..=5 {
+            for name in ["i", "l", "p"] {
+                let id = id.to_string();
+                let batch = Frontend::new().bind("", name, &[&id]).execute("", 0).sync();
+                writer.send(batch.bytes())?;
+                let answer = writer.read_until(b'Z')?;
+                assert_eq!(answer.error(), None);
+                ensure!(name == "i" || answer.value().is_some());
+                reader.run("SELECT v FROM t")?;
+            }
+            // Nobody knows what the other columns were called when the statement was prepared.
+            writer.run("ALTER TYPE pair RENAME ATTRIBUTE x TO was_x")?;
+            writer.run("ALTER TYPE pair RENAME ATTRIBUTE was_x TO x")?;
+            warm(pgmemo, reader, "SELECT v FROM t")?;
         }
         pgmemo.expect_hits_since(&before, 20.0)
     })

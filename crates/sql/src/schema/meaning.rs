@@ -32,8 +32,9 @@ impl Schema {
     ) -> Meaning {
         let path = context.path;
         let snapshot = &*self.snapshot;
-        let (mut relations, mut digest) = (DefaultHasher::new(), DefaultHasher::new());
-        let mut kinds = Vec::new();
+        let (mut relations, mut functions) = (DefaultHasher::new(), DefaultHasher::new());
+        let (mut columns, mut others) = (DefaultHasher::new(), DefaultHasher::new());
+        let (mut kinds, mut named) = (Vec::new(), Vec::new());
         let mut alone = true;
         let mut relation = |schema: Option<&str>, name: &str| {
             let found = snapshot.resolve_relation(path, schema, name);
@@ -42,46 +43,54 @@ impl Schema {
             alone &= schema.is_some() || snapshot.relations_in(path, name).nth(1).is_none();
         };
         let targets = lexical.targets.iter().map(|target| &target.name);
-        let named = read.into_iter().flat_map(|read| &read.relations);
-        for Name { schema, name } in targets.chain(named) {
+        let ranges = read.into_iter().flat_map(|read| &read.relations);
+        for Name { schema, name } in targets.chain(ranges) {
             relation(schema.as_deref(), name);
         }
         for word in &lexical.words {
             relation(None, word);
         }
-        collations(snapshot, lexical, &mut digest);
+        collations(snapshot, lexical, &mut others);
         for id in self.functions(lexical, Some(path)) {
-            id.hash(&mut digest);
+            id.hash(&mut functions);
             if let Some(function) = snapshot.function(id) {
-                kinds.extend(function.takes.iter().chain([&function.returns]));
+                named.extend(function.takes.iter().chain([&function.returns]));
             }
         }
         for Name { schema, name } in read.into_iter().flat_map(|read| &read.types) {
-            let named = snapshot.types(path, schema.as_deref(), name);
-            let named: Vec<_> = named.map(|known| known.id).collect();
-            named.hash(&mut digest);
-            kinds.extend(named);
+            let types = snapshot.types(path, schema.as_deref(), name);
+            let types: Vec<_> = types.map(|known| known.id).collect();
+            types.hash(&mut others);
+            named.extend(types);
             let rows = snapshot.resolve_relation(path, schema.as_deref(), name);
-            kinds.extend(rows.map(|relation| relation.row));
+            named.extend(rows.map(|relation| relation.row));
         }
-        if self.searches(lexical, &kinds, path) {
-            snapshot.text_search().hash(&mut digest);
+        if self.searches(lexical, kinds.iter().chain(&named), path) {
+            snapshot.text_search().hash(&mut others);
         }
-        rows(snapshot, kinds, &mut digest);
-        meant.hash(&mut digest);
+        let (made, named) = (made_of(snapshot, kinds), made_of(snapshot, named));
+        made.add_to(snapshot, &mut columns);
+        named.add_to(snapshot, &mut others);
+        let occurs = |kind: TypeId| kind.is_builtin() || made.may_be(kind) || named.may_be(kind);
+        casts(snapshot, occurs, &mut columns);
+        meant.hash(&mut others);
         if let Some(read) = read {
-            self.usable(read, lexical, context.role, &mut digest);
+            self.usable(read, lexical, context.role, &mut others);
         }
         if let Ok(relations) = reads
             && relations.iter().any(|&id| self.is_filtered(id))
         {
             // Whom policies apply to is found out when a statement is analysed.
-            self.roles.hash(&mut digest);
+            self.roles.hash(&mut others);
         }
         Meaning {
             relations: relations.finish(),
-            others: digest.finish(),
+            functions: functions.finish(),
+            kinds: columns.finish(),
+            others: others.finish(),
+            casts: self.casts,
             alone,
+            settled: read.is_none() || !made.is_kept(snapshot, lexical.quoted),
         }
     }
 
@@ -101,14 +110,19 @@ impl Schema {
 
     /// Whether a literal may be the name of a configuration or dictionary of text search, which is
     /// looked up when a statement is analysed.
-    fn searches(&self, lexical: &Lexical, kinds: &[TypeId], path: &SearchPath) -> bool {
+    fn searches<'a>(
+        &self,
+        lexical: &Lexical,
+        mut kinds: impl Iterator<Item = &'a TypeId>,
+        path: &SearchPath,
+    ) -> bool {
         let names = |kind: &TypeId| SEARCH.contains(&kind.oid());
         let called = lexical
             .calls
             .iter()
             .flat_map(|Name { schema, name }| self.callable(Some(path), schema.as_deref(), name));
         lexical.words.iter().any(|word| word.starts_with("reg"))
-            || kinds.iter().any(names)
+            || kinds.any(names)
             || called.flat_map(|function| &function.takes).any(names)
     }
 
@@ -125,14 +139,20 @@ fn kinds_of(relation: &Relation) -> impl Iterator<Item = TypeId> {
     columns.chain(own)
 }
 
-/// Adds what rows consist of that are values, or parts of values, of these types: a statement keeps
-/// to the places that their columns had when it was analysed. And the labels that enums have, of which
-/// literals stand for one.
-fn rows(snapshot: &Snapshot, mut open: Vec<TypeId>, digest: &mut DefaultHasher) {
-    let mut seen = BTreeSet::new();
+/// What values consist of.
+struct Made {
+    /// Types made after `initdb`.
+    kinds: BTreeSet<TypeId>,
+    /// There are some that the snapshot does not list.
+    unknown: bool,
+}
+
+/// What values of these types consist of.
+fn made_of(snapshot: &Snapshot, mut open: Vec<TypeId>) -> Made {
+    let mut kinds = BTreeSet::new();
     let mut unknown = false;
     while let Some(kind) = open.pop() {
-        if kind.is_builtin() || !seen.insert(kind) {
+        if kind.is_builtin() || !kinds.insert(kind) {
             continue;
         }
         if let Some(all) = snapshot.made_of(kind) {
@@ -142,35 +162,63 @@ fn rows(snapshot: &Snapshot, mut open: Vec<TypeId>, digest: &mut DefaultHasher) 
         } else if let Some(relation) = snapshot.relation_of_rows(kind) {
             open.push(relation.row);
         } else {
-            // The snapshot does not list it.
             unknown = true;
         }
     }
-    for &kind in &seen {
-        snapshot.labels(kind).hash(digest);
+    Made { kinds, unknown }
+}
+
+impl Made {
+    /// The rows that are such values, or parts of them.
+    fn rows<'a>(&'a self, snapshot: &'a Snapshot) -> impl Iterator<Item = &'a Relation> {
+        let kinds = self.kinds.iter();
+        kinds.filter_map(|&kind| snapshot.relation_of_row(kind))
     }
-    casts(snapshot, |kind| unknown || seen.contains(&kind), digest);
-    let mut add = |row: &Relation| (row.row, row.numbered, &row.columns).hash(digest);
-    if unknown {
-        snapshot.relations().for_each(&mut add);
-    } else {
-        let known = seen
-            .iter()
-            .filter_map(|&kind| snapshot.relation_of_row(kind));
-        known.for_each(&mut add);
+
+    /// Whether such values may be of this type.
+    fn may_be(&self, kind: TypeId) -> bool {
+        self.unknown || self.kinds.contains(&kind)
+    }
+
+    /// Adds all of which a statement keeps what it was when it was analysed: the places of columns in
+    /// rows, and the labels of enums, of which literals stand for one.
+    fn add_to(&self, snapshot: &Snapshot, digest: &mut DefaultHasher) {
+        for &kind in &self.kinds {
+            snapshot.labels(kind).hash(digest);
+        }
+        let mut add = |row: &Relation| (row.row, row.numbered, &row.columns).hash(digest);
+        match self.unknown {
+            true => snapshot.relations().for_each(&mut add),
+            false => self.rows(snapshot).for_each(&mut add),
+        }
+    }
+
+    /// Whether a statement that names none of these types keeps anything of them but casts; literals may
+    /// stand for labels if it is `quoted`.
+    fn is_kept(&self, snapshot: &Snapshot, quoted: bool) -> bool {
+        let mut kinds = self.kinds.iter();
+        self.unknown
+            || self.rows(snapshot).next().is_some()
+            || quoted && kinds.any(|&kind| snapshot.labels(kind).is_some())
     }
 }
 
 /// Adds the casts of users that values of types like these may go through: which one it is, is found
 /// out when a statement is analysed, and a cast that is dropped takes none with it.
-fn casts(snapshot: &Snapshot, occurs: impl Fn(TypeId) -> bool, digest: &mut DefaultHasher) {
-    let may_be = |kind: TypeId| kind.is_builtin() || occurs(kind);
+fn casts(snapshot: &Snapshot, may_be: impl Fn(TypeId) -> bool, digest: &mut DefaultHasher) {
     for cast in snapshot.casts() {
         if may_be(cast.source) && may_be(cast.target) {
             (cast.source, cast.target, cast.function).hash(digest);
             (cast.binary, cast.implicit).hash(digest);
         }
     }
+}
+
+/// A digest over all casts of users.
+pub(super) fn all_casts(snapshot: &Snapshot) -> u64 {
+    let mut digest = DefaultHasher::new();
+    casts(snapshot, |_| true, &mut digest);
+    digest.finish()
 }
 
 /// A digest over what decides which policies apply to whom.
