@@ -1,5 +1,6 @@
 //! What may be done with an analysed statement in one database.
 
+mod combine;
 mod hinges;
 mod meaning;
 mod own;
@@ -12,14 +13,16 @@ use catalog::{Function, FunctionId, Relation, RelationId, RowSecurity, SearchPat
 
 use foldhash::HashSet;
 
+pub use self::combine::plan_without_catalog;
+use self::combine::{Place, combine, reloading};
 use crate::effects::{Effects as Outcomes, Outcome, Within};
 use crate::facts::{Bound, Lexical, Name, Read, Sentence};
 use crate::needs::Needs;
 use crate::resolve::{DEPTH_MAX, Memo, Trust, Viewer};
 use crate::views::{Views, views};
 use crate::{
-    Analysis, Context, Control, Effects, FunctionRule, Meaning, Pinned, Plan, Reason,
-    SettingsEffect, Sight, Temporary, Writes, classes,
+    Analysis, Context, Effects, FunctionRule, Meaning, Plan, Reason, SettingsEffect, Sight,
+    Temporary, Writes, classes,
 };
 
 /// A catalog snapshot with what was derived from it.
@@ -450,181 +453,9 @@ fn extensions(snapshot: &Snapshot) -> HashSet<Box<str>> {
     functions.chain(relations).flatten().cloned().collect()
 }
 
-/// What may be done with a statement string while nothing is known about the database.
-pub fn plan_without_catalog(analysis: &Analysis) -> Plan {
-    let plan = combine(analysis, |sentence, _| Plan {
-        read: Err(match &sentence.read {
-            Ok(_) => Reason::NoCatalog,
-            Err(reason) => *reason,
-        }),
-        meaning: Meaning::default(),
-        settings: Box::default(),
-        builtin_parameters: false,
-        timeless_parameters: false,
-        formed_literals: false,
-        folds: false,
-        writes: match &sentence.writes {
-            Bound::Nothing => Writes::Nothing,
-            Bound::Lexical(_) | Bound::Own(_) | Bound::Everything => Writes::Everything,
-            Bound::Cluster => Writes::Cluster,
-        },
-        own: false,
-        pinned: Pinned::default(),
-        effects: match &sentence.writes {
-            Bound::Nothing | Bound::Own(_) | Bound::Everything | Bound::Cluster => {
-                sentence.effects.clone()
-            }
-            // Any function may be called.
-            Bound::Lexical(_) => Effects {
-                settings: SettingsEffect::Unknown,
-                ..sentence.effects.clone()
-            },
-        },
-    });
-    reloading(plan, analysis.reloads())
-}
-
-/// The same where something has the server read its configuration.
-fn reloading(mut plan: Plan, reloads: bool) -> Plan {
-    if reloads && plan.writes.is_unbounded() {
-        plan.effects.reloads = true;
-        plan.effects.commits = true;
-    }
-    plan
-}
-
 /// Why a statement without a bound from its words is not looked up.
 fn refusal(read: &Result<Box<Read>, Reason>) -> Reason {
     read.as_ref().err().copied().unwrap_or(Reason::Unsupported)
-}
-
-/// Where a statement of a string stands.
-#[derive(Clone, Copy)]
-enum Place {
-    /// Names mean to it what they meant when the string came.
-    Same,
-    /// Behind what may have changed the search path, the role or what there is.
-    Moved,
-}
-
-impl Place {
-    /// Where the next statement stands.
-    fn behind(self, effects: &Effects) -> Self {
-        let stays = matches!(
-            effects.control,
-            None | Some(Control::Begin(_) | Control::Savepoint)
-        );
-        let changes = effects.settings != SettingsEffect::Untouched
-            || effects.commits
-            || effects.temporary
-            || effects.names;
-        if stays && !changes { self } else { Self::Moved }
-    }
-}
-
-/// The plan of a string from those of its statements.
-fn combine(analysis: &Analysis, plan: impl Fn(&Sentence, Place) -> Plan) -> Plan {
-    match analysis.sentences() {
-        [] => Plan {
-            read: Err(Reason::NotARead),
-            meaning: Meaning::default(),
-            settings: Box::default(),
-            builtin_parameters: false,
-            timeless_parameters: false,
-            formed_literals: false,
-            folds: false,
-            writes: Writes::Nothing,
-            own: false,
-            pinned: Pinned::default(),
-            effects: Effects::default(),
-        },
-        [one] => plan(one, Place::Same),
-        several => {
-            let mut all = Plan {
-                read: Err(Reason::SeveralStatements),
-                meaning: Meaning::default(),
-                settings: Box::default(),
-                builtin_parameters: false,
-                timeless_parameters: false,
-                formed_literals: false,
-                folds: false,
-                writes: Writes::Nothing,
-                own: false,
-                pinned: Pinned::default(),
-                effects: Effects::default(),
-            };
-            let (mut runs, mut names, mut place) = (false, false, Place::Same);
-            let (mut deallocates, mut understood) = (Vec::new(), true);
-            for sentence in several {
-                names |= match &sentence.writes {
-                    Bound::Lexical(_) => true,
-                    Bound::Own(own) => own.names_any(),
-                    Bound::Nothing | Bound::Everything | Bound::Cluster => false,
-                };
-                let code = matches!(sentence.writes, Bound::Lexical(_) | Bound::Own(_));
-                let Plan {
-                    read,
-                    meaning,
-                    settings: _,
-                    builtin_parameters: _,
-                    timeless_parameters: _,
-                    formed_literals: _,
-                    folds: _,
-                    writes,
-                    own,
-                    pinned: _,
-                    effects,
-                } = plan(sentence, place);
-                place = place.behind(&effects);
-                all.meaning = all.meaning.and(meaning);
-                runs |= code && !writes.is_nothing();
-                all.writes.add(&writes);
-                all.own |= own;
-                merge(&mut all.effects, &effects);
-                // What EXECUTE runs is no PREPARE and no DEALLOCATE, nor has it their tags.
-                understood &= !effects.tag_judges || read != Err(Reason::Unreadable);
-                deallocates.extend(effects.deallocates);
-            }
-            if understood {
-                all.effects.deallocates = deallocates.into();
-            }
-            if runs && all.writes.is_unbounded() {
-                // It may run what is defined beside it, and gone before the catalog is read.
-                all.effects.settings = SettingsEffect::Unknown;
-                all.effects.temporary = true;
-            }
-            if names && all.effects.temporary {
-                // They may come to mean what is not known yet.
-                all.writes.add(&Writes::Everything);
-            }
-            all
-        }
-    }
-}
-
-/// Adds the effects of one statement among several. No tag speaks for all of them.
-fn merge(all: &mut Effects, one: &Effects) {
-    let Effects {
-        control,
-        settings,
-        temporary,
-        makes: _,
-        founds: _,
-        names,
-        sight: _,
-        commits,
-        tag_judges: _,
-        deallocates: _,
-        reloads: _,
-        calls_unknown,
-        pins,
-    } = one;
-    all.settings = std::mem::take(&mut all.settings).and(settings);
-    all.temporary |= temporary;
-    all.names |= names;
-    all.commits |= *commits || control.is_some();
-    all.calls_unknown |= calls_unknown;
-    all.pins |= pins;
 }
 
 /// Locks that belong to the session.
