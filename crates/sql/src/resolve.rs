@@ -219,7 +219,11 @@ impl Viewer<'_> {
         if relation.columns.iter().any(named) {
             return Err(Reason::SystemCatalog);
         }
-        Ok(())
+        let mut kinds = relation.columns.iter().map(|&(_, kind)| kind);
+        match kinds.any(|kind| self.trust.temporary.holds(kind)) {
+            true => Err(Reason::Temporary),
+            false => Ok(()),
+        }
     }
 
     /// Adds what policies read. All of them count, whatever roles they are for: the effective role
@@ -336,6 +340,12 @@ impl Viewer<'_> {
             return classes::refusal(function);
         }
         found.functions.insert(function.id);
+        let mut kinds = function.takes.iter().chain([&function.returns]);
+        if self.snapshot.is_temporary_schema(function.schema)
+            || kinds.any(|&kind| self.trust.temporary.holds(kind))
+        {
+            return Some(Reason::Temporary);
+        }
         if self.trust.zoned.is_in(self.snapshot, function) {
             return Some(Reason::Clock);
         }

@@ -2,6 +2,36 @@
 
 use super::check;
 
+/// They go with the session that has made their types, or earlier.
+#[test]
+fn columns_of_temporary_types_are_not_remembered() {
+    check(&[
+        (
+            "B13 DISCARD TEMP takes a column along",
+            "
+            s2: CREATE TEMP TABLE mine (a int)
+            s2: CREATE TABLE lasting (id int, c mine)
+            s2: INSERT INTO lasting VALUES (1, ROW(2))
+            s1 cold: SELECT * FROM lasting
+            s2: DISCARD TEMP
+            s1: SELECT * FROM lasting
+            ",
+        ),
+        (
+            "B13 a type of a session's own, and an array of it in a type that lasts",
+            "
+            s2: CREATE TYPE pg_temp.mood AS ENUM ('sad')
+            s2: CREATE TYPE pair AS (a int, b pg_temp.mood[])
+            s2: CREATE TABLE lasting (id int, c pair)
+            s2: INSERT INTO lasting VALUES (1, ROW(2, '{sad}'))
+            s1 cold: SELECT * FROM lasting
+            s2: DISCARD ALL
+            s1: SELECT * FROM lasting
+            ",
+        ),
+    ]);
+}
+
 #[test]
 fn partitions_and_children_belong_together() {
     const PARTS: &str = "d: CREATE TABLE p (id int, v text) PARTITION BY RANGE (id); CREATE TABLE p1 PARTITION OF p FOR VALUES FROM (0) TO (10); CREATE TABLE p2 PARTITION OF p FOR VALUES FROM (10) TO (20) PARTITION BY LIST (v); CREATE TABLE p2x PARTITION OF p2 FOR VALUES IN ('x'); CREATE TABLE pd PARTITION OF p DEFAULT; INSERT INTO p VALUES (1, 'x'), (11, 'x'), (99, 'x')";

@@ -14,8 +14,8 @@ use crate::Reason;
 use crate::facts::{Name, Read, Shape};
 use crate::needs::Found;
 
-/// The types of which values hold some that are not what they seem: a time with a zone, or the name of
-/// an object.
+/// The types of which values hold some that are not what they seem, a time with a zone or the name of
+/// an object, or that do not last.
 #[derive(Debug)]
 pub(super) struct Holders {
     known: HashSet<TypeId>,
@@ -38,9 +38,21 @@ impl Holders {
         Self::of(snapshot, &NAMES.map(TypeId::from_oid))
     }
 
+    /// Those that hold values of temporary types: at the end of a session, if not earlier, the columns of
+    /// such types go with them, also of what lasts.
+    pub(super) fn of_temporary(snapshot: &Snapshot) -> Self {
+        let types = snapshot.all_types();
+        let types = types.filter(|it| snapshot.is_temporary_schema(it.schema));
+        let types: Vec<_> = types.map(|it| it.id).collect();
+        let rows = snapshot.relations().filter(|it| it.temporary);
+        let rows = rows.flat_map(|relation| [relation.row, relation.rows]);
+        let rows = rows.filter(|kind| kind.oid() != 0);
+        Self::of(snapshot, &rows.chain(types).collect::<Vec<_>>())
+    }
+
     fn of(snapshot: &Snapshot, held: &[TypeId]) -> Self {
         let mut known = HashSet::from_iter(held.iter().copied());
-        loop {
+        while !known.is_empty() {
             let before = known.len();
             let made = snapshot
                 .all_types()
@@ -79,6 +91,11 @@ impl Holders {
                 && snapshot.relation_of_rows(kind).is_none()
         };
         self.known.contains(&kind) || (self.custom && unknown())
+    }
+
+    /// The same of those that are listed.
+    pub(super) fn holds(&self, kind: TypeId) -> bool {
+        self.known.contains(&kind)
     }
 
     /// Whether a function outside `pg_catalog` has to do with them.

@@ -28,6 +28,8 @@ pub(crate) struct Trust {
     pub(super) zoned: Holders,
     /// Types of which values hold the name of an object.
     pub(super) named: Holders,
+    /// What does not last.
+    pub(super) temporary: Holders,
     /// The path of text that the server prints with every name qualified.
     pub(crate) printed: SearchPath,
     /// The path that has all schemas.
@@ -56,6 +58,7 @@ impl Trust {
             references: Reference::all(snapshot),
             zoned: Holders::of_zones(snapshot),
             named: Holders::of_names(snapshot),
+            temporary: Holders::of_temporary(snapshot),
             casts: casts.map(|cast| [cast.source, cast.target]).collect(),
             types: types.map(|implicit| implicit.kind).chain(hidden).collect(),
             printed: SearchPath(
