@@ -11,10 +11,12 @@
 //! it did not find may do anything, and so may one that could meet one of the session's own that
 //! reaches what lasts ([`Temporary`]).
 //!
-//! What a text mentions is [`body`]'s affair, which functions are known without a body [`known`]'s.
+//! What a text mentions is [`body`]'s affair, which functions are known without a body [`known`]'s,
+//! what is gone and may run all the same [`former`]'s.
 //! From what happens to all that it leads to goes [`walk`].
 
 mod body;
+mod former;
 mod known;
 mod tokens;
 mod walk;
@@ -27,6 +29,7 @@ use foldhash::{HashMap, HashSet};
 
 use crate::{Temporary, Writes};
 use body::{Dialect, Name};
+use former::Former;
 use known::Builtin;
 use walk::{builtin, is_foreign};
 
@@ -77,8 +80,8 @@ pub(crate) struct Effects {
     definitions: HashMap<RelationId, Option<Reach>>,
     /// Of all rules of a relation together.
     rules: HashMap<RelationId, Option<Reach>>,
-    /// Functions of casts that are gone.
-    former: Box<[FunctionId]>,
+    /// What is gone and may run all the same.
+    former: Former,
     /// There is code that may have a connection of its own.
     foreign: bool,
 }
@@ -151,30 +154,18 @@ impl Effects {
             bodies,
             definitions,
             rules,
-            former: before.map_or_else(Box::default, |before| before.casts_in(&snapshot)),
+            former: before.map_or_else(Former::default, |it| it.former_in(&snapshot)),
             foreign,
             snapshot,
         }
-    }
-
-    /// The functions of casts that there are, or were, as far as they are there `now`. A server goes on
-    /// calling the function of a cast that is dropped, in statements and bodies that it has analysed.
-    fn casts_in(&self, now: &Snapshot) -> Box<[FunctionId]> {
-        let casts: HashSet<_> = self.snapshot.casts().iter().map(|it| it.function).collect();
-        let run = self.snapshot.implicit_functions().iter();
-        let run = run.map(|it| it.function).filter(|it| casts.contains(it));
-        let all = run.chain(self.former.iter().copied());
-        let mut all: Vec<_> = all.filter(|&id| now.function(id).is_some()).collect();
-        all.sort_unstable();
-        all.dedup();
-        all.into()
     }
 
     /// The functions that any statement may run without naming them.
     fn implicit(&self) -> impl Iterator<Item = Node> {
         let implicit = self.snapshot.implicit_functions().iter();
         let implicit = implicit.map(|implicit| implicit.function);
-        implicit.chain(self.former.iter().copied()).map(Node::Call)
+        let former = self.former.casts.iter().copied();
+        implicit.chain(former).map(Node::Call)
     }
 
     /// Whether there is code in other languages than the server's own.

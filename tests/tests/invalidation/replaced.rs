@@ -75,6 +75,19 @@ fn what_is_replaced_answers_no_more() {
             ",
         ),
         (
+            "C21 the default of a domain that is dropped, and its function stays",
+            "
+            d: CREATE FUNCTION given() RETURNS int LANGUAGE sql AS $$ INSERT INTO log VALUES (9, 'given') RETURNING n $$; CREATE DOMAIN counted AS int DEFAULT given()
+            d: CREATE TABLE n (id int, v counted); CREATE FUNCTION put() RETURNS int LANGUAGE plpgsql AS $$ BEGIN INSERT INTO n VALUES (1); RETURN 1; END $$
+            s2: SELECT put()
+            s1 hot: SELECT * FROM log ORDER BY n
+            s3: ALTER DOMAIN counted DROP DEFAULT
+            s1 hot: SELECT * FROM log ORDER BY n
+            s2: SELECT put()
+            s1: SELECT * FROM log ORDER BY n
+            ",
+        ),
+        (
             "O04 an index that is built concurrently",
             "
             s1 hot: SELECT * FROM t ORDER BY id

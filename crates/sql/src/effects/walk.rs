@@ -75,6 +75,7 @@ impl Within<'_> {
             events.map(|&event| Node::Write(key.referencing, event))
         });
         let uses = snapshot.uses(id).map(|uses| Node::Call(uses.function));
+        let uses = uses.chain(self.effects.former.of_write(id));
         let outcome = self.walk(actions.chain(uses).chain([Node::Read(id)]));
         let apart = match &outcome.writes {
             Writes::Nothing | Writes::Code => true,
@@ -196,6 +197,7 @@ impl Walk<'_> {
         }
         self.open
             .extend(snapshot.uses(id).map(|uses| Node::Call(uses.function)));
+        self.open.extend(self.effects.former.of_write(id));
         self.open.push(Node::Read(id));
         Ok(())
     }
