@@ -22,7 +22,7 @@ pub struct Knowledge {
     /// a change of definitions leaves it.
     pub generation: u64,
     /// Changes whenever functions, operators, views, policies or the like do, back to what they
-    /// were before as well.
+    /// were before as well, if they have been seen to be otherwise in between.
     pub code: u64,
     /// Names, effects, classes.
     pub schema: Arc<sql::Schema>,

@@ -104,6 +104,32 @@ fn what_is_gone_before_it_is_known_may_have_written() {
     ]);
 }
 
+/// It has been seen in between.
+#[test]
+fn what_is_gone_again_may_have_written() {
+    check(&[(
+        "C12 a function that fits better, while one runs that calls it, and is gone at its end",
+        "
+        d: CREATE FUNCTION put(bigint) RETURNS int LANGUAGE plpgsql AS $$ BEGIN RETURN 1; END $$
+        d: CREATE FUNCTION outer_one() RETURNS int LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_advisory_xact_lock(7); PERFORM put(1); PERFORM pg_advisory_unlock(9); PERFORM pg_advisory_xact_lock(8); RETURN 1; END $$
+        s3: SELECT pg_advisory_lock(7)
+        s4: SELECT pg_advisory_lock(8)
+        s2: SELECT pg_advisory_lock(9)
+        s2 send: SELECT outer_one() AS n
+        s1: CREATE FUNCTION put(int) RETURNS int LANGUAGE sql AS $$ UPDATE t SET v = 'put' WHERE id = 1 RETURNING id $$
+        s1 hot: SELECT * FROM u ORDER BY id
+        s5 send: SELECT pg_advisory_lock(9)
+        s3: SELECT pg_advisory_unlock(7)
+        s5 wait: SELECT pg_advisory_lock(9)
+        s1: DROP FUNCTION put(int)
+        s1 hot: SELECT * FROM t ORDER BY id
+        s4: SELECT pg_advisory_unlock(8)
+        s2 wait: SELECT outer_one() AS n
+        s1: SELECT * FROM t ORDER BY id
+        ",
+    )]);
+}
+
 #[test]
 fn what_was_made_a_moment_ago_may_write() {
     check(&[

@@ -21,6 +21,11 @@ pub(super) struct Published {
     rules: Arc<Rules>,
     schema: Arc<sql::Schema>,
     generation: u64,
+    /// The fingerprint of its code.
+    print: u64,
+    /// The generation that came with this code. What was there before may come back, and with it the
+    /// fingerprint: not so this.
+    code: u64,
 }
 
 impl Watcher {
@@ -30,13 +35,14 @@ impl Watcher {
             return Ok(());
         };
         let rules = self.common.rules.load_full();
-        let published = self.derive(&seen.snapshot, &rules).await?;
+        let print = seen.fingerprint.code();
+        let published = self.derive((&seen.snapshot, print), &rules).await?;
         let (id, perils) = (seen.id, published.schema.perils());
         let knowledge = Knowledge {
             database: id,
             epoch: seen.epoch,
             generation: published.generation,
-            code: seen.fingerprint.code(),
+            code: published.code,
             schema: Arc::clone(&published.schema),
             policy: Arc::clone(&rules.policy),
             asked: Arc::clone(&self.database.asked),
@@ -67,7 +73,7 @@ impl Watcher {
     /// What follows from a snapshot under these rules: the same as last time, if they are the same.
     async fn derive(
         &self,
-        snapshot: &Arc<Snapshot>,
+        (snapshot, print): (&Arc<Snapshot>, u64),
         rules: &Arc<Rules>,
     ) -> Result<Published, ControlError> {
         let last = self.published.as_ref().filter(|last| {
@@ -81,11 +87,16 @@ impl Watcher {
         let before = before.map(|last| Arc::clone(&last.schema));
         let derived =
             spawn_blocking(move || sql::Schema::after(before.as_deref(), of, &functions.functions));
+        let schema = derived.await.map_err(|_| ControlError::unreadable())?;
+        let generation = self.common.generation.fetch_add(1, Ordering::Relaxed);
+        let same = self.published.as_ref().filter(|last| last.print == print);
         Ok(Published {
             snapshot: Arc::clone(snapshot),
             rules: Arc::clone(rules),
-            schema: Arc::new(derived.await.map_err(|_| ControlError::unreadable())?),
-            generation: self.common.generation.fetch_add(1, Ordering::Relaxed),
+            schema: Arc::new(schema),
+            generation,
+            print,
+            code: same.map_or(generation, |last| last.code),
         })
     }
 
