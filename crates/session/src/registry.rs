@@ -3,6 +3,8 @@
 //! Invariant: what the client believes to exist is here, and can be made on the server from what is
 //! kept here, until an error of the server says that it never came to be.
 
+mod absent;
+mod doubts;
 mod names;
 mod own;
 mod strangers;
@@ -25,7 +27,7 @@ use crate::{
 };
 
 pub(crate) use self::undo::{Former, Undo};
-use self::{names::Names, strangers::Strangers};
+use self::{doubts::Doubt, names::Names, strangers::Strangers};
 
 /// A name the client gave; empty for the unnamed statement or portal.
 pub(crate) type Name = SmallVec<[u8; 24]>;
@@ -133,15 +135,6 @@ pub(crate) enum Source {
     Entry { entry: Entry, sent: usize },
     /// Transaction control that we may answer, or have answered: it runs once.
     Control { done: bool },
-}
-
-/// Why it is not known which portal of a name the server has.
-#[derive(Clone, Copy, Debug)]
-struct Doubt {
-    /// The segment whose messages leave it open.
-    segment: u64,
-    /// They have made a portal of ours there, which is ours again if they were skipped.
-    made: bool,
 }
 
 /// All names of one client.
@@ -328,25 +321,6 @@ impl Registry {
         Some(previous)
     }
 
-    /// What the server makes of this name is not known before `segment` has ended.
-    pub(crate) fn doubt(&mut self, name: &[u8], segment: u64) {
-        self.unsure.insert(kept(name), segment);
-    }
-
-    /// Whether the server has a portal of this name is not known before `segment` has ended.
-    pub(crate) fn doubt_portal(&mut self, name: &[u8], segment: u64, made: bool) {
-        let doubt = self.unsure_portals.entry(kept(name));
-        let doubt = doubt.or_insert(Doubt { segment, made });
-        doubt.segment = segment;
-        doubt.made |= made;
-    }
-
-    /// What the server makes of any name is not known before a reply has come.
-    pub(crate) fn doubt_all(&mut self) {
-        self.all_unsure = true;
-        self.strangers.clear();
-    }
-
     /// PREPARE has made a statement, so that none of its name was left.
     pub(crate) fn note_prepare(&mut self, name: Option<&str>) {
         self.prepared_by_sql = true;
@@ -396,68 +370,6 @@ impl Registry {
         (self.prepared_by_sql || self.has_strangers) && !name.is_empty()
     }
 
-    /// Whether a statement under way may drop this one.
-    pub(crate) fn may_drop(&self, name: &[u8]) -> bool {
-        self.all_unsure && !name.is_empty()
-    }
-
-    /// Whether messages of a segment before this one leave open what the name stands for.
-    pub(crate) fn is_unsure(&self, name: &[u8], segment: u64) -> bool {
-        !self.unsure.is_empty()
-            && self
-                .unsure
-                .get(minded(name))
-                .is_some_and(|&in_| in_ < segment)
-    }
-
-    /// The same for a portal.
-    pub(crate) fn is_unsure_portal(&self, name: &[u8], segment: u64) -> bool {
-        self.doubt_of(name)
-            .is_some_and(|doubt| doubt.segment < segment)
-    }
-
-    /// The same where one is to be run or described: not if it was bound in this segment, with which
-    /// it would be skipped.
-    pub(crate) fn is_unsure_bound(&self, name: &[u8], segment: u64) -> bool {
-        self.is_unsure_portal(name, segment)
-            && self
-                .portals
-                .get(minded(name))
-                .is_none_or(|it| it.segment != segment)
-    }
-
-    /// The same where one is to be bound: the unnamed one takes the place of whatever is there.
-    pub(crate) fn is_unsure_place(&self, name: &[u8], segment: u64) -> bool {
-        self.is_unsure_portal(name, segment)
-            && (!name.is_empty() || self.doubt_of(name).is_some_and(|doubt| doubt.made))
-    }
-
-    fn doubt_of(&self, portal: &[u8]) -> Option<&Doubt> {
-        let unsure = &self.unsure_portals;
-        (!unsure.is_empty())
-            .then(|| unsure.get(minded(portal)))
-            .flatten()
-    }
-
-    /// The same for any portal.
-    pub(crate) fn has_unsure_portals(&self) -> bool {
-        !self.unsure_portals.is_empty()
-    }
-
-    /// Every reply has come.
-    pub(crate) fn settle(&mut self) {
-        if !self.unsure.is_empty() {
-            self.unsure.clear();
-        }
-        if !self.unsure_portals.is_empty() {
-            self.unsure_portals.clear();
-        }
-        if !self.displaced.is_empty() {
-            self.displaced.clear();
-        }
-        self.all_unsure = false;
-    }
-
     /// A transaction has ended: portals bound in `segment` or earlier are gone.
     pub(crate) fn end_portals(&mut self, segment: u64) {
         self.ended = self.ended.max(segment);
@@ -485,61 +397,11 @@ impl Registry {
         self.deallocated_unseen = false;
     }
 
-    /// Whether there is a name that the server does not have, or may turn out not to have.
-    pub(crate) fn has_absent(&self) -> bool {
-        if !self.unsure.is_empty() {
-            return true;
-        }
-        self.statements.values().any(|it| !it.on_server)
-            || self.portals.values().any(Portal::is_ours)
-    }
-
     /// The server does not parse this statement any more.
     pub(crate) fn note_refused(&mut self, name: &[u8]) {
         if let Some(statement) = self.statement_mut(name) {
             statement.refused = true;
         }
-    }
-
-    /// Whether the server does not have this statement.
-    pub(crate) fn is_absent(&self, statement: &[u8]) -> bool {
-        self.statement(statement).is_some_and(|it| !it.on_server)
-    }
-
-    /// Whether the server has another statement under this name.
-    pub(crate) fn is_stale(&self, statement: &[u8]) -> bool {
-        self.statement(statement)
-            .is_some_and(|it| it.stale.is_some())
-    }
-
-    /// Names of statements that the server does not have.
-    pub(crate) fn absent_statements(&self) -> Vec<Name> {
-        let absent = self
-            .statements
-            .iter()
-            .filter(|(_, statement)| !statement.on_server);
-        absent.map(|(name, _)| Name::from_slice(name)).collect()
-    }
-
-    /// The same, and of those in whose place it has others.
-    pub(crate) fn lacking_statements(&self) -> Vec<Name> {
-        let lacking = self
-            .statements
-            .iter()
-            .filter(|(_, statement)| !statement.on_server || statement.stale.is_some());
-        lacking.map(|(name, _)| Name::from_slice(name)).collect()
-    }
-
-    /// Names of statements that the server does not have, and of which it would read literals.
-    pub(crate) fn absent_literals(&self) -> Vec<Name> {
-        let literal = |name: &Name| {
-            self.statements
-                .get(name)
-                .is_some_and(|it| it.prepared.literal)
-        };
-        let mut absent = self.absent_statements();
-        absent.retain(literal);
-        absent
     }
 
     /// The server may read the literals of any statement as settings are `now`, if these are known, and
@@ -571,12 +433,6 @@ impl Registry {
     /// Whether a portal could be run whose effect on settings nobody has been told.
     pub(crate) fn has_idle_portals(&self) -> bool {
         self.portals.values().any(|portal| portal.idle)
-    }
-
-    /// Names of portals that the server does not have.
-    pub(crate) fn absent_portals(&self) -> Vec<Name> {
-        let absent = self.portals.iter().filter(|(_, portal)| portal.is_ours());
-        absent.map(|(name, _)| Name::from_slice(name)).collect()
     }
 }
 
