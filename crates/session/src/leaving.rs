@@ -113,6 +113,29 @@ impl Session {
         if effects.temporary && !founds || unbounded {
             self.mirror.doubt_temporary();
         }
+        self.note_control(plan);
+        if matches!(
+            effects.control,
+            Some(Control::Commit { .. } | Control::CommitPrepared(_))
+        ) {
+            // It has a mark for what was written before, of which no other's tag may clear it.
+            self.segment.judged = Judged::Guilty;
+        }
+        let stays = matches!(effects.control, None | Some(Control::Savepoint));
+        if !stays || effects.commits {
+            self.mirror.leave_block();
+        }
+        let followed = self.follow_settings(settings);
+        self.mirror.note_own(&plan.effects.settings, followed);
+        if !followed {
+            self.note_settings(plan, text, settings);
+        }
+    }
+
+    /// Notes what a statement does to its block.
+    fn note_control(&mut self, plan: &Plan) {
+        let effects = &plan.effects;
+        let segment = &mut self.segment;
         match &effects.control {
             Some(Control::Begin(begin)) => {
                 let identity = self.mirror.identity();
@@ -143,22 +166,6 @@ impl Session {
                 segment.read_committed = Some(false);
             }
             None => segment.control |= effects.commits,
-        }
-        if matches!(
-            effects.control,
-            Some(Control::Commit { .. } | Control::CommitPrepared(_))
-        ) {
-            // It has a mark for what was written before, of which no other's tag may clear it.
-            segment.judged = Judged::Guilty;
-        }
-        let stays = matches!(effects.control, None | Some(Control::Savepoint));
-        if !stays || effects.commits {
-            self.mirror.leave_block();
-        }
-        let followed = self.follow_settings(settings);
-        self.mirror.note_own(&plan.effects.settings, followed);
-        if !followed {
-            self.note_settings(plan, text, settings);
         }
     }
 
