@@ -28,6 +28,7 @@ mod own;
 mod parameters;
 mod pipeline;
 mod planned;
+mod portals;
 mod prepared;
 mod queue;
 mod recipe;
