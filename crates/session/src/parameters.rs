@@ -190,6 +190,7 @@ impl Session {
         let inferred = Inferred::default();
         statement.inferred = Some(inferred.clone());
         put_describe(self.to_server.tail(), Target::Statement, bind.statement);
+        self.forwarded = true;
         let expect = Expect::DescribeStatement {
             learn: None,
             parameters: None,

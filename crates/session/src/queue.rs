@@ -428,6 +428,16 @@ impl Queue {
         }
     }
 
+    /// Whether the last reply that the server owes is one that it holds back until it is told to
+    /// answer.
+    pub(crate) fn is_held_back(&self) -> bool {
+        let owed = self.slots.iter().rev().find_map(|slot| match slot {
+            Slot::Server(awaited) => Some(boundary(&awaited.expect).is_none()),
+            Slot::Local(..) | Slot::Ready => None,
+        });
+        owed.unwrap_or(false)
+    }
+
     /// All boundaries that are awaited.
     pub(crate) fn boundaries(&self) -> impl Iterator<Item = &Boundary> {
         self.ends

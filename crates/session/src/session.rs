@@ -470,7 +470,7 @@ impl Session {
 
     /// A client message waits for all replies that are owed; the server must not hold them back.
     pub(crate) fn stall(&mut self) {
-        if self.forwarded && !self.flushed {
+        if (self.forwarded || self.queue.is_held_back()) && !self.flushed {
             self.to_server.put(wire::frontend::FLUSH);
             self.flushed = true;
         }

@@ -107,6 +107,7 @@ impl Session {
         self.materialize_statement(name);
         self.may_read_anew(name);
         frontend::put_describe(self.to_server.tail(), Target::Statement, name);
+        self.forwarded = true;
         let expect = Expect::DescribeStatement {
             learn: None,
             parameters: None,

@@ -4,7 +4,7 @@ use anyhow::{Result, ensure};
 use pgmemo_tests::{
     Pgmemo, Postgres, Store, Version,
     net::{SOON, eventually},
-    wire::Frontend,
+    wire::{Conn, Frontend},
 };
 
 use super::pair::{warm, with_sessions};
@@ -205,6 +205,41 @@ fn what_reads_parts_of_new_types_leaves_others_alone() -> Result<()> {
             warm(pgmemo, reader, "SELECT v FROM t")?;
         }
         pgmemo.expect_hits_since(&before, 20.0)
+    })
+}
+
+/// Whether the server would parse such a statement as it would have before is asked in front of its
+/// Bind, whatever definitions have changed.
+#[test]
+fn a_prepared_read_in_a_block_is_answered_behind_definitions_of_others() -> Result<()> {
+    with_sessions(|pgmemo, reader, writer| {
+        for round in 0..3 {
+            let name = format!("s{round}");
+            let prepare = Frontend::new()
+                .parse(&name, "SELECT v FROM t WHERE v <> 'x' AND id = 1", &[])
+                .describe_statement(&name)
+                .sync();
+            let run = Frontend::new().bind("", &name, &[]).execute("", 0).sync();
+            let answered = |conn: &mut Conn| {
+                conn.send(run.bytes())?;
+                let answer = conn.read_until(b'Z')?;
+                ensure!(answer.value().as_deref() == Some("a"), "{answer:?}");
+                anyhow::Ok(())
+            };
+            // What the first one's Parse was told, the second one's is, too.
+            for conn in [&mut *writer, &mut *reader] {
+                conn.send(prepare.bytes())?;
+                conn.read_until(b'Z')?;
+                answered(conn)?;
+                answered(conn)?;
+            }
+            writer.run(&format!("CREATE TABLE other_{round} (id int)"))?;
+            warm(pgmemo, writer, "SELECT v FROM t")?;
+            reader.run("BEGIN")?;
+            answered(reader)?;
+            reader.run("COMMIT")?;
+        }
+        Ok(())
     })
 }
 

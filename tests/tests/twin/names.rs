@@ -137,3 +137,50 @@ fn names_of_statements_mean_the_same() {
         ],
     );
 }
+
+/// What stands between such a statement and its Bind is asked first, and the server holds its answer
+/// back until it has to give it.
+#[test]
+fn statements_that_the_server_has_yet_to_parse_are_answered_in_blocks() {
+    const NAMED: &str = "SELECT v FROM t WHERE v <> 'x' AND v <> $1";
+    let prepared = || {
+        talk()
+            .say(|f| f.parse("s", NAMED, &[]).describe_statement("s").sync())
+            .ready()
+            .query("BEGIN")
+    };
+    check(
+        0,
+        vec![
+            (
+                "a value that is not looked up",
+                prepared()
+                    .say(|f| f.bind("", "s", &["now"]).execute("", 0).sync())
+                    .ready()
+                    .query("COMMIT"),
+            ),
+            (
+                "the same, and more of them",
+                prepared()
+                    .say(|f| {
+                        f.bind("", "s", &["now"])
+                            .execute("", 0)
+                            .bind("", "s", &["today"])
+                            .describe_portal("")
+                            .execute("", 0)
+                            .sync()
+                    })
+                    .ready()
+                    .query("COMMIT"),
+            ),
+            (
+                "a value that is not looked up, and a Flush",
+                prepared()
+                    .say(|f| f.bind("", "s", &["now"]).execute("", 0).flush())
+                    .say(|f| f.sync())
+                    .ready()
+                    .query("COMMIT"),
+            ),
+        ],
+    );
+}
