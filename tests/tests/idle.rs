@@ -54,11 +54,21 @@ impl Scene {
 ///
 /// False where the machine has stood still for so long that it was idle by right.
 fn stays_busy(conns: &mut [(Conn, [u8; 1])], timeout: Duration, sqlstate: &str) -> Result<bool> {
+    stays_busy_asking(Duration::from_millis(300), conns, timeout, sqlstate)
+}
+
+/// The same with such a pause between two questions.
+fn stays_busy_asking(
+    pause: Duration,
+    conns: &mut [(Conn, [u8; 1])],
+    timeout: Duration,
+    sqlstate: &str,
+) -> Result<bool> {
     let (start, mut last) = (Instant::now(), Instant::now());
     while start.elapsed() < timeout * 2 {
         for (conn, status) in &mut *conns {
             let heard = conn.query(READ);
-            if last.elapsed() > timeout / 4 {
+            if last.elapsed() > pause + timeout / 5 {
                 return Ok(false);
             }
             let heard = heard?;
@@ -66,7 +76,7 @@ fn stays_busy(conns: &mut [(Conn, [u8; 1])], timeout: Duration, sqlstate: &str) 
             ensure!((end.tag, &end.body[..]) == (b'Z', &status[..]));
         }
         last = Instant::now();
-        std::thread::sleep(Duration::from_millis(300));
+        std::thread::sleep(pause);
     }
     // And then it is.
     let (conn, _) = conns.first_mut().context("nobody")?;
@@ -118,6 +128,27 @@ fn a_client_that_is_served_in_a_block_is_not_idle() -> Result<()> {
             scene.pgmemo.expect_hits_since(&before, 10.0)?;
         }
         Ok(busy)
+    })
+}
+
+/// Between any two questions it is idle for less than it may.
+#[test]
+fn a_client_that_seldom_asks_is_idle_no_longer_than_it_is() -> Result<()> {
+    let scene = scene()?;
+    let (timeout, pause) = (Duration::from_secs(5), Duration::from_secs(3));
+    in_peace(|| {
+        let login = scene.login().with("idle_session_timeout", "5s");
+        let mut outside = [(scene.connect(&login)?, *b"I")];
+        if !stays_busy_asking(pause, &mut outside, timeout, "57P05")? {
+            return Ok(false);
+        }
+        let login = scene
+            .login()
+            .with("idle_in_transaction_session_timeout", "5s");
+        let mut conn = scene.connect(&login)?;
+        conn.run("BEGIN")?;
+        conn.run("SHOW timezone")?;
+        stays_busy_asking(pause, &mut [(conn, *b"T")], timeout, "25P03")
     })
 }
 

@@ -53,14 +53,26 @@ pub(crate) struct Client {
 }
 
 /// When the statement at hand arrived, for the latency histograms.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Timing {
     arrived: Option<Instant>,
     missed: Option<Instant>,
-    /// Since when the server has not said a word, as far as hits have looked.
-    silent: Option<Instant>,
+    /// Since when the server has not been at work, or longer.
+    silent: Instant,
     /// When a block may have waited for too long without the server.
     waits: Option<Pin<Box<Sleep>>>,
+}
+
+impl Timing {
+    /// Of a session that begins now.
+    pub(crate) fn begin() -> Self {
+        Self {
+            arrived: None,
+            missed: None,
+            silent: Instant::now(),
+            waits: None,
+        }
+    }
 }
 
 /// Why a client's task ends.

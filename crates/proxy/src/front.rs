@@ -314,7 +314,7 @@ impl Front {
             server: Link::new(server, login.leftover_server),
             marks: Marks::default(),
             marked: Instant::now(),
-            timing: Timing::default(),
+            timing: Timing::begin(),
             flight: Flight::default(),
             _counted: counted,
             noted,

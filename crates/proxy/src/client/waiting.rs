@@ -11,7 +11,7 @@ use super::{Client, End, micros};
 
 /// How long the server may go without a word while its client is served from the store: settings
 /// and firewalls end connections that seem to be idle.
-const SILENCE_MAX: Duration = Duration::from_secs(1);
+const SILENCE_MAX: Duration = Duration::from_millis(250);
 
 /// How long a client may wait in a block before its server hears of it.
 const WAIT_MAX: Duration = Duration::from_secs(1);
@@ -58,7 +58,8 @@ impl Client {
             && !blocked
             && let Poll::Ready(read) = self.server.poll_fill(cx)
         {
-            self.timing.silent = None;
+            // It has been at work since then at the earliest, and is idle from now on.
+            self.timing.silent = self.timing.arrived.unwrap_or(self.timing.silent);
             return Poll::Ready(match read {
                 Ok(0) => Ok(Event::ServerEnded),
                 Ok(_) => Ok(Event::Progress),
@@ -143,9 +144,8 @@ impl Client {
 
     /// After a hit: lets the server know that the client is at work, if it has not heard for a while.
     fn keep_alive(&mut self, now: Instant) {
-        let silent = self.timing.silent.get_or_insert(now);
-        if now.duration_since(*silent) >= SILENCE_MAX {
-            *silent = now;
+        if now.duration_since(self.timing.silent) >= SILENCE_MAX {
+            self.timing.silent = now;
             self.session.keep_alive();
         }
     }
