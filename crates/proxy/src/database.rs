@@ -358,8 +358,8 @@ impl Database {
         &self.ledger
     }
 
-    /// Waits until the server has said once which database it is, or will not say, or the deadline
-    /// has passed. Cancel safe.
+    /// Waits until the server has said which database it is, or will not say, or the deadline has
+    /// passed. Cancel safe.
     pub(crate) async fn named(&self, deadline: Instant) {
         let mut progress = self.progress.subscribe();
         let named = async {

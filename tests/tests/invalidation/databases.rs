@@ -2,10 +2,10 @@
 
 use anyhow::{Context, Result, anyhow, ensure};
 use pgmemo_tests::{
-    Pgmemo, Postgres, Store, Version, env,
+    Pgmemo, Postgres, Redis, Store, Version, env,
     net::{SOON, eventually},
     postgres::Database,
-    wire::Frontend,
+    wire::{Conn, Frontend},
 };
 
 struct Ground<'a> {
@@ -102,6 +102,43 @@ fn k24_a_database_made_anew_by_force_is_another_one() -> Result<()> {
     admin.run(&format!("CREATE DATABASE {name}"))?;
     ground.fill("second")?;
     ground.visit("second")
+}
+
+/// An instance that has lost its connection to a database when that was dropped by force does not take
+/// the next of its name for it: its writes wait until they can be told to others.
+#[test]
+fn k24_a_write_to_a_database_made_anew_by_force_is_told_to_other_instances() -> Result<()> {
+    if env::direct() {
+        return Ok(());
+    }
+    let postgres = Postgres::shared(Version::System);
+    let redis = Redis::start()?;
+    let start = || Pgmemo::start(postgres, Store::Redis(&redis), &[]);
+    let (reading, writing) = (start()?, start()?);
+    let database = postgres.database()?;
+    let name = database.name();
+    let hits = |conn: &mut Conn| {
+        let before = reading.hits()?;
+        eventually("hit", SOON, || {
+            conn.value("SELECT v FROM t").ok()?;
+            (reading.hits().ok()? > before).then_some(())
+        })
+    };
+    let mut admin = postgres.connect("postgres")?;
+    for value in ["first", "second", "third"] {
+        let fill = format!("CREATE TABLE t (v text); INSERT INTO t VALUES ('{value}')");
+        database.connect()?.run(&fill)?;
+        let mut reader = reading.connect(name)?;
+        hits(&mut reader)?;
+        let mut writer = writing.connect(name)?;
+        writer.run("UPDATE t SET v = 'written'")?;
+        let found = reader.value("SELECT v FROM t")?;
+        ensure!(found == "written", "{found} in the {value}");
+        drop((reader, writer));
+        admin.run(&format!("DROP DATABASE {name} WITH (FORCE)"))?;
+        admin.run(&format!("CREATE DATABASE {name}"))?;
+    }
+    Ok(())
 }
 
 /// Nobody watches a database while no client is there. One that was made anew meanwhile is written

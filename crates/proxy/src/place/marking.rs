@@ -13,8 +13,9 @@ use crate::{
     marks::{Blind, Held, Planned, Told},
 };
 
-/// How long after its login a client's writes wait until they can be told to other instances. Later
-/// they are sent without: the server does not say which database it is, and may not for long.
+/// How long after its login a client's writes wait until they can be told to other instances; where a
+/// database of that name is remembered, how long after the first who asked. Later they are sent
+/// without: the server does not say which database it is, and may not for long.
 const NAME_MAX: Duration = Duration::from_secs(5);
 
 impl Place {
@@ -26,9 +27,11 @@ impl Place {
         let Some(database) = self.watched() else {
             return self.mark_unwatched(writes).await;
         };
-        if self.services.store.is_shared() && database.ledger().remembered().is_none() {
+        if self.services.store.is_shared()
+            && let Some(since) = database.ledger().wanted_since(self.seated)
+        {
             // Other instances may serve what this changes, and nobody could tell them.
-            Box::pin(database.named(self.seated + NAME_MAX)).await;
+            Box::pin(database.named(since + NAME_MAX)).await;
         }
         let identity = match database.ledger().identity() {
             Some(identity) => identity,
