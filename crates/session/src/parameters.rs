@@ -106,13 +106,13 @@ impl Session {
         if then.plan.read.is_ok() || now.plan.read.is_ok() {
             self.shared.telemetry.bypass(Reason::NoCatalog).inc();
         }
-        if then.plan.read.is_ok() {
-            return Some(Arc::clone(then));
+        if owned && then.writes_the_same(now) {
+            return Some(Arc::new(now.unread_now()));
         }
-        Some(Arc::new(match owned && then.writes_the_same(now) {
-            true => now.unread_now(),
-            false => now.outdated(),
-        }))
+        Some(match then.plan.read {
+            Ok(_) => Arc::clone(then),
+            Err(_) => Arc::new(now.outdated()),
+        })
     }
 
     /// Whether the settings by which the server has read, or will read, the literals of a statement

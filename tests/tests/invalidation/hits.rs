@@ -1,6 +1,6 @@
 //! Writes of an ordinary application empty no more than they must.
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use pgmemo_tests::{
     Pgmemo, Postgres, Store, Version,
     net::{SOON, eventually},
@@ -240,6 +240,41 @@ fn a_prepared_read_in_a_block_is_answered_behind_definitions_of_others() -> Resu
             reader.run("COMMIT")?;
         }
         Ok(())
+    })
+}
+
+/// A prepared read whose tables are others since is not looked up until it is prepared anew; what it
+/// calls writes nothing all the same.
+#[test]
+fn a_prepared_call_that_reads_other_tables_now_leaves_replies_alone() -> Result<()> {
+    with_sessions(|pgmemo, reader, writer| {
+        writer.run(
+            "CREATE TABLE a (id int PRIMARY KEY, v text); INSERT INTO a VALUES (1, 'old');
+            CREATE TABLE b (id int PRIMARY KEY, v text); INSERT INTO b VALUES (1, 'new');
+            CREATE FUNCTION f(int) RETURNS text STABLE LANGUAGE sql AS 'SELECT v FROM a WHERE id = $1'",
+        )?;
+        warm(pgmemo, reader, "SELECT v FROM a")?;
+        let prepare = Frontend::new()
+            .parse("s", "SELECT f(id) FROM a", &[])
+            .sync();
+        reader.send(prepare.bytes())?;
+        reader.read_until(b'Z')?;
+        let run = Frontend::new().bind("", "s", &[]).execute("", 0).sync();
+        let read = |conn: &mut Conn| {
+            conn.send(run.bytes())?;
+            conn.read_until(b'Z')?.value().context("no row")
+        };
+        for _ in 0..3 {
+            ensure!(read(reader)? == "old");
+        }
+        writer.run("BEGIN; ALTER TABLE a RENAME TO c; ALTER TABLE b RENAME TO a; COMMIT")?;
+        warm(pgmemo, writer, "SELECT v FROM t")?;
+        let before = pgmemo.metrics()?;
+        for _ in 0..5 {
+            ensure!(read(reader)? == "new");
+            writer.run("SELECT v FROM t")?;
+        }
+        pgmemo.expect_hits_since(&before, 5.0)
     })
 }
 
