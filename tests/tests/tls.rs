@@ -2,6 +2,8 @@
 
 use std::{
     fs,
+    io::{Read, Write},
+    net::TcpStream,
     path::{Path, PathBuf},
     process::Command,
     sync::Arc,
@@ -14,9 +16,10 @@ use pgmemo_tests::{
     net::{SOON, eventually},
     postgres::PASSWORD,
     server::Signal,
+    wire::Frontend,
 };
 use rustls::{
-    ClientConfig, RootCertStore,
+    ClientConfig, ClientConnection, RootCertStore, StreamOwned,
     crypto::aws_lc_rs,
     pki_types::{CertificateDer, pem::PemObject},
 };
@@ -82,6 +85,10 @@ impl Certificate {
 
     /// What a client that trusts nothing else connects with.
     fn connector(&self) -> Result<MakeRustlsConnect> {
+        Ok(MakeRustlsConnect::new(self.trusting()?))
+    }
+
+    fn trusting(&self) -> Result<ClientConfig> {
         let mut roots = RootCertStore::empty();
         for certificate in CertificateDer::pem_file_iter(self.file())? {
             roots.add(certificate?)?;
@@ -92,7 +99,7 @@ impl Certificate {
             .with_root_certificates(roots)
             .with_no_client_auth();
         config.alpn_protocols = vec![b"postgresql".to_vec()];
-        Ok(MakeRustlsConnect::new(config))
+        Ok(config)
     }
 }
 
@@ -469,6 +476,37 @@ fn a_cancel_request_may_be_encrypted() -> Result<()> {
             Ok(())
         },
     )
+}
+
+/// Whoever reads to the end is told that it is one: libpq takes a cancel request for failed otherwise.
+#[test]
+fn connections_that_come_to_no_session_end_as_tls_wants_it() -> Result<()> {
+    let Some(Ground {
+        certificate,
+        pgmemo,
+        ..
+    }) = Ground::new("")?
+    else {
+        return Ok(());
+    };
+    let cancel = Frontend::new().cancel(7, &[7; 4]).into_bytes();
+    let lost = [("user", "postgres"), ("database", "is_not_there")];
+    let lost = Frontend::new().startup(3 << 16, &lost).into_bytes();
+    for said in [cancel, lost] {
+        let mut socket = TcpStream::connect(pgmemo.address())?;
+        socket.set_read_timeout(Some(SOON))?;
+        let request = [8_u32.to_be_bytes(), 80_877_103_u32.to_be_bytes()].concat();
+        socket.write_all(&request)?;
+        let mut word = [0];
+        socket.read_exact(&mut word)?;
+        ensure!(word == *b"S");
+        let client =
+            ClientConnection::new(certificate.trusting()?.into(), "localhost".try_into()?)?;
+        let mut stream = StreamOwned::new(client, socket);
+        stream.write_all(&said)?;
+        stream.read_to_end(&mut Vec::new())?;
+    }
+    Ok(())
 }
 
 /// What TLS has taken and the socket has not is sent when there is room, though nothing follows.

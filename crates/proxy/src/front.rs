@@ -133,7 +133,7 @@ impl Front {
         tokio::time::sleep(REFUSAL_MAX).await;
     }
 
-    async fn cancel(&self, packet: &[u8], stream: ClientStream) {
+    async fn cancel(&self, packet: &[u8], mut stream: ClientStream) {
         let freed = self.services.cancels.free(packet).await;
         self.deliver(packet, || true).await;
         let mut attempt = 0;
@@ -144,7 +144,7 @@ impl Front {
             attempt += 1;
         }
         // Whoever waits for the end of its request must not meet with it at its next statement.
-        drop(stream);
+        close(&mut stream).await;
     }
 
     async fn deliver(&self, cancel: &[u8], due: impl Fn() -> bool) {
@@ -199,7 +199,10 @@ impl Front {
                 return None;
             }
         };
-        let login = self.logged_in(login)?;
+        let Some(login) = self.logged_in(login) else {
+            close(&mut client).await;
+            return None;
+        };
         if packet.replication == Replication::Physical {
             tokio::select! {
                 () = pipe(client, server, login) => {}
@@ -412,6 +415,11 @@ fn tuned(socket: &TcpStream, gone_after: Option<Duration>) -> io::Result<()> {
 }
 
 /// Says a last word; whoever does not listen has left already.
+/// Ends a connection in the way that its form has: who encrypts says so.
+async fn close(client: &mut ClientStream) {
+    let _ = timeout(REFUSAL_MAX, client.shutdown()).await;
+}
+
 async fn tell(client: &mut ClientStream, frame: &[u8]) {
     let _ = timeout(REFUSAL_MAX, async {
         client.write_all(frame).await?;
