@@ -12,6 +12,8 @@ pub struct Meaning {
     pub(crate) relations: u64,
     /// Which functions it may run.
     pub(crate) functions: u64,
+    /// Those of them that its operators may stand for.
+    pub(crate) operators: u64,
     /// What the types of its relations' columns are made of.
     pub(crate) kinds: u64,
     /// Which types, collations and whatever else.
@@ -34,14 +36,20 @@ impl Meaning {
     /// the statement was prepared may not have been.
     pub fn holds(&self, now: &Self) -> bool {
         self.writes_as(now)
+            && self.functions == now.functions
             && self.others == now.others
             && (self.kinds == now.kinds || now.settled && self.casts == now.casts)
     }
 
-    /// Whether it changes what it would change `now`, and runs the same, whatever it reads. Functions of
-    /// casts count for any statement.
+    /// Whether it runs nothing but what it might run `now`, and changes what that would, whatever it
+    /// reads.
+    ///
+    /// A function that it has found by its name counts `now` as well, under the same path: were it
+    /// dropped, or called otherwise, the server would look for the name again (`plancache.c`,
+    /// `PlanCacheObjectCallback`). Operators may be dropped without that. Functions of casts count for any
+    /// statement.
     pub fn writes_as(&self, now: &Self) -> bool {
-        self.functions == now.functions && (self.relations == now.relations || now.alone)
+        self.operators == now.operators && (self.relations == now.relations || now.alone)
     }
 
     /// That of a string of which this is the beginning, and `next` comes next.
@@ -49,6 +57,7 @@ impl Meaning {
         Self {
             relations: self.relations.rotate_left(1) ^ next.relations,
             functions: self.functions.rotate_left(1) ^ next.functions,
+            operators: self.operators.rotate_left(1) ^ next.operators,
             kinds: self.kinds.rotate_left(1) ^ next.kinds,
             others: self.others.rotate_left(1) ^ next.others,
             casts: self.casts.rotate_left(1) ^ next.casts,

@@ -243,6 +243,58 @@ fn a_prepared_read_in_a_block_is_answered_behind_definitions_of_others() -> Resu
     })
 }
 
+/// Where functions come to fit a call that a statement was prepared with, or take the place of one that
+/// is gone, it runs one of those that it might run now.
+#[test]
+fn prepared_statements_outlive_changes_to_functions_and_types() -> Result<()> {
+    with_sessions(|pgmemo, reader, writer| {
+        writer.run(
+            "CREATE TYPE mood AS ENUM ('a', 'b'); CREATE TABLE m (id int PRIMARY KEY, v mood);
+            INSERT INTO m VALUES (1, 'a'); CREATE TABLE called (v text);
+            CREATE FUNCTION f(mood) RETURNS text LANGUAGE plpgsql AS $$ BEGIN RETURN $1; END $$",
+        )?;
+        warm(pgmemo, reader, "SELECT v FROM m")?;
+        let prepare = Frontend::new()
+            .parse("u", "UPDATE m SET v = 'a' WHERE id = 1", &[])
+            .parse("c", "SELECT f(v), upper(v::text), now() FROM m", &[])
+            .parse("l", "SELECT v FROM m FOR UPDATE", &[])
+            .sync();
+        writer.send(prepare.bytes())?;
+        writer.read_until(b'Z')?;
+        let run = |writer: &mut Conn| {
+            for name in ["u", "c", "l"] {
+                let batch = Frontend::new().bind("", name, &[]).execute("", 0).sync();
+                writer.send(batch.bytes())?;
+                ensure!(writer.read_until(b'Z')?.error().is_none(), "{name}");
+            }
+            anyhow::Ok(())
+        };
+        for definition in [
+            "ALTER TYPE mood ADD VALUE 'c'",
+            "CREATE FUNCTION upper(mood) RETURNS text IMMUTABLE LANGUAGE sql AS 'SELECT $1::text'",
+            "CREATE FUNCTION f(text) RETURNS text LANGUAGE plpgsql AS $$ BEGIN RETURN $1; END $$",
+            "DROP FUNCTION f(mood); CREATE FUNCTION f(mood) RETURNS text LANGUAGE plpgsql AS
+                $$ BEGIN INSERT INTO called VALUES ($1); RETURN 'new'; END $$",
+        ] {
+            reader.run(definition)?;
+            run(writer)?;
+            warm(pgmemo, reader, "SELECT v FROM t")?;
+            let before = pgmemo.metrics()?;
+            for _ in 0..5 {
+                run(writer)?;
+                reader.run("SELECT v FROM t")?;
+            }
+            pgmemo.expect_hits_since(&before, 5.0).context(definition)?;
+        }
+        // And what one of them writes now is told.
+        let count = "SELECT count(*) FROM called";
+        let written: u32 = warm(pgmemo, reader, count)?.parse()?;
+        run(writer)?;
+        ensure!(reader.value(count)? == (written + 1).to_string());
+        Ok(())
+    })
+}
+
 /// A prepared read whose tables are others since is not looked up until it is prepared anew; what it
 /// calls writes nothing all the same.
 #[test]

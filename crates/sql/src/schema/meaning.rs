@@ -51,6 +51,11 @@ impl Schema {
             relation(None, word);
         }
         collations(snapshot, lexical, &mut others);
+        let mut operators = DefaultHasher::new();
+        for symbol in &lexical.symbols {
+            let known = snapshot.operators(symbol).map(|known| known.function);
+            known.collect::<BTreeSet<_>>().hash(&mut operators);
+        }
         for id in self.functions(lexical, Some(path)) {
             id.hash(&mut functions);
             if let Some(function) = snapshot.function(id) {
@@ -86,6 +91,7 @@ impl Schema {
         Meaning {
             relations: relations.finish(),
             functions: functions.finish(),
+            operators: operators.finish(),
             kinds: columns.finish(),
             others: others.finish(),
             casts: self.casts,
