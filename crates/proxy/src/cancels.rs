@@ -232,6 +232,11 @@ impl Listed {
         self.entry.left.cancel();
     }
 
+    /// Whether a request for it has come.
+    pub(crate) fn is_cancelled(&self) -> bool {
+        self.entry.cancelled.is_cancelled()
+    }
+
     /// Resolves when the client's statement is cancelled.
     pub(crate) fn cancelled(&self) -> impl Future<Output = ()> + Send + use<> {
         self.entry.cancelled.clone().cancelled_owned()

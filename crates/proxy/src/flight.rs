@@ -40,6 +40,8 @@ pub(crate) struct Flight {
     never: bool,
     /// Where a cancel request finds it, until the server has begun to answer.
     listed: Option<Listed>,
+    /// It has yet to be looked at: the server is at something of ours in front of it.
+    held: bool,
 }
 
 type Waiting = Pin<Box<dyn Future<Output = Ended> + Send>>;
@@ -114,9 +116,34 @@ impl Flight {
         self.never = true;
     }
 
+    /// Of a client whose first statement may have come meanwhile.
+    pub(crate) fn held(listed: Listed) -> Self {
+        Self {
+            listed: Some(listed),
+            held: true,
+            ..Self::default()
+        }
+    }
+
+    /// The statement at hand waits behind something of ours.
+    pub(crate) fn hold(&mut self, place: &Place) {
+        self.listed.get_or_insert_with(|| place.list());
+        self.held = true;
+    }
+
+    /// Nothing of ours is in its way; `goes` if it is on its way to the server now, and not answered
+    /// already. One that has yet to be read keeps the request that has come for it.
+    pub(crate) fn let_go(&mut self, goes: bool, read: bool) {
+        if std::mem::take(&mut self.held) && !goes && self.waiting.is_none() {
+            let listed = self.listed.take();
+            self.listed = listed.filter(|listed| !read && listed.is_cancelled());
+        }
+    }
+
     /// Whatever was to be said to the server has been written.
     pub(crate) fn sent(&mut self) {
         if self.waiting.is_none()
+            && !self.held
             && let Some(listed) = &self.listed
         {
             listed.left();
@@ -125,7 +152,7 @@ impl Flight {
 
     /// The server has said something.
     pub(crate) fn heard(&mut self) {
-        if self.waiting.is_none() {
+        if self.waiting.is_none() && !self.held {
             self.listed = None;
         }
     }
@@ -151,6 +178,7 @@ impl Flight {
         let listed = self.listed.take().filter(|_| !hit);
         *self = Self {
             never: self.never,
+            held: self.held,
             listed,
             ..Self::default()
         };

@@ -304,11 +304,16 @@ impl Front {
             login.process,
             packet.replication == Replication::Logical,
         );
-        place.wait(FIRST_SNAPSHOT_MAX).await;
         let cancels = &self.services.cancels;
         let noted = login
             .backend()
             .map(|who| cancels.note(who, server.address()));
+        // The client has been told that it may begin.
+        let listed = place.list();
+        tokio::select! {
+            () = place.wait(FIRST_SNAPSHOT_MAX) => {}
+            () = listed.cancelled() => {}
+        }
         let session = Session::new(Arc::clone(&self.services.sessions), &state);
         Box::new(Client {
             place,
@@ -318,7 +323,7 @@ impl Front {
             marks: Marks::default(),
             marked: Instant::now(),
             timing: Timing::begin(),
-            flight: Flight::default(),
+            flight: Flight::held(listed),
             _counted: counted,
             noted,
         })

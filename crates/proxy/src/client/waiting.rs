@@ -27,9 +27,7 @@ pub(super) enum Event {
 impl Client {
     /// Writes what waits and reads what comes.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Event, End>> {
-        if let Some(noted) = &mut self.noted {
-            noted.set_asking(self.session.is_asking());
-        }
+        self.note_asking();
         self.poll_drains(cx)?;
         let blocked = self.session.to_client.len() >= PENDING_MAX;
         if self.session.is_choked() && !blocked {
@@ -85,6 +83,21 @@ impl Client {
         self.server.shrink();
         self.session.rest();
         Poll::Pending
+    }
+
+    /// Lets those know who bring cancel requests whether the server is at something of ours, and
+    /// whether a statement waits for the end of that.
+    fn note_asking(&mut self) {
+        let asking = self.session.is_asking();
+        if asking && !self.client.input.is_empty() {
+            self.flight.hold(&self.place);
+        } else if !asking {
+            let goes = !self.session.to_server.is_empty();
+            self.flight.let_go(goes, self.timing.arrived.is_some());
+        }
+        if let Some(noted) = &mut self.noted {
+            noted.set_asking(asking);
+        }
     }
 
     /// Writes what waits, as far as it goes.

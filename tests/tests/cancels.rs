@@ -1,0 +1,54 @@
+//! Requests to cancel a statement that the server has yet to hear of.
+
+use std::{thread, time::Duration};
+
+use anyhow::{Result, ensure};
+use pgmemo_tests::{
+    Pgmemo, Postgres, Store, Version,
+    wire::{Conn, Frontend},
+};
+
+/// Longer than a request may take to find its statement.
+const SLEEP: &str = "SELECT pg_sleep(15)";
+
+/// A client cancels what it has sent so long before.
+fn is_cancelled_behind(haste: Duration, conn: &mut Conn) -> Result<()> {
+    conn.send(Frontend::new().query(SLEEP).bytes())?;
+    thread::sleep(haste);
+    conn.cancel()?;
+    let error = conn.read_until(b'Z')?.error();
+    ensure!(
+        error.is_some_and(|error| error.contains("57014")),
+        "the request was lost"
+    );
+    Ok(())
+}
+
+/// It has been told that it may begin, and what it sends lies unread until the catalog has been.
+#[test]
+fn the_first_statement_in_a_database_can_be_cancelled() -> Result<()> {
+    let postgres = Postgres::shared(Version::System);
+    let pgmemo = Pgmemo::start(postgres, Store::Memory, &[])?;
+    for _ in 0..3 {
+        let database = postgres.database()?;
+        let mut conn = pgmemo.connect(database.name())?;
+        is_cancelled_behind(Duration::from_millis(5), &mut conn)?;
+    }
+    Ok(())
+}
+
+/// Behind a change of settings that nobody has made before, the server is asked for its state first.
+#[test]
+fn a_statement_behind_a_question_of_ours_can_be_cancelled() -> Result<()> {
+    let postgres = Postgres::shared(Version::System);
+    let database = postgres.database()?;
+    let pgmemo = Pgmemo::start(postgres, Store::Memory, &[])?;
+    let mut conn = pgmemo.connect(database.name())?;
+    conn.run("SELECT count(*) FROM pg_class")?;
+    for round in 0..40 {
+        conn.run(&format!("SET search_path TO public, nobody_{round}"))?;
+        let haste = Duration::from_micros(1000 + 250 * round);
+        is_cancelled_behind(haste, &mut conn)?;
+    }
+    Ok(())
+}
