@@ -99,6 +99,15 @@ impl Epoch {
     }
 }
 
+/// What stands for the definitions of a database as they were read.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Print {
+    /// How they are read: what was read in other ways is not compared.
+    pub kind: u64,
+    /// A digest of what was read, the same wherever it was read.
+    pub sum: [u8; 32],
+}
+
 /// How old a reply is that should be renewed.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Age {
@@ -248,6 +257,17 @@ impl Store {
         match self {
             Self::Memory(memory) => Ok(memory.peek(database)),
             Self::Redis(redis) => Box::pin(redis.peek(database)).await,
+        }
+    }
+
+    /// Whether another process has read other definitions under this epoch. If none has read any,
+    /// it will hear of these. Not so if the store cannot tell, or the epoch is another by now.
+    ///
+    /// Cancel safe.
+    pub async fn contradicts(&self, database: DatabaseId, epoch: Version, print: &Print) -> bool {
+        match self {
+            Self::Memory(_) => false,
+            Self::Redis(redis) => Box::pin(redis.contradicts(database, epoch, print)).await,
         }
     }
 

@@ -55,6 +55,7 @@ mod names;
 mod near;
 mod notice;
 mod outage;
+mod print;
 mod read;
 mod refusal;
 mod resp;
@@ -84,7 +85,7 @@ use refusal::classify;
 use resp::command;
 use shared::{Shared, millis};
 use value::Stored;
-use version::{Seen, stamp};
+use version::{Seen, version};
 
 /// Where Redis is and how it is used.
 #[derive(Clone, Eq, PartialEq)]
@@ -278,10 +279,7 @@ impl Redis {
             return Err(Trouble::Disconnected);
         }
         let reading = read.await.inspect_err(|&trouble| shared.note(trouble))?;
-        let version = |token| {
-            let stamp = stamp(reading.generation, &[Seen::Current(token)])?;
-            stamp.versions().first().copied()
-        };
+        let version = |token| version(reading.generation, token);
         let seen = match reading.versions.first() {
             Some(Seen::Current(token)) => {
                 return version(*token).map(Epoch::Current).ok_or(Trouble::Reply);

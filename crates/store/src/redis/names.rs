@@ -12,7 +12,7 @@ use super::near::Stripe;
 /// The keys of one database.
 ///
 /// `prefix:2:{system:database}:` and `t` for the term, `i` for the members, `l` for the ledger, `e`
-/// for the epoch, `r:oid` for a relation, `b:oid` for rows that were not named, `r:oid:class` for
+/// for the epoch, `p:kind` for what was read under it, `r:oid` for a relation, `b:oid` for rows that were not named, `r:oid:class` for
 /// one class of rows, `n:oid` for new rows; marks are posted in the channel with `m`. The braces put
 /// them all into one slot of a cluster, so that they are read and changed together. Replies, named
 /// `prefix:2:system:database:k:digest`, are spread, and so are claims, with `f` in place of `k`.
@@ -45,6 +45,11 @@ impl Keys {
 
     pub(super) fn ledger(&self) -> Value {
         self.version("l")
+    }
+
+    /// Where it is kept what was read under an epoch, by those who read in one way.
+    pub(super) fn print(&self, kind: u64) -> Value {
+        self.version(&format!("p:{kind:016x}"))
     }
 
     /// The channel in which marks are posted.

@@ -105,6 +105,10 @@ pub(super) static KEEP: LazyLock<Script> = LazyLock::new(|| {
 pub(super) static CLAIM: LazyLock<Script> =
     LazyLock::new(|| Script::new(include_str!("scripts/claim.lua")));
 
+/// Tells what was read first under an epoch.
+pub(super) static PRINT: LazyLock<Script> =
+    LazyLock::new(|| Script::new(include_str!("scripts/print.lua")));
+
 /// Reads and changes version objects.
 pub(super) static VERSIONS: LazyLock<Script> =
     LazyLock::new(|| Script::new(concat!(post!(), include_str!("scripts/versions.lua"))));

@@ -53,6 +53,12 @@ pub(super) fn stamp(generation: Token, versions: &[Seen]) -> Option<Stamp> {
     versions.collect::<Option<Vec<_>>>().map(Stamp::new)
 }
 
+/// The epoch of this token.
+pub(super) fn version(generation: Token, token: Token) -> Option<Version> {
+    let stamp = stamp(generation, &[Seen::Current(token)])?;
+    stamp.versions().first().copied()
+}
+
 /// What the script does to an object.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Operation {

@@ -6,6 +6,7 @@
 mod cuts;
 mod ends;
 mod masters;
+mod prints;
 mod replies;
 mod roads;
 mod troubles;
