@@ -8,7 +8,7 @@ use pgmemo_tests::{
     wire::Conn,
 };
 
-use super::{FIXTURE, check_instances};
+use super::{FIXTURE, check_instances, pair::warm};
 
 #[test]
 fn instances_that_share_a_store_share_what_they_know() {
@@ -228,5 +228,81 @@ fn lose_in_a_crash(store: Store<'_>) {
             instance.connect("postgres").ok()
         });
         hit(instance, &mut reader.unwrap(), &kept);
+    }
+}
+
+/// The one knows a table by the number it had, the other by the one it has, and nothing that went
+/// through either of them has told of it.
+#[test]
+#[allow(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
+fn c18_a_table_made_anew_around_us_between_two_readings() {
+    let postgres = Postgres::start(Version::System).unwrap();
+    let mut server = postgres.connect("postgres").unwrap();
+    let mut make = |value: usize| {
+        server.run("DROP TABLE IF EXISTS h").unwrap();
+        let make = format!("CREATE TABLE h AS SELECT 1 AS id, '{value}' AS v");
+        server.run(&make).unwrap();
+    };
+    make(0);
+    let redis = Redis::start().unwrap();
+    let start = || Pgmemo::start(&postgres, Store::Redis(&redis), &[]).unwrap();
+    let (first, second) = (start(), start());
+    let connect = |instance: &Pgmemo| instance.connect("postgres").unwrap();
+    let (mut writer, mut reader) = (connect(&first), connect(&second));
+    let read = "SELECT v FROM h WHERE id = 1";
+    // The other one may have looked just then.
+    for round in 1..=4 {
+        warm(&first, &mut writer, read).unwrap();
+        warm(&second, &mut reader, read).unwrap();
+        // Another epoch; the one who needs it reads at once, the other when it looks.
+        writer.run("DO $$ BEGIN END $$").unwrap();
+        warm(&first, &mut writer, read).unwrap();
+        make(round);
+        warm(&second, &mut reader, read).unwrap();
+        let value = format!("written {round}");
+        writer
+            .run(&format!("UPDATE h SET v = '{value}' WHERE id = 1"))
+            .unwrap();
+        for _ in 0..3 {
+            assert_eq!(reader.value(read).unwrap(), value, "round {round}");
+            assert_eq!(writer.value(read).unwrap(), value, "round {round}");
+        }
+    }
+}
+
+/// Processes of the server show the defaults of sessions as they began with them. That tells nothing of
+/// definitions, and costs no entries.
+#[test]
+#[allow(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
+fn instances_whose_connections_differ_in_age_agree() {
+    let postgres = Postgres::start(Version::System).unwrap();
+    let mut server = postgres.connect("postgres").unwrap();
+    server.run(FIXTURE).unwrap();
+    let redis = Redis::start().unwrap();
+    let file = "[cache]\ncatalog_age_max = \"1s\"\n";
+    let start = || Pgmemo::start_with(&postgres, Store::Redis(&redis), &[], file).unwrap();
+    let read = "SELECT v FROM t WHERE id = 1";
+    let first = start();
+    let mut one = first.connect("postgres").unwrap();
+    warm(&first, &mut one, read).unwrap();
+    server
+        .run("ALTER DATABASE postgres SET work_mem = '5MB'")
+        .unwrap();
+    let second = start();
+    let mut other = second.connect("postgres").unwrap();
+    warm(&second, &mut other, read).unwrap();
+    // All that has been noticed of it.
+    std::thread::sleep(Duration::from_secs(3));
+    warm(&first, &mut one, read).unwrap();
+    for _ in 0..8 {
+        std::thread::sleep(Duration::from_millis(500));
+        let before = [first.metrics().unwrap(), second.metrics().unwrap()];
+        for (reader, (instance, before)) in [&mut one, &mut other]
+            .into_iter()
+            .zip([&first, &second].into_iter().zip(&before))
+        {
+            reader.value(read).unwrap();
+            instance.expect_hits_since(before, 1.0).unwrap();
+        }
     }
 }

@@ -15,7 +15,13 @@
 //! Everything of which [`catalog::queries::QUERIES`] make a snapshot, but for temporary objects, is
 //! covered: while a fingerprint stays, so does the snapshot.
 
-use std::hash::{DefaultHasher, Hash, Hasher};
+use std::{
+    hash::{DefaultHasher, Hash, Hasher},
+    sync::LazyLock,
+};
+
+use cache::DigestBuilder;
+use store::Print;
 
 use super::{ControlError, texts};
 use tokio_postgres::SimpleQueryRow;
@@ -105,6 +111,25 @@ impl Fingerprint {
         digest.finish()
     }
 
+    /// What other instances have as well that read at the same moment.
+    ///
+    /// Without settings: a process of the server shows those that it began with, which may have been
+    /// others when another was connected.
+    pub(crate) fn print(&self) -> Print {
+        let sums = self.sums.iter();
+        let shared = |sum: &&Sum| ![DATABASES, SETTINGS].contains(&&*sum.catalog);
+        let mut digest = DigestBuilder::default();
+        for sum in sums.filter(shared) {
+            let hashes = sum.hashes.as_deref().unwrap_or_default();
+            digest.field(sum.catalog.as_bytes()).number(sum.rows);
+            digest.field(hashes.as_bytes());
+        }
+        Print {
+            kind: *KIND,
+            sum: *digest.into_key().0.as_bytes(),
+        }
+    }
+
     /// How many rows were counted.
     pub(super) fn rows(&self) -> u64 {
         self.sums.iter().map(|sum| sum.rows).sum()
@@ -131,6 +156,13 @@ pub(super) fn statement() -> String {
     )
 }
 
+/// Names the statement: what another counts cannot be compared.
+static KIND: LazyLock<u64> = LazyLock::new(|| {
+    let mut digest = DigestBuilder::default();
+    digest.field(statement().as_bytes());
+    digest.into_key().0.short()
+});
+
 const LASTING: &str = "\
 WITH lasting AS (
     SELECT oid FROM pg_catalog.pg_class
@@ -145,6 +177,9 @@ const LOADED: &str = "configuration";
 
 /// Other databases, which no reply depends on.
 const DATABASES: &str = "databases";
+
+/// What sessions have unless they are told otherwise.
+const SETTINGS: &str = "settings";
 
 /// Those of [`CATALOGS`] that the queries for `initdb`'s own functions and types read.
 const INITDB: [&str; 6] = [
@@ -306,7 +341,7 @@ const CATALOGS: &[(&str, &str, &str)] = &[
         "pg_db_role_setting",
     ),
     (
-        "settings",
+        SETTINGS,
         "name, reset_val",
         "pg_settings WHERE context IN ('user', 'superuser')",
     ),

@@ -1,5 +1,6 @@
 //! The task that watches one database.
 
+mod contradicted;
 mod probes;
 mod publish;
 
@@ -22,7 +23,7 @@ use tokio::{
 };
 use tracing::{debug, info, warn};
 
-use self::publish::Published;
+use self::{contradicted::Contradicted, publish::Published};
 use super::{Common, Database, Rules, State, probe::Probe};
 use crate::control::{Control, ControlError, Fingerprint, Reading};
 
@@ -48,6 +49,8 @@ pub(super) struct Watcher {
     compared: Option<Arc<Rules>>,
     /// What was published last, to be published again as long as it stays true.
     published: Option<Published>,
+    /// Others have read something else.
+    contradicted: Contradicted,
     /// How many refreshes had been asked for when the catalog was read.
     served: u64,
 }
@@ -91,6 +94,7 @@ impl Watcher {
             pause: PAUSE_MIN,
             compared: None,
             published: None,
+            contradicted: Contradicted::default(),
             served: 0,
         }
     }
@@ -231,7 +235,7 @@ impl Watcher {
     }
 
     /// Reads the catalog under an epoch that was current before; bumps the epoch first where
-    /// entries may have outlived what they were computed from.
+    /// entries may have outlived what they were computed from, or others have read something else.
     async fn read(&mut self, control: &Control) -> Result<(), ControlError> {
         let mut bumped = None;
         for _ in 0..READINGS_MAX {
@@ -253,20 +257,14 @@ impl Watcher {
                 .flatten()
                 .ok_or(ControlError::NoEpoch)?;
             delay(Point::Reading).await;
-            let known = self.seen.as_mut().filter(|seen| seen.identity == identity);
-            let print = known
-                .as_ref()
-                .map(|seen| (&seen.fingerprint, seen.snapshot.initdb()));
-            let Some(reading) = control.read_catalog(print).await? else {
-                // Something unknown was done, and did not touch definitions.
-                if let Some(seen) = known {
-                    seen.epoch = epoch;
-                }
-                return Ok(());
-            };
+            let known = self.seen.as_ref().filter(|seen| seen.identity == identity);
+            let print = known.map(|seen| (&seen.fingerprint, seen.snapshot.initdb()));
+            let reading = control.read_catalog(print).await?;
+            let now = reading.as_ref().map(|reading| &reading.fingerprint);
             let untold = known
                 .filter(|seen| seen.epoch == epoch)
-                .and_then(|seen| seen.untold(&reading.fingerprint));
+                .zip(now)
+                .and_then(|(seen, now)| seen.untold(now));
             if let Some(why) = untold {
                 // Unless it was told in between.
                 if self.common.store.epoch(id).await == Ok(Some(epoch)) {
@@ -274,6 +272,19 @@ impl Watcher {
                 }
                 continue;
             }
+            let now = now.or_else(|| known.map(|seen| &seen.fingerprint));
+            if let Some(print) = now.map(Fingerprint::print)
+                && self.is_contradicted(id, epoch, &print).await
+            {
+                continue;
+            }
+            let Some(reading) = reading else {
+                // Something unknown was done, and did not touch definitions.
+                if let Some(seen) = &mut self.seen {
+                    seen.epoch = epoch;
+                }
+                return Ok(());
+            };
             let (fingerprint, snapshot) = index(reading).await?;
             self.seen = Some(Seen {
                 identity,
@@ -306,6 +317,11 @@ impl Watcher {
             return Ok(false);
         }
         if seen.fingerprint.holds(&fingerprint) {
+            let (id, epoch, print) = (seen.id, seen.epoch, seen.fingerprint.print());
+            // Lest it is forgotten there what was read under this epoch.
+            if self.is_contradicted(id, epoch, &print).await {
+                return Ok(false);
+            }
             self.due = Instant::now() + self.common.catalog_age_max;
             return Ok(true);
         }
