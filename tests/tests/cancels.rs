@@ -37,6 +37,31 @@ fn the_first_statement_in_a_database_can_be_cancelled() -> Result<()> {
     Ok(())
 }
 
+/// It is the client that is asked for: a request finds nothing in one that has said nothing, and does
+/// not wait for what it will say.
+#[test]
+fn a_request_for_an_idle_client_does_nothing() -> Result<()> {
+    let postgres = Postgres::shared(Version::System);
+    let pgmemo = Pgmemo::start(postgres, Store::Memory, &[])?;
+    for begin in [false, true] {
+        let database = postgres.database()?;
+        let mut locker = database.connect()?;
+        locker.run("BEGIN; LOCK TABLE pg_catalog.pg_policy IN ACCESS EXCLUSIVE MODE")?;
+        let mut conn = pgmemo.connect(database.name())?;
+        for _ in 0..2 {
+            conn.cancel()?;
+            thread::sleep(Duration::from_millis(300));
+            if begin {
+                conn.run("BEGIN")?;
+            }
+            conn.run("SELECT pg_sleep(0.5)")?;
+            conn.run("COMMIT")?;
+            thread::sleep(Duration::from_millis(300));
+        }
+    }
+    Ok(())
+}
+
 /// Behind a change of settings that nobody has made before, the server is asked for its state first.
 #[test]
 fn a_statement_behind_a_question_of_ours_can_be_cancelled() -> Result<()> {

@@ -232,6 +232,11 @@ impl Listed {
         self.entry.left.cancel();
     }
 
+    /// Whether the statement has been written to the server.
+    pub(crate) fn has_left(&self) -> bool {
+        self.entry.left.is_cancelled()
+    }
+
     /// Whether a request for it has come.
     pub(crate) fn is_cancelled(&self) -> bool {
         self.entry.cancelled.is_cancelled()

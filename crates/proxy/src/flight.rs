@@ -140,6 +140,14 @@ impl Flight {
         }
     }
 
+    /// The client has said nothing that was not seen to: what has not been sent is not on its way, and a
+    /// request that has come meant nothing.
+    pub(crate) fn rest(&mut self) {
+        if self.waiting.is_none() && !self.held {
+            self.listed = self.listed.take().filter(Listed::has_left);
+        }
+    }
+
     /// Whatever was to be said to the server has been written.
     pub(crate) fn sent(&mut self) {
         if self.waiting.is_none()

@@ -324,6 +324,7 @@ impl Prepared {
             ttl: Err(Reason::NoCatalog),
             // Nothing proves that it means what it would.
             path: None,
+            may_take_data: self.may_take_data,
             ..self.with(self.text.clone(), plan.into())
         }
     }

@@ -293,7 +293,7 @@ impl Session {
     /// that lives on hits is idle, in a block or outside. Does nothing unless it stands between
     /// commands.
     pub fn keep_alive(&mut self) {
-        if !self.server_is_quiet() || self.ended || self.broken {
+        if !self.server_is_quiet() || !self.is_between_messages() || self.ended || self.broken {
             return;
         }
         self.to_server.put(wire::frontend::SYNC);

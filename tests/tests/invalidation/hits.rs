@@ -258,9 +258,18 @@ fn prepared_statements_outlive_changes_to_functions_and_types() -> Result<()> {
             .parse("u", "UPDATE m SET v = 'a' WHERE id = 1", &[])
             .parse("c", "SELECT f(v), upper(v::text), now() FROM m", &[])
             .parse("l", "SELECT v FROM m FOR UPDATE", &[])
+            .parse("y", "COPY called(v) FROM STDIN", &[])
             .sync();
         writer.send(prepare.bytes())?;
         writer.read_until(b'Z')?;
+        let copy = |writer: &mut Conn| {
+            let begin = Frontend::new().bind("", "y", &[]).execute("", 0).sync();
+            writer.send(begin.bytes())?;
+            writer.read_until(b'G')?;
+            writer.send(Frontend::new().copy_done().sync().bytes())?;
+            ensure!(writer.read_until(b'Z')?.error().is_none(), "copy");
+            anyhow::Ok(())
+        };
         let run = |writer: &mut Conn| {
             for name in ["u", "c", "l"] {
                 let batch = Frontend::new().bind("", name, &[]).execute("", 0).sync();
@@ -272,16 +281,19 @@ fn prepared_statements_outlive_changes_to_functions_and_types() -> Result<()> {
         for definition in [
             "ALTER TYPE mood ADD VALUE 'c'",
             "CREATE FUNCTION upper(mood) RETURNS text IMMUTABLE LANGUAGE sql AS 'SELECT $1::text'",
+            "CREATE FUNCTION called(int) RETURNS int IMMUTABLE LANGUAGE sql AS 'SELECT $1'",
             "CREATE FUNCTION f(text) RETURNS text LANGUAGE plpgsql AS $$ BEGIN RETURN $1; END $$",
             "DROP FUNCTION f(mood); CREATE FUNCTION f(mood) RETURNS text LANGUAGE plpgsql AS
                 $$ BEGIN INSERT INTO called VALUES ($1); RETURN 'new'; END $$",
         ] {
             reader.run(definition)?;
             run(writer)?;
+            copy(writer)?;
             warm(pgmemo, reader, "SELECT v FROM t")?;
             let before = pgmemo.metrics()?;
             for _ in 0..5 {
                 run(writer)?;
+                copy(writer)?;
                 reader.run("SELECT v FROM t")?;
             }
             pgmemo.expect_hits_since(&before, 5.0).context(definition)?;

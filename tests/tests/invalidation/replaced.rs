@@ -1,6 +1,15 @@
 //! C, B17, O04: what a read hangs on is replaced, or changes what it is.
 
-use super::check;
+use anyhow::{Result, ensure};
+use pgmemo_tests::{
+    net::{SOON, eventually},
+    wire::{Conn, Frontend},
+};
+
+use super::{
+    check,
+    pair::{warm, with_sessions},
+};
 
 #[test]
 fn what_is_replaced_answers_no_more() {
@@ -189,4 +198,65 @@ fn what_runs_under_new_definitions_is_counted() {
             ",
         ),
     ]);
+}
+
+/// A server goes on running what a read was analysed with: a cast that is gone, a policy that does not
+/// apply to its role any more. What the text means now is a plain read.
+#[test]
+fn what_a_prepared_read_runs_of_what_was_there_is_counted() -> Result<()> {
+    const COUNT: &str = "SELECT count(*) FROM called";
+    let cast = "CREATE CAST (point AS int) WITH FUNCTION call(point)";
+    let policy =
+        "CREATE POLICY p ON q USING (call(p) = 1); ALTER TABLE q ENABLE ROW LEVEL SECURITY";
+    let reads = [
+        (
+            cast,
+            "SELECT id FROM q WHERE p::int = 1",
+            "DROP CAST (point AS int)",
+        ),
+        (policy, "SELECT id FROM q", "ALTER ROLE sees_some BYPASSRLS"),
+    ];
+    for (made, read, gone) in reads {
+        with_sessions(|pgmemo, reader, writer| {
+            writer.run(
+                "CREATE TABLE called (n int);
+                CREATE FUNCTION call(point) RETURNS int LANGUAGE plpgsql SECURITY DEFINER AS
+                    $$ BEGIN INSERT INTO public.called VALUES (1); RETURN 1; END $$;
+                CREATE TABLE q (id int, p point); INSERT INTO q VALUES (1, '(1,1)');
+                CREATE ROLE sees_some; GRANT SELECT ON q TO sees_some",
+            )?;
+            writer.run(made)?;
+            let hits = pgmemo.hits()?;
+            eventually("it is known", SOON, || {
+                reader.run("SELECT id FROM q").ok()?;
+                let metrics = pgmemo.metrics().ok()?;
+                let refused = metrics.sum("pgmemo_lookups_total", &[r#"reason="unknown_cast""#]);
+                (metrics.hits() > hits || refused > 0.0).then_some(())
+            })?;
+            writer.run("SET ROLE sees_some")?;
+            let parse = Frontend::new().parse("s", read, &[]).sync();
+            writer.send(parse.bytes())?;
+            writer.read_until(b'Z')?;
+            let batch = Frontend::new().bind("", "s", &[]).execute("", 0).sync();
+            let run = |writer: &mut Conn| {
+                writer.send(batch.bytes())?;
+                let answer = writer.read_until(b'Z')?;
+                ensure!(answer.value().as_deref() == Some("1"), "{answer:?}");
+                anyhow::Ok(())
+            };
+            run(writer)?;
+            reader.run(gone)?;
+            for round in 0..4 {
+                let before: u32 = warm(pgmemo, reader, COUNT)?.parse()?;
+                run(writer)?;
+                let after = reader.value(COUNT)?;
+                ensure!(
+                    after == (before + 1).to_string(),
+                    "{read}: {after} in {round}"
+                );
+            }
+            Ok(())
+        })?;
+    }
+    Ok(())
 }

@@ -79,6 +79,9 @@ impl Client {
         if self.session.is_in_virtual_block() && self.poll_waiting(cx).is_ready() {
             return Poll::Ready(Ok(Event::Progress));
         }
+        if self.session.to_server.is_empty() {
+            self.flight.rest();
+        }
         self.client.shrink();
         self.server.shrink();
         self.session.rest();
