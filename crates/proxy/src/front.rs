@@ -419,12 +419,12 @@ fn tuned(socket: &TcpStream, gone_after: Option<Duration>) -> io::Result<()> {
     socket.set_tcp_keepalive(&alive)
 }
 
-/// Says a last word; whoever does not listen has left already.
 /// Ends a connection in the way that its form has: who encrypts says so.
 async fn close(client: &mut ClientStream) {
     let _ = timeout(REFUSAL_MAX, client.shutdown()).await;
 }
 
+/// Says a last word; whoever does not listen has left already.
 async fn tell(client: &mut ClientStream, frame: &[u8]) {
     let _ = timeout(REFUSAL_MAX, async {
         client.write_all(frame).await?;

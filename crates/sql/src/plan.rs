@@ -46,8 +46,8 @@ impl Meaning {
     ///
     /// A function that it has found by its name counts `now` as well, under the same path: were it
     /// dropped, or called otherwise, the server would look for the name again (`plancache.c`,
-    /// `PlanCacheObjectCallback`). Operators may be dropped without that. Functions of casts count for any
-    /// statement.
+    /// `PlanCacheObjectCallback`). Operators may be dropped without that, and so may casts and policies come
+    /// to an end: what these run is counted by the words of any statement, but not where it is a read.
     pub fn writes_as(&self, now: &Self) -> bool {
         self.operators == now.operators && (self.relations == now.relations || now.alone)
     }

@@ -127,7 +127,7 @@ fn together(several: &[Sentence], plan: impl Fn(&Sentence, Place) -> Plan) -> Pl
         all.writes.add(&writes);
         all.own |= own;
         merge(&mut all.effects, &effects);
-        // What EXECUTE runs is no PREPARE and no DEALLOCATE, nor has it their tags.
+        // What EXECUTE runs is hardly a PREPARE or a DEALLOCATE, whose tags it would have.
         understood &= !effects.tag_judges || read != Err(Reason::Unreadable);
         deallocates.extend(effects.deallocates);
     }
