@@ -12,8 +12,8 @@ use wire::{
 };
 
 use crate::text::{
-    check_syntax, description, ends_block, failed, has_rows, is_probe, no_portal, parameters,
-    refuse_parameters, shown,
+    check_syntax, description, divided, ends_block, failed, has_rows, is_probe, no_portal,
+    parameters, refuse_parameters, shown,
 };
 
 /// What can be changed, and comes back when a transaction is rolled back.
@@ -38,6 +38,19 @@ struct Portal {
     done: bool,
     /// Its block has failed since: there is nothing left of it to be run.
     failed: bool,
+}
+
+impl Portal {
+    fn of_query(text: &[u8]) -> Self {
+        Self {
+            text: text.to_vec(),
+            rows: Vec::new(),
+            formats: Vec::new(),
+            sent: 0,
+            done: false,
+            failed: false,
+        }
+    }
 }
 
 /// An error: its code and what it says.
@@ -184,9 +197,16 @@ impl Server {
                 continue;
             }
             self.refuse_in_failed(part)?;
-            self.portals.remove(&b""[..]);
             if has_rows(part) {
                 refuse_parameters(part)?;
+            }
+            // Constants are computed when it is planned.
+            if part == b"SELECT 1/0" {
+                return Err(divided());
+            }
+            // From here on its own portal has the place of the unnamed one, also in a block that it fails.
+            self.portals.insert(Vec::new(), Portal::of_query(part));
+            if has_rows(part) {
                 self.put(tag::ROW_DESCRIPTION, &description(part, &[]));
             }
             let rows = self.rows(part, b"");
@@ -194,6 +214,7 @@ impl Server {
                 self.put(tag::DATA_ROW, row);
             }
             self.run(part, rows.len())?;
+            self.portals.remove(&b""[..]);
         }
         Ok(())
     }
@@ -342,7 +363,7 @@ impl Server {
         let text = std::str::from_utf8(text).expect("all texts are ours");
         let selected = format!("SELECT {rows}");
         let command = match text {
-            "SELECT 1/0" => return Err(("22012", "division by zero".to_owned())),
+            "SELECT 1/0" => return Err(divided()),
             _ if text.starts_with("SELECT ") => &selected,
             "UPDATE city SET name = 'x'" => {
                 self.content.city += 1;

@@ -48,6 +48,10 @@ pub(crate) fn failed() -> Refusal {
     ("25P02", text.to_owned())
 }
 
+pub(crate) fn divided() -> Refusal {
+    ("22012", "division by zero".to_owned())
+}
+
 pub(crate) fn no_portal(name: &[u8]) -> Refusal {
     (
         "34000",
