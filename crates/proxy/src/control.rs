@@ -40,6 +40,9 @@ pub(crate) enum ControlError {
     /// Somebody has to change something first; says what.
     #[error("{0}")]
     Refused(String),
+    /// There is no such database, or was none at that moment.
+    #[error("{0}")]
+    Absent(String),
     /// There is no connection.
     #[error(transparent)]
     Upstream(#[from] UpstreamError),
@@ -65,7 +68,11 @@ impl ControlError {
     pub(crate) const fn is_passing(&self) -> bool {
         match self {
             Self::Statement(_) | Self::NoEpoch | Self::Restless => true,
-            Self::Refused(_) | Self::Upstream(_) | Self::Lost(_) | Self::Row(_) => false,
+            Self::Refused(_)
+            | Self::Absent(_)
+            | Self::Upstream(_)
+            | Self::Lost(_)
+            | Self::Row(_) => false,
         }
     }
 
@@ -103,7 +110,8 @@ impl ControlError {
             Self::of(error),
             error.code().and_then(|code| code.code().get(..2)),
         ) {
-            (Self::Statement(text), Some("28" | "3D" | "42" | "0A")) => Self::Refused(text),
+            (Self::Statement(text), Some("3D")) => Self::Absent(text),
+            (Self::Statement(text), Some("28" | "42" | "0A")) => Self::Refused(text),
             (Self::Statement(text), _) => Self::Lost(text),
             (Self::Lost(text), None) if !transport && !error.is_closed() => Self::Refused(text),
             (other, _) => other,

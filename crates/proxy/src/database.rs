@@ -167,6 +167,7 @@ impl Databases {
         let name = str::from_utf8(name).ok()?;
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(database) = known.watched.get(name) {
+            database.presence.come();
             return Some(Visit::new(Arc::clone(database)));
         }
         if known.watched.len() >= DATABASES_MAX {
@@ -305,6 +306,16 @@ struct Progress {
     state: State,
     /// How many of the refreshes that were asked for are done.
     served: u64,
+    /// When the server was asked last, if it said that there was no such database.
+    absent: Option<Instant>,
+}
+
+impl Progress {
+    /// Whether the server will not say which database it is to somebody whom it let in at that time, who
+    /// knows better than it did before that there is one.
+    fn is_refused(&self, came: Instant) -> bool {
+        matches!(self.state, State::Refused(_)) && self.absent.is_none_or(|asked| asked >= came)
+    }
 }
 
 impl Database {
@@ -322,6 +333,7 @@ impl Database {
             progress: watch::Sender::new(Progress {
                 state: State::Starting,
                 served: 0,
+                absent: None,
             }),
             asked: Arc::default(),
             refresh: Notify::new(),
@@ -358,14 +370,14 @@ impl Database {
         &self.ledger
     }
 
-    /// Waits until the server has said which database it is, or will not say, or the deadline has
-    /// passed. Cancel safe.
-    pub(crate) async fn named(&self, deadline: Instant) {
+    /// Waits until the server has said which database it is, or will not say to a client that came at
+    /// that time, or the deadline has passed. Cancel safe.
+    pub(crate) async fn named(&self, came: Instant, deadline: Instant) {
         let mut progress = self.progress.subscribe();
         let named = async {
             tokio::select! {
                 () = self.ledger.told() => {}
-                _ = progress.wait_for(|now| matches!(now.state, State::Refused(_))) => {}
+                _ = progress.wait_for(|now| now.is_refused(came)) => {}
             }
         };
         _ = timeout_at(deadline, named).await;

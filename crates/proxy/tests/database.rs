@@ -185,6 +185,37 @@ async fn without_a_connection_nothing_is_known() {
     }
 }
 
+/// It is in a database that is there, or comes when somebody has seen to what was wrong. But who is
+/// refused does not ask for each of many.
+#[tokio::test]
+async fn a_newcomer_recalls_a_watcher_that_was_refused() {
+    let server = Postgres::start();
+    let mut config = config(&server, NEVER);
+    let absent = Watched::start(&config, "later");
+    config.upstream.user = Some("scram".to_owned());
+    config.upstream.password = Some(Secret::new("at last".to_owned()));
+    let locked_out = Watched::start(&config, "postgres");
+    assert!(!absent.fresh().await && !locked_out.fresh().await);
+    let refused = Instant::now();
+    server.sql("CREATE DATABASE later");
+    server.sql("ALTER ROLE scram PASSWORD 'at last'");
+    // Nobody has come.
+    sleep(Duration::from_secs(1)).await;
+    for watched in [&absent, &locked_out] {
+        assert!(matches!(watched.database.state(), State::Refused(_)));
+    }
+    let _client = absent.databases.of(b"later").unwrap();
+    absent.await_knowledge(|now| now.is_some()).await;
+    assert!(refused.elapsed() < Duration::from_secs(4));
+    for _ in 0..10 {
+        let _client = locked_out.databases.of(b"postgres").unwrap();
+        sleep(Duration::from_millis(50)).await;
+    }
+    assert!(locked_out.database.knowledge().is_none());
+    locked_out.await_knowledge(|now| now.is_some()).await;
+    assert!(refused.elapsed() > Duration::from_secs(4));
+}
+
 #[tokio::test]
 async fn any_role_over_any_channel_can_read_the_catalog() {
     let server = Postgres::shared();

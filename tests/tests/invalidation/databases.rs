@@ -108,6 +108,18 @@ fn k24_a_database_made_anew_by_force_is_another_one() -> Result<()> {
 /// the next of its name for it: its writes wait until they can be told to others.
 #[test]
 fn k24_a_write_to_a_database_made_anew_by_force_is_told_to_other_instances() -> Result<()> {
+    write_to_databases_made_anew(false)
+}
+
+/// Nor does one that has asked for it meanwhile, and was told that there is none: a client has been let
+/// in since. It asks as long as there is a client of the old one, as one that has yet to read something.
+#[test]
+fn k24_a_write_to_a_database_made_anew_is_told_though_there_was_none_before() -> Result<()> {
+    write_to_databases_made_anew(true)
+}
+
+/// Where somebody is left, a client of the instance outlasts its database.
+fn write_to_databases_made_anew(somebody_is_left: bool) -> Result<()> {
     if env::direct() {
         return Ok(());
     }
@@ -134,8 +146,28 @@ fn k24_a_write_to_a_database_made_anew_by_force_is_told_to_other_instances() -> 
         writer.run("UPDATE t SET v = 'written'")?;
         let found = reader.value("SELECT v FROM t")?;
         ensure!(found == "written", "{found} in the {value}");
+        let mut other = writing.connect(name)?;
+        if somebody_is_left {
+            let sql = "SELECT repeat('x', 1000) FROM generate_series(1, 100000)";
+            other.send(Frontend::new().query(sql).bytes())?;
+            let waits = format!(
+                "SELECT count(*) FROM pg_stat_activity WHERE datname = '{name}' \
+                 AND wait_event = 'ClientWrite'"
+            );
+            eventually("a reply that is not read", SOON, || {
+                (admin.value(&waits).ok()? != "0").then_some(())
+            })?;
+        }
         drop((reader, writer));
         admin.run(&format!("DROP DATABASE {name} WITH (FORCE)"))?;
+        if somebody_is_left {
+            eventually("a refusal", SOON, || {
+                let log = writing.log_tail();
+                let last = log.lines().rfind(|line| line.contains(name))?;
+                last.contains("3D000").then_some(())
+            })
+            .with_context(|| writing.log_tail())?;
+        }
         admin.run(&format!("CREATE DATABASE {name}"))?;
     }
     Ok(())

@@ -67,6 +67,8 @@ pub(super) struct Presence {
     visits: watch::Sender<usize>,
     /// Holds one permit: a watcher that is still connecting leaves once it is there.
     leave: Notify,
+    /// Holds one permit: somebody has come, whom the server has let in.
+    came: Notify,
     /// It is watched for its own sake: its state stands for the server's.
     standing: bool,
 }
@@ -76,8 +78,19 @@ impl Presence {
         Self {
             visits: watch::Sender::new(0),
             leave: Notify::new(),
+            came: Notify::new(),
             standing,
         }
+    }
+
+    /// Somebody comes.
+    pub(super) fn come(&self) {
+        self.came.notify_one();
+    }
+
+    /// Returns when somebody has come since this returned last. Cancel safe.
+    pub(super) async fn newcomer(&self) {
+        self.came.notified().await;
     }
 
     /// Whether nobody is there.

@@ -19,7 +19,7 @@ use store::{Point, delay};
 use tokio::{
     sync::mpsc,
     task::spawn_blocking,
-    time::{Instant, sleep_until, timeout},
+    time::{Instant, sleep, sleep_until},
 };
 use tracing::{debug, info, warn};
 
@@ -53,6 +53,15 @@ pub(super) struct Watcher {
     contradicted: Contradicted,
     /// How many refreshes had been asked for when the catalog was read.
     served: u64,
+}
+
+/// How long to wait before the next attempt.
+#[derive(Clone, Copy, Debug)]
+struct Pause {
+    /// If somebody comes.
+    least: Duration,
+    /// If nobody does.
+    most: Duration,
 }
 
 /// The watcher has closed its connection so as not to stand in the way.
@@ -108,6 +117,7 @@ impl Watcher {
                 let mut has_left = false;
                 loop {
                     database.presence.wanted(has_left).await;
+                    let began = Instant::now();
                     // Its type is hidden: futures nest deeper here than the compiler follows.
                     let watch: Pin<Box<dyn Future<Output = _> + Send + '_>> =
                         Box::pin(self.watch());
@@ -118,10 +128,9 @@ impl Watcher {
                             true
                         }
                         Err(error) => {
-                            let pause = self.disconnect(&error);
+                            let pause = self.disconnect(&error, began);
                             self.give_up().await;
-                            // What failed may succeed for the next who comes.
-                            timeout(pause, database.presence.deserted()).await.is_ok()
+                            self.rest(pause).await
                         }
                     };
                 }
@@ -129,6 +138,21 @@ impl Watcher {
             .await;
         self.database.knowledge.store(None);
         self.set_state(State::Disconnected);
+    }
+
+    /// Waits for the next attempt; whether nobody is there any more: what failed may succeed for the next
+    /// who comes.
+    async fn rest(&self, pause: Pause) -> bool {
+        let (presence, ended) = (&self.database.presence, Instant::now());
+        let recalled = async {
+            presence.newcomer().await;
+            sleep_until(ended + pause.least).await;
+        };
+        tokio::select! {
+            () = presence.deserted() => true,
+            () = recalled => false,
+            () = sleep(pause.most) => false,
+        }
     }
 
     /// Watches through one connection, until it is lost or stands in the way.
@@ -380,13 +404,15 @@ impl Watcher {
         self.common.store.outdate(&[Scope::Epoch(id)]).await;
     }
 
-    /// Withdraws what was published; how long to wait before the next connection.
-    fn disconnect(&mut self, error: &ControlError) -> Duration {
+    /// Withdraws what was published; how long to wait behind an attempt that began then.
+    fn disconnect(&mut self, error: &ControlError, began: Instant) -> Pause {
         // While nobody watches, definitions may change and servers may come back from a backup.
         self.withdraw();
         self.owes_reading = true;
         let state = match error {
-            ControlError::Refused(reason) => State::Refused(reason.as_str().into()),
+            ControlError::Refused(reason) | ControlError::Absent(reason) => {
+                State::Refused(reason.as_str().into())
+            }
             ControlError::Row(error) => State::Refused(error.to_string().into()),
             ControlError::Upstream(_)
             | ControlError::Lost(_)
@@ -397,15 +423,27 @@ impl Watcher {
         let lost = matches!(error, ControlError::Upstream(_) | ControlError::Lost(_));
         self.common.upstream.note(!lost);
         let refused = matches!(state, State::Refused(_));
+        let absent = matches!(error, ControlError::Absent(_));
+        self.database
+            .progress
+            .send_modify(|progress| progress.absent = absent.then_some(began));
         if self.set_state(state) {
             warn!(%error, "the catalog cannot be read; statements go by without the cache");
         } else {
             debug!(%error, "the catalog still cannot be read");
         }
-        if refused {
-            REFUSED_PAUSE
-        } else {
-            self.longer_pause()
+        if !refused {
+            let pause = self.longer_pause();
+            return Pause {
+                least: pause,
+                most: pause,
+            };
+        }
+        // Who has come since then is in a database that is there.
+        let least = if absent { PAUSE_MIN } else { REFUSED_PAUSE_MIN };
+        Pause {
+            least,
+            most: REFUSED_PAUSE_MAX,
         }
     }
 
@@ -448,5 +486,8 @@ const PAUSE_MIN: Duration = Duration::from_millis(100);
 /// The longest such pause.
 const PAUSE_MAX: Duration = Duration::from_secs(1);
 
-/// The pause before a connection that was refused is tried again.
-const REFUSED_PAUSE: Duration = Duration::from_secs(60);
+/// The pause before a connection that was refused is tried again, if somebody comes meanwhile.
+const REFUSED_PAUSE_MIN: Duration = Duration::from_secs(5);
+
+/// The same, if nobody does.
+const REFUSED_PAUSE_MAX: Duration = Duration::from_secs(60);

@@ -31,7 +31,7 @@ impl Place {
             && let Some(since) = database.ledger().wanted_since(self.seated)
         {
             // Other instances may serve what this changes, and nobody could tell them.
-            Box::pin(database.named(since + NAME_MAX)).await;
+            Box::pin(database.named(self.seated, since + NAME_MAX)).await;
         }
         let identity = match database.ledger().identity() {
             Some(identity) => identity,
