@@ -286,7 +286,7 @@ SELECT id as "id!", name, tags as "tags: Vec<String>" FROM customer WHERE create
 SELECT id, title, price FROM product WHERE category_id = $1 AND price < $2 ORDER BY id;
 -- <- [3, 60]
 -- postgrest
-WITH pgrst_source AS (SELECT "public"."customer"."id", "public"."customer"."name" FROM "public"."customer" WHERE "public"."customer"."id" = ANY ($1) ORDER BY "public"."customer"."id" LIMIT $2 OFFSET $3) SELECT null::bigint AS total_result_set, pg_catalog.count(_postgrest_t) AS page_total, coalesce(json_agg(_postgrest_t), '[]') AS body FROM (SELECT * FROM pgrst_source) _postgrest_t;
+WITH pgrst_source AS (SELECT "public"."customer"."id", "public"."customer"."name" FROM "public"."customer" WHERE "public"."customer"."id" = ANY ($1) ORDER BY "public"."customer"."id" LIMIT $2 OFFSET $3) SELECT null::bigint AS total_result_set, pg_catalog.count(_postgrest_t) AS page_total, coalesce(json_agg(_postgrest_t), '[]') AS body, nullif(current_setting('response.headers', true), '') AS response_headers, nullif(current_setting('response.status', true), '') AS response_status, '' AS response_inserted FROM (SELECT * FROM pgrst_source) _postgrest_t;
 -- <- [[1, 2], 10, 0]
 -- hasura
 SELECT coalesce(json_agg("root"), '[]') AS "root" FROM (SELECT row_to_json((SELECT "_e" FROM (SELECT "_root.base"."id" AS "id", "_root.base"."name" AS "name") AS "_e")) AS "root" FROM (SELECT * FROM "public"."customer" WHERE (("public"."customer"."country") = (('FI')::bpchar)) ORDER BY "id" LIMIT 3) AS "_root.base") AS "_root";

@@ -7,7 +7,7 @@ use wire::{backend, frontend};
 
 use sql::Temporary;
 
-use crate::{Knowledge, folds, temporary};
+use crate::{Knowledge, folds, mirror::Asked, temporary};
 
 /// The state of a session that shapes what it reads, as the server itself reported it.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -19,6 +19,9 @@ pub struct Identity {
     pub(crate) state: Digest,
     /// Settings of the application that only some replies depend on, with their values; sorted.
     pub(crate) settings: Box<[Setting]>,
+    /// Those of them that the session may have set itself, which count for every reply but where views
+    /// and policies read them; sorted.
+    pub(crate) own: Box<[Box<str>]>,
     /// The role that has logged in.
     pub(crate) login: RoleId,
     /// The effective role.
@@ -182,10 +185,7 @@ impl Identity {
     /// Adds the values of these settings to a key; false if one of them is not known.
     pub(crate) fn put(&self, key: &mut DigestBuilder, settings: &[Box<str>]) -> bool {
         let value = |name: &str| {
-            let found = self
-                .settings
-                .binary_search_by(|(known, _)| (**known).cmp(name));
-            let (name, value) = self.settings.get(found.ok()?)?;
+            let (name, value) = self.setting(name)?;
             Some((&**name, value.as_deref()))
         };
         let values: Option<Vec<_>> = settings.iter().map(|name| value(name)).collect();
@@ -193,6 +193,18 @@ impl Identity {
             put_settings(key, values);
         }
         values.is_some()
+    }
+
+    fn setting(&self, name: &str) -> Option<&Setting> {
+        let found = self
+            .settings
+            .binary_search_by(|(known, _)| (**known).cmp(name));
+        self.settings.get(found.ok()?)
+    }
+
+    /// Whether it is known what a setting of the application is, or that it is not set.
+    pub(crate) fn has_setting(&self, name: &str) -> bool {
+        self.setting(name).is_some()
     }
 
     /// The same with one more temporary table, which holds rows and does no more; `None` if that cannot
@@ -221,7 +233,8 @@ impl Identity {
 
     /// Reads the row that answers a question about these settings; `None` if it is not what the
     /// question promises, or names a schema that the snapshot does not know.
-    pub(crate) fn read(row: &[u8], knowledge: &Knowledge, asked: &[Box<str>]) -> Option<Self> {
+    pub(crate) fn read(row: &[u8], knowledge: &Knowledge, asked: &Asked) -> Option<Self> {
+        let Asked { names: asked, own } = asked;
         let columns = backend::columns(row).ok()?;
         let [
             role,
@@ -253,13 +266,18 @@ impl Identity {
         let listed = settings.unwrap_or_default();
         let mut shaping = DigestBuilder::default();
         shaping.digest(&forms);
-        // Of the settings that were asked for, those that views and policies read enter the keys
-        // of what reads them, the others all keys.
+        // Of the settings that were asked for, those that views, policies and statements read enter the
+        // keys of what reads them. Nobody knows what else those may bear on that the session itself has
+        // set, unless views and policies read them: they enter all keys.
         let shared = knowledge.schema.settings();
         let given = asked.iter().map(|name| &**name);
         let given = given.zip(values.iter().copied());
-        let (some, all): (Vec<_>, Vec<_>) = given
-            .partition(|(name, _)| shared.binary_search_by(|known| (**known).cmp(name)).is_ok());
+        let has = |list: &[Box<str>], name: &str| {
+            let found = list.binary_search_by(|known| (**known).cmp(name));
+            found.is_ok()
+        };
+        let (all, some): (Vec<_>, Vec<_>) =
+            given.partition(|(name, _)| has(own, name) && !has(shared, name));
         put_settings(&mut shaping, &all);
         let shaping = shaping.finish();
         let digest = digest(knowledge.database, (login, role), &path, &shaping);
@@ -277,6 +295,7 @@ impl Identity {
                 .zip(values)
                 .map(|(name, value)| (name.clone(), value.map(Into::into)))
                 .collect(),
+            own: own.clone(),
             login,
             role,
             shaping,

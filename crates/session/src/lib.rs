@@ -48,6 +48,7 @@ mod temporary;
 mod tests;
 mod texts;
 mod transaction;
+mod wanted;
 
 pub use flight::Lead;
 pub use identity::Identity;

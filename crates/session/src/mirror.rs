@@ -49,8 +49,19 @@ pub(crate) struct Mirror {
     own: Vec<Box<str>>,
     /// There are more of those than are asked for.
     crowded: bool,
+    /// Further settings that the server is asked for.
+    wanted: Arc<[Box<str>]>,
     /// Which settings the server was asked for; `None` if its answer is no use any more.
-    asked: Option<Arc<[Box<str>]>>,
+    asked: Option<Arc<Asked>>,
+}
+
+/// The settings that the server is asked for by name.
+#[derive(Debug)]
+pub(crate) struct Asked {
+    /// All of them, sorted.
+    pub(crate) names: Box<[Box<str>]>,
+    /// Those among them that the session may have set itself, whoever reads them; sorted.
+    pub(crate) own: Box<[Box<str>]>,
 }
 
 /// What the server's answer was good for.
@@ -70,7 +81,10 @@ const REFUSALS_MAX: u8 = 2;
 
 impl Mirror {
     /// `born` is the generation of the catalog that was known before the login began.
-    pub(crate) fn new(login: Digest, born: Option<u64>) -> Self {
+    ///
+    /// All that logged in alike, and are asked for the same settings, have that in common; `wanted` are
+    /// those that all are asked for from the beginning.
+    pub(crate) fn new(login: Digest, born: Option<u64>, wanted: Arc<[Box<str>]>) -> Self {
         Self {
             login,
             born,
@@ -86,6 +100,7 @@ impl Mirror {
             refusals: 0,
             own: Vec::new(),
             crowded: false,
+            wanted,
             asked: None,
         }
     }
@@ -110,19 +125,52 @@ impl Mirror {
         }
     }
 
-    /// The server is being asked about the settings that are returned: `shared` and its own.
-    pub(crate) fn ask(&mut self, shared: &[Box<str>]) -> Arc<[Box<str>]> {
+    /// The server is being asked about the settings that are returned: `shared`, its own, and those
+    /// that statements read.
+    pub(crate) fn ask(&mut self, shared: &[Box<str>]) -> Arc<Asked> {
         let mut names = self.own.clone();
-        names.extend(shared.iter().cloned());
+        names.extend(shared.iter().chain(&*self.wanted).cloned());
         names.sort_unstable();
         names.dedup();
-        let names: Arc<[Box<str>]> = names.into();
-        self.asked = Some(Arc::clone(&names));
-        names
+        let asked = Arc::new(Asked {
+            names: names.into(),
+            own: self.own.clone().into(),
+        });
+        self.asked = Some(Arc::clone(&asked));
+        asked
+    }
+
+    /// Whether all of these settings are known, or nothing is. Only names are looked at.
+    pub(crate) fn has_settings(&self, names: &[Box<str>]) -> bool {
+        let Some(identity) = &self.identity else {
+            return true;
+        };
+        names.iter().all(|name| identity.has_setting(name))
+    }
+
+    /// Whether statements read settings that this session was not asked for. To be adopted outside of
+    /// blocks alone: what a block has set is forgotten.
+    pub(crate) fn wants_more(&self, shared: &Shared) -> bool {
+        self.wanted.len() != shared.wanted().count() && !self.crowded
+    }
+
+    /// From now on the server is asked for all settings that statements read.
+    ///
+    /// What has led here does not say what they are: of two sessions with the same history one may have
+    /// set such a name for a block, which leaves an empty text where nothing was. So this one has a
+    /// history of its own from now on.
+    pub(crate) fn adopt(&mut self, shared: &Shared) {
+        self.wanted = shared.wanted().names();
+        self.login = alone(shared);
+        self.history = None;
+        self.asked = None;
+        let forms = self.forms;
+        self.doubt(false);
+        self.forms = forms;
     }
 
     /// What the answer that has come was asked for, unless it came too late.
-    pub(crate) fn take_asked(&mut self) -> Option<Arc<[Box<str>]>> {
+    pub(crate) fn take_asked(&mut self) -> Option<Arc<Asked>> {
         self.asked.take()
     }
 
@@ -216,7 +264,7 @@ impl Mirror {
         }
         let known = self
             .history
-            .and_then(|history| shared.identity(&at(&history, knowledge)));
+            .and_then(|history| shared.identity(&self.at(&history, knowledge)));
         match known {
             Some(identity) => {
                 self.settle(identity, shared, knowledge);
@@ -249,10 +297,10 @@ impl Mirror {
             return;
         }
         if let Some(history) = self.history {
-            shared.learn_identity(at(&history, knowledge), Arc::clone(&identity));
+            shared.learn_identity(self.at(&history, knowledge), Arc::clone(&identity));
         }
         let history = self.root(&identity);
-        shared.learn_identity(at(&history, knowledge), Arc::clone(&identity));
+        shared.learn_identity(self.at(&history, knowledge), Arc::clone(&identity));
         self.settle(identity, shared, knowledge);
     }
 
@@ -408,9 +456,7 @@ impl Mirror {
             self.login = born.finish();
             self.history = self.history.map(|_| self.login);
         } else {
-            let mut alone = DigestBuilder::default();
-            alone.field(b"alone").number(shared.nonce());
-            self.login = alone.finish();
+            self.login = alone(shared);
             self.history = None;
         }
         // From now on it cannot be that of the login.
@@ -423,13 +469,22 @@ impl Mirror {
         }
         self.doubt_names();
     }
+
+    /// What a history leads to under a catalog, as far as the settings go that the server is asked for.
+    fn at(&self, history: &Digest, knowledge: &Knowledge) -> Digest {
+        DigestBuilder::default()
+            .digest(history)
+            .number(knowledge.generation)
+            .number(self.wanted.len() as u64)
+            .finish()
+    }
 }
 
-fn at(history: &Digest, knowledge: &Knowledge) -> Digest {
-    DigestBuilder::default()
-        .digest(history)
-        .number(knowledge.generation)
-        .finish()
+/// A login that no other session has in common.
+fn alone(shared: &Shared) -> Digest {
+    let mut alone = DigestBuilder::default();
+    alone.field(b"alone").number(shared.nonce());
+    alone.finish()
 }
 
 fn after(history: &Digest, step: &Digest) -> Digest {

@@ -17,7 +17,7 @@ use wire::{
     frontend::{self, Target},
 };
 
-use crate::{Identity, Knowledge, identity, own};
+use crate::{Identity, Knowledge, identity, mirror::Asked, own};
 
 /// All that is needed to read a reply again.
 #[derive(Debug)]
@@ -98,13 +98,16 @@ impl Recipe {
 
     /// The question by which a session's state is told.
     pub fn put_probe(&self, out: &mut BytesMut) {
-        identity::put_probe(out, own::STATE, &self.asked(), false);
+        identity::put_probe(out, own::STATE, &self.asked().names, false);
     }
 
     /// The settings that the question asks for by name.
-    fn asked(&self) -> Vec<Box<str>> {
-        let own = self.identity.settings.iter();
-        own.map(|(name, _)| name.clone()).collect()
+    fn asked(&self) -> Asked {
+        let names = self.identity.settings.iter();
+        Asked {
+            names: names.map(|(name, _)| name.clone()).collect(),
+            own: self.identity.own.clone(),
+        }
     }
 
     /// Whether the `DataRow` that answered it tells of that state.

@@ -16,6 +16,7 @@ use crate::{
     mirror::Mirror,
     need::{Answer, Login, Question},
     own,
+    prepared::Prepared,
     queue::{Awaited, Boundary, Expect, Passed, Queue, Route, Slot},
     recorder::{Recorder, Recording},
     registry::{Name, Registry, Undo},
@@ -117,11 +118,11 @@ impl Session {
     /// A session whose login has just ended with a ReadyForQuery.
     pub fn new(shared: Arc<Shared>, login: &Login) -> Self {
         Self {
+            mirror: Mirror::new(login.digest, login.generation, shared.wanted().names()),
             shared,
             knowledge: None,
             definitions: None,
             unknown: None,
-            mirror: Mirror::new(login.digest, login.generation),
             texts: login.texts,
             primary: login.primary,
             registry: Registry::default(),
@@ -407,10 +408,10 @@ impl Session {
     pub(crate) fn probe(&mut self) {
         let schema = self.knowledge.as_ref().map(|known| &known.schema);
         let shared = schema.map_or(&[][..], |schema| schema.settings());
-        let settings = self.mirror.ask(shared);
+        let asked = self.mirror.ask(shared);
         let details = self.mirror.wants_details();
         let own = self.registry.own_name(own::STATE);
-        crate::identity::put_probe(self.to_server.tail(), &own, &settings, details);
+        crate::identity::put_probe(self.to_server.tail(), &own, &asked.names, details);
         let execution = Default::default();
         for expect in [
             Expect::Close,
@@ -466,6 +467,27 @@ impl Session {
         self.probe();
         self.stalled = true;
         false
+    }
+
+    /// A statement may read settings that nobody has asked for. The server is asked for them with the
+    /// state of each session, as soon as that stands outside of blocks.
+    pub(crate) fn want_settings(&mut self, prepared: &Prepared) {
+        let Some(knowledge) = &self.knowledge else {
+            return;
+        };
+        let read = &prepared.plan.settings;
+        if !read.is_empty() && !self.mirror.has_settings(read) {
+            let known = knowledge.schema.settings();
+            for name in read.iter().filter(|name| !known.contains(name)) {
+                self.shared.wanted().add(name);
+            }
+        }
+        // What the store has said belongs to who the session was when it was asked.
+        let told = self.answer.is_some() || self.granted || self.missed.is_some();
+        let may_ask = || !told && !self.transaction.is_open() && self.server_is_quiet();
+        if self.mirror.wants_more(&self.shared) && may_ask() {
+            self.mirror.adopt(&self.shared);
+        }
     }
 
     /// A client message waits for all replies that are owed; the server must not hold them back.

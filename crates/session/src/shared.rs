@@ -16,6 +16,7 @@ use sql::Temporary;
 use crate::{
     Identity, Knowledge, Telemetry,
     prepared::{Prepared, Shape},
+    wanted::Wanted,
 };
 
 /// Bounds of what sessions may hold.
@@ -32,6 +33,7 @@ pub struct Limits {
 pub struct Shared {
     texts: Cache<Key, Weighed, ByBytes, foldhash::fast::RandomState, EndLearning>,
     identities: Cache<Digest, Arc<Identity>>,
+    wanted: Wanted,
     contexts: Mutex<Contexts>,
     next_context: AtomicU64,
     /// What is counted.
@@ -129,6 +131,7 @@ impl Shared {
                 EndLearning,
             ),
             identities: Cache::new(IDENTITIES_MAX),
+            wanted: Wanted::default(),
             contexts: Mutex::default(),
             next_context: AtomicU64::new(1),
             telemetry,
@@ -220,6 +223,11 @@ impl Shared {
             self.texts.insert(key, opened.into());
         }
         planned
+    }
+
+    /// Settings that statements read by name.
+    pub(crate) const fn wanted(&self) -> &Wanted {
+        &self.wanted
     }
 
     /// An identity that a session was proven to have after what `history` stands for.

@@ -424,7 +424,8 @@ impl Session {
     ///
     /// A statement that was planned earlier would be planned anew without a path, and count as
     /// writing more than it does.
-    pub(crate) fn should_know_itself(&self, prepared: &Prepared) -> bool {
+    pub(crate) fn should_know_itself(&mut self, prepared: &Prepared) -> bool {
+        self.want_settings(prepared);
         let writes = prepared.plan.writes.any() || prepared.needs_catalog;
         self.knowledge.is_some()
             && self.mirror.can_ask()

@@ -141,6 +141,9 @@ impl Viewer<'_> {
         if !functions.all(|function| function.id.is_builtin()) {
             return Err(Reason::UnknownFunction);
         }
+        if read.settings.iter().any(|name| self.trust.may_define(name)) {
+            return Err(Reason::SessionState);
+        }
         found.settings.extend(read.settings.iter().cloned());
         Ok(())
     }

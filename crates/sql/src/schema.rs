@@ -11,8 +11,6 @@ use std::sync::Arc;
 
 use catalog::{Function, FunctionId, Relation, RelationId, RowSecurity, SearchPath, Snapshot};
 
-use foldhash::HashSet;
-
 pub use self::combine::plan_without_catalog;
 use self::combine::{Place, combine, reloading};
 use crate::effects::{Effects as Outcomes, Outcome, Within};
@@ -32,8 +30,6 @@ pub struct Schema {
     outcomes: Outcomes,
     trust: Trust,
     views: Views,
-    /// The names of extensions.
-    extensions: HashSet<Box<str>>,
     /// Users have made functions.
     has_code: bool,
     /// Users have made domains.
@@ -64,7 +60,6 @@ impl Schema {
             roles: meaning::roles(&snapshot),
             casts: meaning::all_casts(&snapshot),
             trust,
-            extensions: extensions(&snapshot),
             has_code: has_code(&snapshot),
             has_domains: own::has_domains(&snapshot),
             snapshot,
@@ -75,12 +70,11 @@ impl Schema {
     /// what reads it by name. The code of an index may read settings, and is loaded when it is
     /// needed; an extension's settings are called after it, if it is not well known.
     pub fn is_plain_setting(&self, name: &str) -> bool {
-        let word = name.split('.').next().unwrap_or_default();
         let known = |method: &Option<Box<str>>| {
             let extension = method.as_deref();
             extension.is_some_and(classes::is_known_method)
         };
-        !self.extensions.contains(word) && self.snapshot.methods().iter().all(known)
+        !self.trust.may_define(name) && self.snapshot.methods().iter().all(known)
     }
 
     /// Changes when there is something new that changes anything when it is merely called or read:
@@ -444,13 +438,6 @@ impl Schema {
 fn has_code(snapshot: &Snapshot) -> bool {
     let mut all = snapshot.all_functions();
     all.any(|it| !it.id.is_builtin() && it.extension.is_none())
-}
-
-/// The names of the extensions that anything belongs to.
-fn extensions(snapshot: &Snapshot) -> HashSet<Box<str>> {
-    let functions = snapshot.all_functions().map(|it| &it.extension);
-    let relations = snapshot.relations().map(|it| &it.extension);
-    functions.chain(relations).flatten().cloned().collect()
 }
 
 /// Why a statement without a bound from its words is not looked up.

@@ -287,6 +287,35 @@ fn what_was_set_in_a_block_ends_with_it() {
             ",
         ),
         (
+            "K17 a setting that only a statement reads is never NULL again either",
+            "
+            s1 hot: SELECT id, current_setting('app.y', true) IS NULL AS never FROM t ORDER BY id
+            s2: BEGIN
+            s2: SET LOCAL app.z = '1'
+            s2: COMMIT
+            s3: SELECT v FROM t ORDER BY id
+            s1 hot: SELECT id, current_setting('app.z', true) IS NULL AS never FROM t ORDER BY id
+            s2: SELECT id, current_setting('app.z', true) IS NULL AS never FROM t ORDER BY id
+            s2 hot: SELECT id, current_setting('app.z', true) IS NULL AS never FROM t ORDER BY id
+            s3 hot: SELECT id, current_setting('app.z', true) IS NULL AS never FROM t ORDER BY id
+            s4: SELECT id, current_setting('app.z', true) IS NULL AS never FROM t ORDER BY id
+            s1: BEGIN
+            s1: SET LOCAL app.y = '1'
+            s1: SELECT id, current_setting('app.y', true) FROM t ORDER BY id
+            s1: COMMIT
+            s1: SELECT id, current_setting('app.y', true) IS NULL AS never FROM t ORDER BY id
+            s2: SELECT id, current_setting('app.y', true) IS NULL AS never FROM t ORDER BY id
+            s3: BEGIN
+            s3: SAVEPOINT a
+            s3: SELECT set_config('app.y', '1', true)
+            s3: ROLLBACK TO a
+            s3: COMMIT
+            s3: SELECT id, current_setting('app.y', true) IS NULL AS never FROM t ORDER BY id
+            s4: DO $$ BEGIN PERFORM set_config('app.y', '7', true); END $$
+            s4: SELECT id, current_setting('app.y', true) IS NULL AS never FROM t ORDER BY id
+            ",
+        ),
+        (
             "S04 a setting that was refused has no value after the block",
             "
             d: ALTER TABLE t ENABLE ROW LEVEL SECURITY; CREATE POLICY own ON t USING (current_setting('app.t', true) IS NULL OR v = current_setting('app.t', true))

@@ -348,6 +348,41 @@ fn replies_are_told_apart_by_settings() {
             ",
         ),
         (
+            "K16 settings that nobody but a query knows of",
+            "
+            s1 hot: SELECT id, nullif(current_setting('Response.Status', true), '') FROM t ORDER BY id
+            s2 hot: SELECT id, nullif(current_setting('response.status', true), '') FROM t ORDER BY id
+            s1 fails: SELECT id, current_setting('response.status') FROM t ORDER BY id
+            s1 fails: SELECT id, current_setting('response.status', false) FROM t ORDER BY id
+            s3@{alice} startup: response.status=3
+            s3@{alice}: SELECT id, nullif(current_setting('response.status', true), '') FROM t ORDER BY id
+            s6: ALTER ROLE {bob} SET \"response.status\" = '4'
+            s6: ALTER DATABASE {db} SET \"response.status\" = '5'
+            s4@{bob}: SELECT id, nullif(current_setting('response.status', true), '') FROM t ORDER BY id
+            s5: SELECT id, nullif(current_setting('response.status', true), '') FROM t ORDER BY id
+            s5 hot: SELECT id, current_setting('response.status') FROM t ORDER BY id
+            s1: SELECT id, nullif(current_setting('response.status', true), '') FROM t ORDER BY id
+            s5: RESET ALL
+            s5: SELECT id, current_setting('response.status') FROM t ORDER BY id
+            s1: SELECT set_config('response.status', '6', false)
+            s1: SELECT id, nullif(current_setting('response.status', true), '') FROM t ORDER BY id
+            s1 hot: SELECT id, nullif(current_setting('response.status', true), '') FROM t ORDER BY id
+            s1: DISCARD ALL
+            s1: SELECT id, nullif(current_setting('response.status', true), '') FROM t ORDER BY id
+            s1: SELECT id, current_setting('response.status') FROM t ORDER BY id
+            ",
+        ),
+        (
+            "K16 settings that a library brings when it is loaded",
+            "
+            d: CREATE EXTENSION pg_trgm
+            s1 cold: SELECT id, current_setting('pg_trgm.similarity_threshold', true) FROM t ORDER BY id
+            s1 warm: SELECT id, similarity(v, 'one') FROM t ORDER BY id
+            s1: SELECT id, current_setting('pg_trgm.similarity_threshold', true) FROM t ORDER BY id
+            s2 cold: SELECT id, current_setting('plpgsql.variable_conflict', true) FROM t ORDER BY id
+            ",
+        ),
+        (
             "K16 a function of the user in place of current_setting",
             "
             d: CREATE SCHEMA x; CREATE TABLE x.s AS SELECT 1 AS n; CREATE FUNCTION x.current_setting(text) RETURNS text STABLE LANGUAGE sql AS $$ SELECT n::text FROM x.s $$

@@ -19,6 +19,7 @@ fn nobody() -> Identity {
         digest,
         state: digest,
         settings: [("app.x".into(), None)].into(),
+        own: [].into(),
         login: RoleId::from_oid(10),
         role: RoleId::from_oid(10),
         path: SearchPath([].into()),
@@ -47,7 +48,7 @@ fn setting(scope: SetScope) -> Setting {
 /// What `app.x` is after a block that has set it for itself.
 fn after_block(failed: bool) -> Option<Option<Box<[u8]>>> {
     let (shared, world) = (shared(), World::new(None));
-    let mut mirror = Mirror::new(nobody().digest, None);
+    let mut mirror = Mirror::new(nobody().digest, None, [].into());
     mirror.learn(Told::All(nobody().into()), &shared, world.knowledge());
     let set = [setting(SetScope::Local)];
     assert!(mirror.follow(&set, &shared, world.knowledge()));
@@ -67,7 +68,7 @@ fn a_setting_has_a_value_after_the_block_only_if_it_was_set() {
 #[test]
 fn who_cannot_be_known_is_asked_for_temporary_objects_all_the_same() {
     let (shared, world) = (shared(), World::new(None));
-    let mut mirror = Mirror::new(nobody().digest, None);
+    let mut mirror = Mirror::new(nobody().digest, None, [].into());
     for number in 0..=OWN_MAX {
         mirror.ask_for(&format!("app.n{number}"));
     }
@@ -90,7 +91,7 @@ fn who_cannot_be_known_is_asked_for_temporary_objects_all_the_same() {
 #[test]
 fn a_server_that_refuses_is_asked_for_less() {
     let (shared, world) = (shared(), World::new(None));
-    let mut mirror = Mirror::new(nobody().digest, None);
+    let mut mirror = Mirror::new(nobody().digest, None, [].into());
     mirror.doubt_temporary();
     mirror.learn(Told::Nothing, &shared, world.knowledge());
     assert!(mirror.can_ask() && !mirror.wants_details());
@@ -108,9 +109,9 @@ fn a_server_that_refuses_is_asked_for_less() {
 #[test]
 fn what_the_server_does_not_list_is_asked_for() {
     let asked = |scope, followed| {
-        let mut mirror = Mirror::new(nobody().digest, None);
+        let mut mirror = Mirror::new(nobody().digest, None, [].into());
         mirror.note_own(&SettingsEffect::One(setting(scope)), followed);
-        !mirror.ask(&[]).is_empty()
+        !mirror.ask(&[]).names.is_empty()
     };
     assert!(asked(SetScope::Session, false) && asked(SetScope::Session, true));
     assert!(asked(SetScope::Local, false) && !asked(SetScope::Local, true));
@@ -121,7 +122,37 @@ fn what_the_server_does_not_list_is_asked_for() {
         .schema
         .plan_anywhere(&analysis, &Temporary::Plain)
         .effects;
-    let mut mirror = Mirror::new(nobody().digest, None);
+    let mut mirror = Mirror::new(nobody().digest, None, [].into());
     mirror.note_own(&effects.settings, true);
-    assert_eq!(*mirror.ask(&[]), ["hnsw.x".into()]);
+    assert_eq!(*mirror.ask(&[]).names, ["hnsw.x".into()]);
+}
+
+#[test]
+fn who_is_asked_for_more_settings_has_nothing_in_common_with_others() {
+    let (shared, world) = (shared(), World::new(None));
+    let learned = |mirror: &mut Mirror| {
+        mirror.learn(Told::All(nobody().into()), &shared, world.knowledge());
+    };
+    let mut first = Mirror::new(nobody().digest, None, shared.wanted().names());
+    assert!(!first.wants_more(&shared));
+    learned(&mut first);
+    assert!(first.has_settings(&["app.x".into()]) && !first.has_settings(&["app.y".into()]));
+    shared.wanted().add("app.y");
+    assert!(first.wants_more(&shared));
+    first.adopt(&shared);
+    assert!(!first.wants_more(&shared) && first.can_ask() && first.naming().is_some());
+    assert!(first.has_settings(&["app.y".into()]), "nothing is known");
+    assert!(!first.recall(&shared, world.knowledge()));
+    assert_eq!(*first.ask(&[]).names, ["app.y".into()]);
+    assert!(first.ask(&[]).own.is_empty());
+    // Who logs in from now on is asked for it from the beginning, and shares the answer.
+    let mut second = Mirror::new(nobody().digest, None, shared.wanted().names());
+    assert!(!second.recall(&shared, world.knowledge()));
+    learned(&mut second);
+    let mut third = Mirror::new(nobody().digest, None, shared.wanted().names());
+    assert!(third.recall(&shared, world.knowledge()));
+    // Nor does it hold for those who are asked for more.
+    shared.wanted().add("app.z");
+    let mut fourth = Mirror::new(nobody().digest, None, shared.wanted().names());
+    assert!(!fourth.recall(&shared, world.knowledge()));
 }

@@ -3,7 +3,7 @@
 use catalog::{
     Function, FunctionId, Language, Operator, RelationId, SearchPath, Snapshot, TypeId, Volatility,
 };
-use foldhash::HashMap;
+use foldhash::{HashMap, HashSet};
 
 use super::inline::Bodies;
 use super::reference::Reference;
@@ -30,6 +30,8 @@ pub(crate) struct Trust {
     pub(super) named: Holders,
     /// What does not last.
     pub(super) temporary: Holders,
+    /// The names of extensions.
+    extensions: HashSet<Box<str>>,
     /// The path of text that the server prints with every name qualified.
     pub(crate) printed: SearchPath,
     /// The path that has all schemas.
@@ -61,6 +63,7 @@ impl Trust {
             temporary: Holders::of_temporary(snapshot),
             casts: casts.map(|cast| [cast.source, cast.target]).collect(),
             types: types.map(|implicit| implicit.kind).chain(hidden).collect(),
+            extensions: extensions(snapshot),
             printed: SearchPath(
                 snapshot
                     .schema_by_name("pg_catalog")
@@ -74,6 +77,13 @@ impl Trust {
             trust.list(snapshot, rule);
         }
         trust
+    }
+
+    /// Whether a setting of this name may be one of an extension. It has another value as soon as the
+    /// library is loaded, which any use of the extension does.
+    pub(crate) fn may_define(&self, setting: &str) -> bool {
+        let word = setting.split('.').next().unwrap_or_default();
+        self.extensions.contains(word)
     }
 
     /// Whether the operator says that a function only reads.
@@ -123,6 +133,13 @@ impl Trust {
             }
         }
     }
+}
+
+/// The names of the extensions that anything belongs to.
+fn extensions(snapshot: &Snapshot) -> HashSet<Box<str>> {
+    let functions = snapshot.all_functions().map(|it| &it.extension);
+    let relations = snapshot.relations().map(|it| &it.extension);
+    functions.chain(relations).flatten().cloned().collect()
 }
 
 /// Whether a function outside `pg_catalog` depends on its arguments alone, or on what is in the key:

@@ -94,6 +94,17 @@ fn identity_and_randomness_are_not_looked_up() {
     let settings =
         Database::new().plan("select current_setting('a.b'), current_setting('A.c', true) from t");
     assert_eq!(*settings.settings, ["a.b".into(), "a.c".into()]);
+    // What its library makes of the setting when it is loaded is not known before.
+    let extended = Database::with(|db| {
+        db.function("public", "f", Language::C, Volatility::Immutable, "");
+        db.last_function().expect("it was made").extension = Some("a".into());
+    });
+    let given = |text| extended.read(text).map(|_| ());
+    assert_eq!(
+        given("select current_setting('A.b', true) from t"),
+        Err(Reason::SessionState)
+    );
+    assert_eq!(given("select current_setting('aa.b', true) from t"), Ok(()));
     reads("select t.id as user from t", &["t"]);
     reads("select \"current_user\" from t", &["t"]);
 }
