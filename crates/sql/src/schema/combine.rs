@@ -6,23 +6,11 @@ use crate::{Analysis, Control, Effects, Meaning, Pinned, Plan, Reason, SettingsE
 /// What may be done with a statement string while nothing is known about the database.
 pub fn plan_without_catalog(analysis: &Analysis) -> Plan {
     let plan = combine(analysis, |sentence, _| Plan {
-        read: Err(match &sentence.read {
-            Ok(_) => Reason::NoCatalog,
-            Err(reason) => *reason,
-        }),
-        meaning: Meaning::default(),
-        settings: Box::default(),
-        builtin_parameters: false,
-        timeless_parameters: false,
-        formed_literals: false,
-        folds: false,
         writes: match &sentence.writes {
             Bound::Nothing => Writes::Nothing,
             Bound::Lexical(_) | Bound::Own(_) | Bound::Everything => Writes::Everything,
             Bound::Cluster => Writes::Cluster,
         },
-        own: false,
-        pinned: Pinned::default(),
         effects: match &sentence.writes {
             Bound::Nothing | Bound::Own(_) | Bound::Everything | Bound::Cluster => {
                 sentence.effects.clone()
@@ -33,6 +21,10 @@ pub fn plan_without_catalog(analysis: &Analysis) -> Plan {
                 ..sentence.effects.clone()
             },
         },
+        ..nothing(match &sentence.read {
+            Ok(_) => Reason::NoCatalog,
+            Err(reason) => *reason,
+        })
     });
     reloading(plan, analysis.reloads())
 }
