@@ -6,13 +6,14 @@
 use std::sync::Arc;
 
 use smallvec::SmallVec;
-use sql::{Arguments, Reason, SettingsEffect};
+use sql::{Arguments, Reason, SettingsEffect, Writes};
 use wire::{
     backend,
     frontend::{self, Bind, Target},
 };
 
 use crate::{
+    RefusedFill,
     client::Step,
     extended::is_plain_control,
     prepared::{Prepared, Types},
@@ -30,7 +31,7 @@ const ARGUMENTS_MAX: usize = 64 * 1024;
 impl Session {
     pub(crate) fn bind(&mut self, frame: &[u8]) -> Step {
         let Ok(bind) = Bind::read(frame) else {
-            return self.forward_part(Expect::Bind);
+            return self.forward_part(Expect::Bind(None));
         };
         if self.awaits(bind.statement) || self.awaits_portal(bind.portal, Registry::is_unsure_place)
         {
@@ -164,7 +165,7 @@ impl Session {
             self.materialize_or_stand_in(bind.statement);
             self.to_server.put(frame);
             self.forwarded = true;
-            self.push_swallowed(Expect::Bind, None);
+            self.push_swallowed(Expect::Bind(None), None);
             // Whether it is given back is not known before.
             self.registry
                 .doubt_portal(bind.portal, self.segment.segment, true);
@@ -248,7 +249,7 @@ impl Session {
         bind: &Bind<'_>,
         frame: &[u8],
         prepared: Option<Arc<Prepared>>,
-        recording: Option<Box<Recording>>,
+        mut recording: Option<Box<Recording>>,
     ) -> Step {
         if let Some(prepared) = &prepared
             && recording.is_none()
@@ -269,25 +270,13 @@ impl Session {
         }
         self.materialize_or_stand_in(bind.statement);
         self.may_read_anew(bind.statement);
-        let mut types = Types::new();
-        let mut expect = Expect::Bind;
-        let mut writes = None;
-        if let Some(current) = &prepared {
-            let common = self.sees_common_definitions();
-            let read_as = self.read_as(bind, current, common);
-            if let Some(statement) = self.registry.statement(bind.statement) {
-                types = Types::from_slice(&statement.types);
-                let other = statement.prepared.context != current.context;
-                if other && common && current.path.is_some() {
-                    let name = Name::from_slice(bind.statement);
-                    expect = Expect::Proof(Box::new((name, Arc::clone(current))));
-                }
-                let narrow = |types: &Types| {
-                    let arguments = current.arguments(values(bind, types));
-                    current.plan.pinned.writes(&arguments)
-                };
-                writes = read_as.as_ref().and_then(narrow).map(Box::new);
-            }
+        let (expect, types, writes) = self.told_of(bind, prepared.as_ref());
+        let noisy = |_: &mut _| {
+            let statement = self.registry.statement(bind.statement);
+            statement.is_some_and(|it| it.noisy)
+        };
+        if recording.take_if(noisy).is_some() {
+            self.shared.telemetry.refused(RefusedFill::Notice).inc();
         }
         // Only what may be looked up again needs its arguments.
         let kept = if recording.is_some() { frame } else { &[] };
@@ -320,6 +309,38 @@ impl Session {
         self.forwarded = true;
         self.push_server(expect, undo);
         Step::Forward
+    }
+
+    /// What answers a Bind, the types of its values, and what it changes, if that can be told from
+    /// these.
+    fn told_of(
+        &mut self,
+        bind: &Bind<'_>,
+        prepared: Option<&Arc<Prepared>>,
+    ) -> (Expect, Types, Option<Box<Writes>>) {
+        let nothing = (Expect::Bind(None), Types::new(), None);
+        let Some(current) = prepared else {
+            return nothing;
+        };
+        let common = self.sees_common_definitions();
+        let read_as = self.read_as(bind, current, common);
+        let Some(statement) = self.registry.statement(bind.statement) else {
+            return nothing;
+        };
+        let types = Types::from_slice(&statement.types);
+        let other = statement.prepared.context != current.context;
+        let name = || Name::from_slice(bind.statement);
+        let expect = if other && common && current.path.is_some() {
+            Expect::Proof(Box::new((name(), Arc::clone(current))))
+        } else {
+            Expect::Bind(current.plan.read.is_ok().then(name))
+        };
+        let narrow = |types: &Types| {
+            let arguments = current.arguments(values(bind, types));
+            current.plan.pinned.writes(&arguments)
+        };
+        let writes = read_as.as_ref().and_then(narrow).map(Box::new);
+        (expect, types, writes)
     }
 }
 

@@ -148,7 +148,7 @@ impl Session {
             // The server has to say what is wrong with a Sync or Flush that has a body.
             match message {
                 tag::SYNC => self.forwarded = true,
-                tag::FLUSH => return self.forward_part(Expect::Bind),
+                tag::FLUSH => return self.forward_part(Expect::Bind(None)),
                 _ => {}
             }
         }
@@ -340,11 +340,11 @@ impl Session {
                 },
             );
             self.forwarded = true;
-            self.push_server(Expect::Bind, Some(undo));
+            self.push_server(Expect::Bind(None), Some(undo));
         } else {
             self.materialize_block();
             self.forwarded = true;
-            self.push_server(Expect::Bind, None);
+            self.push_server(Expect::Bind(None), None);
         }
         Step::Forward
     }

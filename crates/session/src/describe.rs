@@ -188,7 +188,7 @@ impl Session {
                 }
             }
             Expect::Parse(_)
-            | Expect::Bind
+            | Expect::Bind(_)
             | Expect::Proof(_)
             | Expect::Execute(_)
             | Expect::Close

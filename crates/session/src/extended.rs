@@ -105,6 +105,7 @@ impl Session {
             segment: self.segment.segment,
             described: false,
             refused: false,
+            noisy: false,
             stale: None,
             weight: 0,
         }

@@ -46,7 +46,9 @@ impl Session {
             if let Some(recorder) = &mut self.recorder {
                 recorder.release();
             }
-            self.queue.release_leads();
+            for recording in self.queue.recordings_mut().flatten() {
+                recording.lead = None;
+            }
             for record in &mut self.recorded {
                 record.lead = None;
             }

@@ -196,7 +196,9 @@ impl Session {
     /// perhaps for this session alone, and until a ROLLBACK.
     fn note_bound_portals(&mut self, plan: &Plan) {
         if plan.read.is_err() || !plan.writes.is_nothing() {
-            self.registry.forget_recordings();
+            for recording in self.registry.recordings_mut() {
+                *recording = None;
+            }
         }
     }
 

@@ -52,7 +52,7 @@ impl Session {
         let out = self.to_server.tail();
         frontend::put_bind(out, &name, &name);
         frontend::put_execute(out, &name);
-        self.push_swallowed(Expect::Bind, None);
+        self.push_swallowed(Expect::Bind(None), None);
         self.push_swallowed(Expect::Execute(Default::default()), None);
         self.close_own(Target::Portal, &name);
         self.close_own(Target::Statement, &name);

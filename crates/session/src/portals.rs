@@ -62,7 +62,7 @@ impl Session {
             self.may_read_anew(bind.statement);
             self.to_server.put(&frame);
             self.forwarded = true;
-            self.push_swallowed(Expect::Bind, Some(undo));
+            self.push_swallowed(Expect::Bind(None), Some(undo));
             self.advance_portal(name, had);
             return;
         }
@@ -80,12 +80,13 @@ impl Session {
             segment: self.segment.segment,
             described: false,
             refused: false,
+            noisy: false,
             stale: None,
             weight: 0,
         };
         let own = self.make_own(own::PORTAL, |out, own| statement.put_parse(out, own));
         put_bind(self.to_server.tail(), &own, &bind);
-        self.push_swallowed(Expect::Bind, Some(undo));
+        self.push_swallowed(Expect::Bind(None), Some(undo));
         self.close_own(Target::Statement, &own);
         self.forwarded = true;
         self.advance_portal(name, had);

@@ -66,8 +66,8 @@ pub(crate) enum Route {
 pub(crate) enum Expect {
     /// ParseComplete.
     Parse(Option<Arc<Prepared>>),
-    /// BindComplete.
-    Bind,
+    /// BindComplete; with the statement, if its replies may be recorded.
+    Bind(Option<Name>),
     /// BindComplete, which proves that the statement returns what it did when it was parsed.
     Proof(Box<(Name, Arc<Prepared>)>),
     /// ParameterDescription, then RowDescription or NoData.
@@ -205,18 +205,15 @@ impl Queue {
         self.executes > 0 || self.is_unsettled()
     }
 
-    /// Nobody waits any more for what will be recorded.
-    pub(crate) fn release_leads(&mut self) {
-        for slot in &mut self.slots {
-            if let Slot::Server(Awaited {
+    /// The replies that are to be recorded.
+    pub(crate) fn recordings_mut(&mut self) -> impl Iterator<Item = &mut Option<Box<Recording>>> {
+        self.slots.iter_mut().filter_map(|slot| match slot {
+            Slot::Server(Awaited {
                 expect: Expect::Execute(execution) | Expect::Query(execution, _),
                 ..
-            }) = slot
-                && let Some(recording) = &mut execution.recording
-            {
-                recording.lead = None;
-            }
-        }
+            }) => Some(&mut execution.recording),
+            Slot::Server(_) | Slot::Local(..) | Slot::Ready => None,
+        })
     }
 
     #[inline]
@@ -401,7 +398,7 @@ fn boundary(expect: &Expect) -> Option<&Boundary> {
         }
         Expect::Fence(fence) => Some(&fence.boundary),
         Expect::Parse(_)
-        | Expect::Bind
+        | Expect::Bind(_)
         | Expect::Proof(_)
         | Expect::DescribeStatement { .. }
         | Expect::DescribePortal { .. }
@@ -417,7 +414,7 @@ pub(crate) fn boundary_mut(expect: &mut Expect) -> Option<&mut Boundary> {
         }
         Expect::Fence(fence) => Some(&mut fence.boundary),
         Expect::Parse(_)
-        | Expect::Bind
+        | Expect::Bind(_)
         | Expect::Proof(_)
         | Expect::DescribeStatement { .. }
         | Expect::DescribePortal { .. }

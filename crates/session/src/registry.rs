@@ -61,6 +61,8 @@ pub(crate) struct Statement {
     pub(crate) described: bool,
     /// The server has refused to parse it since: its relations are gone or others.
     pub(crate) refused: bool,
+    /// A Bind of it has brought a notice, which the server does not repeat while it keeps its plan.
+    pub(crate) noisy: bool,
     /// The server parsed it when its columns were others than those of `row`.
     pub(crate) stale: Option<Stale>,
     /// Bytes that it counts for, set when it is put down.
@@ -421,13 +423,13 @@ impl Registry {
         }
     }
 
-    /// What portals return from now on is not to be recorded.
-    pub(crate) fn forget_recordings(&mut self) {
-        for portal in self.portals.values_mut() {
-            if let Source::Server { recording, .. } = &mut portal.source {
-                *recording = None;
-            }
-        }
+    /// What portals have yet to return, and is to be recorded.
+    pub(crate) fn recordings_mut(&mut self) -> impl Iterator<Item = &mut Option<Box<Recording>>> {
+        let portals = self.portals.values_mut();
+        portals.filter_map(|portal| match &mut portal.source {
+            Source::Server { recording, .. } => Some(recording),
+            Source::Entry { .. } | Source::Control { .. } => None,
+        })
     }
 
     /// Whether a portal could be run whose effect on settings nobody has been told.

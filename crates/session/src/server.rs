@@ -176,20 +176,38 @@ impl Session {
     fn asynchronous(&mut self, message: u8, frame: &[u8]) {
         if message == tag::NOTICE {
             self.refuse_recording(RefusedFill::Notice);
-            if let Some(Slot::Server(Awaited {
-                expect: Expect::Parse(learn),
-                ..
-            })) = self.queue.front_mut()
-                && let Some(prepared) = learn
-            {
-                // The next client would miss the notice if we answered.
-                prepared.make_noisy();
-            }
+            self.note_notice();
         }
         // Code may have made it listen, too.
         self.listens |= message == tag::NOTIFICATION;
         if !(message == tag::NOTICE && self.is_hushed()) {
             self.to_client.put(frame);
+        }
+    }
+
+    /// What brings a notice outside of a reply: whoever is answered here would miss it.
+    fn note_notice(&mut self) {
+        let Some(Slot::Server(Awaited { expect, .. })) = self.queue.front_mut() else {
+            return;
+        };
+        let name = if let Expect::Parse(Some(prepared)) = expect {
+            return prepared.make_noisy();
+        } else if let Expect::Bind(Some(name)) = expect {
+            &*name
+        } else if let Expect::Proof(proof) = expect {
+            &proof.0
+        } else {
+            return;
+        };
+        // It comes while the statement is planned, and not again as long as that plan is kept.
+        if let Some(statement) = self.registry.statement_mut(name) {
+            statement.noisy = true;
+        }
+        let waiting = self.queue.recordings_mut();
+        for recording in waiting.chain(self.registry.recordings_mut()) {
+            if recording.take().is_some() {
+                self.shared.telemetry.refused(RefusedFill::Notice).inc();
+            }
         }
     }
 
@@ -234,7 +252,7 @@ impl Session {
         let is_query = matches!(expect, Expect::Query(..));
         let done = match (&mut *expect, message) {
             (Expect::Parse(_), tag::PARSE_COMPLETE)
-            | (Expect::Bind, tag::BIND_COMPLETE)
+            | (Expect::Bind(_), tag::BIND_COMPLETE)
             | (Expect::Close, tag::CLOSE_COMPLETE) => true,
             (Expect::Proof(proof), tag::BIND_COMPLETE) => {
                 let (name, current) = &**proof;

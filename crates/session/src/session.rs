@@ -416,7 +416,7 @@ impl Session {
         for expect in [
             Expect::Close,
             Expect::Parse(None),
-            Expect::Bind,
+            Expect::Bind(None),
             Expect::Execute(execution),
             Expect::Close,
         ] {

@@ -178,7 +178,7 @@ impl Session {
         let expect = match target {
             Stage::Bind => {
                 frontend::put_bind(self.to_server.tail(), &nobody, &nobody);
-                Expect::Bind
+                Expect::Bind(None)
             }
             Stage::Describe => {
                 // The server finds out when it comes to the columns.

@@ -555,3 +555,52 @@ fn a_message_of_no_known_type_ends_a_session_that_skips_as_well() {
         ],
     );
 }
+
+/// The server finds nothing to look for while it plans, which is when it is told the values; and says
+/// so once for each plan that it keeps.
+#[test]
+fn notices_of_planning_are_the_same() {
+    const NOTHING: &str =
+        "SELECT id FROM t WHERE to_tsvector('english', v) @@ plainto_tsquery('english', 'of the')";
+    const SOUGHT: &str =
+        "SELECT id FROM t WHERE to_tsvector('english', v) @@ plainto_tsquery('english', $1)";
+    let kept = |talk: Talk, times: usize| {
+        let talk = talk.say(|f| f.parse("s", NOTHING, &[]).sync()).ready();
+        let run = |talk: Talk, _| {
+            talk.say(|f| f.bind("", "s", &[]).execute("", 0).sync())
+                .ready()
+        };
+        (0..times).fold(talk, run)
+    };
+    check(
+        2,
+        vec![
+            (
+                "by a text",
+                talk().extended(NOTHING, &[]).extended(NOTHING, &[]),
+            ),
+            (
+                "by a value",
+                talk()
+                    .extended(SOUGHT, &["the"])
+                    .extended(SOUGHT, &["a word"])
+                    .extended(SOUGHT, &["the"]),
+            ),
+            ("once", kept(talk(), 3)),
+            ("once for each session", kept(kept(talk(), 3).by('b'), 2)),
+            (
+                "and in one batch",
+                talk()
+                    .say(|f| {
+                        f.parse("s", NOTHING, &[])
+                            .bind("p", "s", &[])
+                            .bind("q", "s", &[])
+                            .execute("p", 0)
+                            .execute("q", 0)
+                            .sync()
+                    })
+                    .ready(),
+            ),
+        ],
+    );
+}

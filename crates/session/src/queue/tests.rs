@@ -71,7 +71,7 @@ fn slot(Known(number, kind): Known) -> Slot {
             let expect = if executes {
                 Expect::Execute(Execution::default())
             } else {
-                Expect::Bind
+                Expect::Bind(None)
             };
             server(expect, Some(Undo::Absent(name)))
         }
@@ -284,11 +284,11 @@ fn what_ends_with_a_sync_of_ours_is_ours_to_its_end() {
     };
     let check = |last: Slot, ours| {
         let mut queue = Queue::default();
-        for expect in [Expect::Close, Expect::Parse(None), Expect::Bind] {
+        for expect in [Expect::Close, Expect::Parse(None), Expect::Bind(None)] {
             queue.push(slot(expect, Route::Swallow));
         }
         queue.push(last);
-        queue.push(slot(Expect::Bind, Route::Relay));
+        queue.push(slot(Expect::Bind(None), Route::Relay));
         for _ in 0..3 {
             assert_eq!(queue.is_ours_first(), ours);
             queue.pop();
