@@ -206,7 +206,7 @@ async fn a_newcomer_recalls_a_watcher_that_was_refused() {
     }
     let _client = absent.databases.of(b"later").unwrap();
     absent.await_knowledge(|now| now.is_some()).await;
-    assert!(refused.elapsed() < Duration::from_secs(4));
+    assert!(refused.elapsed() < Duration::from_secs(30));
     for _ in 0..10 {
         let _client = locked_out.databases.of(b"postgres").unwrap();
         sleep(Duration::from_millis(50)).await;
