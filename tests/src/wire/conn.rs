@@ -256,8 +256,20 @@ impl Conn {
             .context("the server has closed the connection")
     }
 
-    /// Everything up to and with the next message of this type, or the end.
+    /// Everything up to and with the next message of this type, or with the error that ends the
+    /// connection.
     pub fn read_until(&mut self, tag: u8) -> Result<Answer> {
+        let answer = self.read_until_or_end(tag)?;
+        let last = answer.0.last().map(|message| message.tag);
+        ensure!(
+            last == Some(tag) || last == Some(b'E'),
+            "the server has closed the connection behind {answer:?}"
+        );
+        Ok(answer)
+    }
+
+    /// Everything up to and with the next message of this type, or the end.
+    pub fn read_until_or_end(&mut self, tag: u8) -> Result<Answer> {
         let mut messages = Vec::new();
         while let Some(message) = self.try_read()? {
             let last = message.tag == tag;
