@@ -12,7 +12,7 @@ use pgmemo_tests::{
     load,
     net::{SOON, eventually},
     postgres::Database,
-    wire::Conn,
+    wire::{Conn, Frontend},
 };
 
 const READ: &str = "SELECT n FROM counter WHERE k = 0";
@@ -84,6 +84,52 @@ fn a_newcomer_that_is_told_nothing_writes_all_the_same() -> Result<()> {
     // It says so as soon as it can.
     gate.open();
     eventually("the write", SOON, || {
+        (reader.value(READ).ok()? == "1").then_some(())
+    })
+}
+
+/// A statement that waits until it can be told has a client and a server, who may want something else
+/// meanwhile.
+#[test]
+fn a_write_that_waits_is_cancelled_outlived_and_ended_as_any_other() -> Result<()> {
+    let postgres = Postgres::shared(Version::System);
+    let database = postgres.database()?;
+    load::prepare(&database)?;
+    let redis = Redis::start()?;
+    let (_old, new, gate, mut reader) = newcomer(&database, Store::Redis(&redis))?;
+    // All of them at once: each waits for as long as it is allowed to.
+    let waits = |sql: &str| {
+        let mut conn = new.connect(database.name())?;
+        conn.send(Frontend::new().query(sql).bytes())?;
+        anyhow::Ok(conn)
+    };
+    let slow = format!("{WRITE} AND pg_sleep(15) IS NOT NULL");
+    let (mut cancelled, mut ended, left) = (waits(&slow)?, waits(WRITE)?, waits(WRITE)?);
+    let start = Instant::now();
+    // Longer than a login waits for what is known of its database.
+    thread::sleep(Duration::from_millis(2500));
+    drop(left);
+    let (process, _) = ended.cancel_key()?;
+    let mut admin = postgres.connect("postgres")?;
+    admin.run(&format!("SELECT pg_terminate_backend({process})"))?;
+    let end = ended.read()?;
+    ensure!(
+        String::from_utf8_lossy(&end.body).contains("57P01"),
+        "{end:?}"
+    );
+    let took = start.elapsed();
+    ensure!(took < Duration::from_millis(4000), "{took:?}");
+    cancelled.cancel()?;
+    let error = cancelled.read_until(b'Z')?.error();
+    ensure!(error.is_some_and(|error| error.contains("57014")));
+    let took = start.elapsed();
+    ensure!(took < Duration::from_secs(12), "{took:?}");
+    let mut direct = database.connect()?;
+    eventually("the write of who has left", SOON, || {
+        (direct.value(READ).ok()? == "1").then_some(())
+    })?;
+    gate.open();
+    eventually("news of it", SOON, || {
         (reader.value(READ).ok()? == "1").then_some(())
     })
 }

@@ -63,7 +63,13 @@ struct Entry {
     left: CancellationToken,
     /// The server has said something since, or is not needed.
     heard: CancellationToken,
+    /// It has to wait, and so have requests for it.
+    detained: Arc<AtomicBool>,
 }
+
+/// A statement that has to wait. Dropped, it goes.
+#[derive(Debug)]
+pub(crate) struct Detained(Arc<AtomicBool>);
 
 /// A statement that was freed by a cancel request.
 #[derive(Debug)]
@@ -141,7 +147,9 @@ impl Cancels {
         let process = i32::from_be_bytes(packet.get(8..12)?.try_into().ok()?);
         let entry = self.entries().get(&process).cloned()?;
         entry.cancelled.cancel();
-        _ = timeout(LEAVE_MAX, entry.left.cancelled()).await;
+        while timeout(LEAVE_MAX, entry.left.cancelled()).await.is_err()
+            && entry.detained.load(Ordering::SeqCst)
+        {}
         Some(Freed(entry))
     }
 
@@ -237,6 +245,12 @@ impl Listed {
         self.entry.left.is_cancelled()
     }
 
+    /// It has to wait for something, and not for long.
+    pub(crate) fn detain(&self) -> Detained {
+        self.entry.detained.store(true, Ordering::SeqCst);
+        Detained(Arc::clone(&self.entry.detained))
+    }
+
     /// Whether a request for it has come.
     pub(crate) fn is_cancelled(&self) -> bool {
         self.entry.cancelled.is_cancelled()
@@ -245,6 +259,12 @@ impl Listed {
     /// Resolves when the client's statement is cancelled.
     pub(crate) fn cancelled(&self) -> impl Future<Output = ()> + Send + use<> {
         self.entry.cancelled.clone().cancelled_owned()
+    }
+}
+
+impl Drop for Detained {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::SeqCst);
     }
 }
 

@@ -46,6 +46,8 @@ pub(crate) struct Client {
     pub(crate) marked: time::Instant,
     pub(crate) timing: Timing,
     pub(crate) flight: Flight,
+    /// What the statement at hand writes, and its ticket, while it waits until that can be told.
+    pub(crate) unnamed: Option<Box<(u64, Writes)>>,
     /// It is counted, and its server connection is.
     pub(crate) _counted: [Counted; 2],
     /// Cancel requests find its server, and do not meet what is ours there.
@@ -101,6 +103,10 @@ impl Client {
         let end = match self.serve(leave).await {
             Ok(end) | Err(end) => end,
         };
+        if self.unnamed.take().is_some() && !matches!(end, End::ClientSocket(_)) {
+            // What waited will not be sent: the server has ended, and may have said why.
+            _ = self.hear_server().await;
+        }
         if matches!(end, End::ClientSocket(_)) {
             self.finish_for_vanished().await;
         }
@@ -122,7 +128,8 @@ impl Client {
                 delay(Point::Sending).await;
             }
             // Replication has no end of its own.
-            if word.is_none() && (self.session.is_idle() || self.session.is_replicating()) {
+            let idle = self.session.is_idle() && self.unnamed.is_none();
+            if word.is_none() && (idle || self.session.is_replicating()) {
                 return Ok(End::Shutdown);
             }
             let event = poll_fn(|cx| {
@@ -144,6 +151,8 @@ impl Client {
             });
             match event.await? {
                 Event::Progress => delay(Point::Heard).await,
+                // What it has sent is carried out, then its goodbye.
+                Event::ClientEnded if self.unnamed.is_some() => {}
                 // Its statement goes to the server, then its goodbye.
                 Event::ClientEnded if self.flight.is_waiting() => self.flight.stop_waiting(),
                 // The server hears of it as it would without us: it carries out what was sent whole,
@@ -161,17 +170,18 @@ impl Client {
     /// Lets the session handle all that has been read: first what the server has answered, which
     /// may set waiting messages of the client free.
     async fn pump(&mut self) -> Result<(), End> {
-        self.place.refresh(&mut self.session);
-        if !self.server.input.is_empty() {
-            self.flight.heard();
-        }
-        loop {
-            let need = self.session.server(&mut self.server.input)?;
-            if matches!(need, Need::Input) {
-                break;
+        if let Some(unnamed) = self.unnamed.take() {
+            if self.flight.is_waiting() {
+                // The session expects to be asked the same next.
+                self.unnamed = Some(unnamed);
+                return Ok(());
             }
-            self.perform(need).await;
+            self.mark(unnamed.0, &unnamed.1).await;
+            self.session.answer(Answer::Done);
+            self.hear_client().await?;
         }
+        self.place.refresh(&mut self.session);
+        self.hear_server().await?;
         if !self.session.records.is_empty() {
             delay(Point::Recording).await;
             self.keep_records();
@@ -181,15 +191,44 @@ impl Client {
         {
             noted.unharmed().await;
         }
-        while !self.flight.is_waiting() {
-            let need = self.session.client(&mut self.client.input)?;
+        self.hear_client().await?;
+        self.time_miss();
+        Ok(())
+    }
+
+    async fn hear_server(&mut self) -> Result<(), End> {
+        if !self.server.input.is_empty() {
+            self.flight.heard();
+        }
+        loop {
+            let need = self.session.server(&mut self.server.input)?;
             if matches!(need, Need::Input) {
-                self.flight.settle(false, &self.place.telemetry().flights);
                 break;
+            }
+            if matches!(need, Need::Mark(..))
+                && let Some(named) = self.place.named()
+            {
+                named.await;
             }
             self.perform(need).await;
         }
-        self.time_miss();
+        Ok(())
+    }
+
+    async fn hear_client(&mut self) -> Result<(), End> {
+        while !self.flight.is_waiting() {
+            let need = self.session.client(&mut self.client.input)?;
+            match need {
+                Need::Input => {
+                    self.flight.settle(false, &self.place.telemetry().flights);
+                    break;
+                }
+                Need::Mark(ticket, writes) if self.flight.waits_for_name(&self.place) => {
+                    self.unnamed = Some(Box::new((ticket, writes)));
+                }
+                Need::LookUp | Need::Mark(..) | Need::End(..) => self.perform(need).await,
+            }
+        }
         Ok(())
     }
 

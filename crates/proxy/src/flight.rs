@@ -42,6 +42,8 @@ pub(crate) struct Flight {
     listed: Option<Listed>,
     /// It has yet to be looked at: the server is at something of ours in front of it.
     held: bool,
+    /// It waits for what others are to be told, and has to.
+    detained: bool,
 }
 
 type Waiting = Pin<Box<dyn Future<Output = Ended> + Send>>;
@@ -61,6 +63,8 @@ enum Alone {
 enum Ended {
     Flight(Ending),
     Cancelled,
+    /// It is known, or will not be for now, what is to be told of the statement.
+    Named,
 }
 
 /// What becomes of a statement whose reply is missing.
@@ -100,20 +104,41 @@ impl Flight {
             Ended::Cancelled => self.alone = Some(Alone::Cancelled),
             Ended::Flight(Ending::Late) => self.alone = Some(Alone::Late),
             Ended::Flight(ending) => self.ending = Some(ending),
+            Ended::Named => self.detained = false,
         }
         Poll::Ready(())
     }
 
-    /// The statement at hand goes to the server now.
+    /// The statement at hand goes to the server now, unless others would not be told of it.
     pub(crate) fn stop_waiting(&mut self) {
-        self.waiting = None;
+        if !self.detained {
+            self.waiting = None;
+        }
         self.alone = Some(Alone::Leaving);
     }
 
-    /// No statement of this client waits from now on.
+    /// No statement of this client waits for replies from now on.
     pub(crate) fn never_wait(&mut self) {
         self.stop_waiting();
         self.never = true;
+    }
+
+    /// Whether the statement at hand has to wait until it is known in which database it writes; if so
+    /// it does. A request to cancel it waits as well: when it has gone without being told, it may be too late.
+    pub(crate) fn waits_for_name(&mut self, place: &Place) -> bool {
+        let Some(named) = place.named() else {
+            return false;
+        };
+        let listed = self.listed.take().filter(|listed| !listed.has_left());
+        let listed = self.listed.insert(listed.unwrap_or_else(|| place.list()));
+        let detained = listed.detain();
+        self.detained = true;
+        self.waiting = Some(Box::pin(async move {
+            named.await;
+            drop(detained);
+            Ended::Named
+        }));
+        true
     }
 
     /// Of a client whose first statement may have come meanwhile.
@@ -161,7 +186,7 @@ impl Flight {
     /// The server has said something.
     pub(crate) fn heard(&mut self) {
         if self.waiting.is_none() && !self.held {
-            self.listed = None;
+            self.listed = self.listed.take().filter(|listed| !listed.has_left());
         }
     }
 

@@ -324,6 +324,7 @@ impl Front {
             marked: Instant::now(),
             timing: Timing::begin(),
             flight: Flight::held(listed),
+            unnamed: None,
             _counted: counted,
             noted,
         })

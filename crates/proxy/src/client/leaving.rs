@@ -44,6 +44,12 @@ impl Client {
     /// A client that vanishes in the middle leaves work behind: what it has sent is carried out, as
     /// it would be without us, before the connection is closed. Until then the marks hold.
     pub(super) async fn finish_for_vanished(&mut self) {
+        if self.unnamed.is_some() && self.flight.is_waiting() {
+            poll_fn(|cx| self.flight.poll(cx)).await;
+        }
+        if self.unnamed.is_some() {
+            _ = self.pump().await;
+        }
         self.flight.never_wait();
         self.session.release_leads();
         let work = async {

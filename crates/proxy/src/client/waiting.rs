@@ -54,6 +54,7 @@ impl Client {
         }
         if !self.server.ended
             && !blocked
+            && (self.unnamed.is_none() || self.server.input.len() < PENDING_MAX)
             && let Poll::Ready(read) = self.server.poll_fill(cx)
         {
             // It has been at work since then at the earliest, and is idle from now on.
@@ -147,6 +148,9 @@ impl Client {
 
     /// Whether more of the client would be of use now.
     fn may_read(&self, blocked: bool) -> bool {
+        if self.unnamed.is_some() && self.client.ended {
+            return false;
+        }
         if self.session.has_ended() {
             // Nothing will come of it but that it has closed.
             return !self.server.is_finished() && self.client.input.is_empty();

@@ -6,6 +6,7 @@ use cache::Scope;
 use catalog::DatabaseId;
 use sql::Writes;
 use store::Mark;
+use tokio::time::Instant;
 
 use super::Place;
 use crate::{
@@ -19,6 +20,20 @@ use crate::{
 const NAME_MAX: Duration = Duration::from_secs(5);
 
 impl Place {
+    /// Resolves when it is known, or will not be for now, which database this is; `None` if a write has
+    /// not to wait for that. Where it is not known, other instances may serve what a write changes, and
+    /// nobody could tell them.
+    pub(crate) fn named(&self) -> Option<impl Future<Output = ()> + Send + use<>> {
+        if !self.services.store.is_shared() {
+            return None;
+        }
+        let database = self.watched()?;
+        let deadline = database.ledger().wanted_since(self.seated)? + NAME_MAX;
+        let (database, came) = (database.clone(), self.seated);
+        let late = Instant::now() >= deadline;
+        (!late).then_some(async move { database.named(came, deadline).await })
+    }
+
     /// Marks what a statement may write, which was told from what was `planned`. Never fails: see [`store::Mark`].
     pub(crate) async fn mark(&self, writes: &Writes, planned: Option<Planned>) -> Option<Held> {
         if writes.is_unbounded() {
@@ -27,12 +42,6 @@ impl Place {
         let Some(database) = self.watched() else {
             return self.mark_unwatched(writes).await;
         };
-        if self.services.store.is_shared()
-            && let Some(since) = database.ledger().wanted_since(self.seated)
-        {
-            // Other instances may serve what this changes, and nobody could tell them.
-            Box::pin(database.named(self.seated, since + NAME_MAX)).await;
-        }
         let identity = match database.ledger().identity() {
             Some(identity) => identity,
             None => {
