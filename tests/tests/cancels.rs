@@ -4,7 +4,7 @@ use std::{thread, time::Duration};
 
 use anyhow::{Result, ensure};
 use pgmemo_tests::{
-    Pgmemo, Postgres, Store, Version,
+    Pgmemo, Postgres, Redis, Store, Version,
     wire::{Conn, Frontend},
 };
 
@@ -75,5 +75,31 @@ fn a_statement_behind_a_question_of_ours_can_be_cancelled() -> Result<()> {
         lost += u32::from(!is_cancelled_behind(haste, &mut conn)?);
         ensure!(lost <= 4, "{lost} of {} requests were lost", round + 1);
     }
+    Ok(())
+}
+
+/// What it writes has to be told first.
+#[test]
+fn a_write_that_waits_for_redis_can_be_cancelled() -> Result<()> {
+    let postgres = Postgres::shared(Version::System);
+    let database = postgres.database()?;
+    database
+        .connect()?
+        .run("CREATE TABLE t (v text); INSERT INTO t VALUES ('a')")?;
+    let redis = Redis::start()?;
+    let pgmemo = Pgmemo::start(postgres, Store::Redis(&redis), &[])?;
+    let mut conn = pgmemo.connect(database.name())?;
+    conn.run("UPDATE t SET v = 'b'")?;
+    redis.pause()?;
+    let slow = "UPDATE t SET v = 'c' WHERE pg_sleep(15) IS NOT NULL";
+    conn.send(Frontend::new().query(slow).bytes())?;
+    thread::sleep(Duration::from_millis(100));
+    conn.cancel()?;
+    let error = conn.read_until(b'Z')?.error();
+    redis.cont()?;
+    ensure!(
+        error.is_some_and(|error| error.contains("57014")),
+        "the request was lost"
+    );
     Ok(())
 }

@@ -307,7 +307,14 @@ impl Client {
     async fn mark(&mut self, ticket: u64, writes: &Writes) {
         self.marked = time::Instant::now();
         let planned = self.session.told_from();
-        if let Some(held) = self.place.mark(writes, planned).await {
+        let mut marking = pin!(self.place.mark(writes, planned));
+        let held = if let Ok(held) = time::timeout(LISTED_AFTER, &mut marking).await {
+            held
+        } else {
+            let _detained = self.flight.detain(&self.place);
+            marking.await
+        };
+        if let Some(held) = held {
             self.marks.push(ticket, held);
         }
     }
@@ -366,6 +373,9 @@ impl std::fmt::Debug for Client {
             .finish_non_exhaustive()
     }
 }
+
+/// How long a mark may take before a request to cancel its statement is expected.
+const LISTED_AFTER: Duration = Duration::from_millis(5);
 
 fn micros(since: Instant) -> u64 {
     u64::try_from(since.elapsed().as_micros()).unwrap_or(u64::MAX)

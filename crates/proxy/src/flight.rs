@@ -16,7 +16,11 @@ use session::{FlightCounters, Question};
 use store::{Claimed, Ending, Lead, Point, Role, delay};
 use tokio::time::sleep;
 
-use crate::{cancels::Listed, place::Place, services::Services};
+use crate::{
+    cancels::{Detained, Listed},
+    place::Place,
+    services::Services,
+};
 
 /// How far the statement at hand has come with waiting.
 #[derive(Default)]
@@ -123,15 +127,20 @@ impl Flight {
         self.never = true;
     }
 
+    /// The statement at hand has to wait, and so have requests to cancel it.
+    pub(crate) fn detain(&mut self, place: &Place) -> Detained {
+        let listed = self.listed.take().filter(|listed| !listed.has_left());
+        let listed = self.listed.insert(listed.unwrap_or_else(|| place.list()));
+        listed.detain()
+    }
+
     /// Whether the statement at hand has to wait until it is known in which database it writes; if so
     /// it does. A request to cancel it waits as well: when it has gone without being told, it may be too late.
     pub(crate) fn waits_for_name(&mut self, place: &Place) -> bool {
         let Some(named) = place.named() else {
             return false;
         };
-        let listed = self.listed.take().filter(|listed| !listed.has_left());
-        let listed = self.listed.insert(listed.unwrap_or_else(|| place.list()));
-        let detained = listed.detain();
+        let detained = self.detain(place);
         self.detained = true;
         self.waiting = Some(Box::pin(async move {
             named.await;
