@@ -26,6 +26,7 @@ use tokio_postgres::{
     tls::{MakeTlsConnect, TlsStream},
 };
 use tokio_postgres_rustls::MakeRustlsConnect;
+use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
 pub(crate) use self::{fingerprint::Fingerprint, reading::Reading};
@@ -81,6 +82,11 @@ impl ControlError {
         let remedy = "the server does not let pgmemo's user read its identity; grant it EXECUTE on \
             pg_control_system() and pg_control_checkpoint()";
         Self::Refused(remedy.to_owned())
+    }
+
+    /// The server has closed the connection.
+    pub(crate) fn closed() -> Self {
+        Self::Lost("closed by the server".to_owned())
     }
 
     /// A panic on a blocking thread, which has been logged where it happened.
@@ -180,6 +186,7 @@ pub(crate) struct Control {
     client: Client,
     /// The one task that moves its bytes; ends with this.
     driver: JoinSet<()>,
+    lost: CancellationToken,
     /// How many rows the catalogs had when the statements that read them were planned.
     planned_rows: AtomicU64,
 }
@@ -205,16 +212,20 @@ impl Control {
     where
         T: TlsStream + Unpin + Send + 'static,
     {
+        let lost = CancellationToken::new();
+        let ended = lost.clone();
         let drive = async move {
             if let Err(error) = connection.await {
                 tracing::debug!(error = spelled_out(&error), "control connection ended");
             }
+            ended.cancel();
         };
         let mut driver = JoinSet::new();
         driver.spawn(drive.in_current_span());
         Self {
             client,
             driver,
+            lost,
             planned_rows: AtomicU64::new(0),
         }
     }
@@ -223,6 +234,11 @@ impl Control {
     pub(crate) async fn closed(&mut self) {
         // Whatever ends the driver, the connection is gone.
         let _ = self.driver.join_next().await;
+    }
+
+    /// Cancelled when the connection has ended.
+    pub(crate) fn lost(&self) -> CancellationToken {
+        self.lost.clone()
     }
 
     /// Which database this is. Not cancel safe.

@@ -439,6 +439,12 @@ impl Database {
         joined
     }
 
+    /// Nothing is looked up any more, and whether it is still the same database nobody knows.
+    fn withdraw(&self) {
+        self.knowledge.store(None);
+        self.ledger.doubt();
+    }
+
     /// How many of the refreshes that were asked for are done.
     fn served(&self) -> u64 {
         self.progress.borrow().served

@@ -4,7 +4,7 @@
 
 mod support;
 
-use std::time::Duration;
+use std::{sync::mpsc, time::Duration};
 
 use cache::Scope;
 use config::{FunctionRule, Place, Secret, TableRule, TlsMode};
@@ -161,6 +161,46 @@ async fn a_lost_connection_alone_changes_nothing() {
     watched.await_knowledge(|now| now.is_none()).await;
     watched.await_knowledge(|now| now.is_some()).await;
     assert_eq!(watched.knowledge().epoch, before.epoch);
+}
+
+/// Who logs in behind it may come to another database, though the watcher is at something.
+#[test]
+fn a_connection_that_is_lost_while_the_catalog_is_indexed_is_missed_at_once() {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .max_blocking_threads(1)
+        .enable_all()
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        let server = Postgres::start();
+        let watched = Watched::ready(&config(&server, NEVER), "postgres").await;
+        server.sql("CREATE TABLE indexed (id int)");
+        let (go_on, waits) = mpsc::channel();
+        let busy = tokio::task::spawn_blocking(move || waits.recv());
+        let control = server.session("postgres").await;
+        let now = control.query_one("SELECT clock_timestamp()::text", &[]);
+        let now: String = now.await.unwrap().get(0);
+        watched.database.refresh();
+        // Behind the statements that read the catalog it waits for a thread.
+        let says = format!(
+            "SELECT FROM pg_stat_activity WHERE application_name = 'pgmemo control' \
+             AND state = 'idle' AND query ~ 'EXECUTE pgmemo_catalog' AND query_start > '{now}'"
+        );
+        let end = Instant::now() + SOON;
+        while control.query(&says, &[]).await.unwrap().is_empty() {
+            assert!(Instant::now() < end);
+            sleep(Duration::from_millis(50)).await;
+        }
+        let ends = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
+            WHERE application_name = 'pgmemo control'";
+        control.execute(ends, &[]).await.unwrap();
+        watched.await_knowledge(|now| now.is_none()).await;
+        go_on.send(()).unwrap();
+        busy.await.unwrap().unwrap();
+        watched.await_knowledge(|now| now.is_some()).await;
+        assert!(knows(&watched.knowledge(), "indexed"));
+    });
 }
 
 #[tokio::test]

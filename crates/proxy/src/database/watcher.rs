@@ -5,6 +5,7 @@ mod probes;
 mod publish;
 
 use std::{
+    future::pending,
     pin::Pin,
     sync::{
         Arc,
@@ -21,6 +22,7 @@ use tokio::{
     task::spawn_blocking,
     time::{Instant, sleep, sleep_until},
 };
+use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
 use self::{contradicted::Contradicted, publish::Published};
@@ -53,6 +55,8 @@ pub(super) struct Watcher {
     contradicted: Contradicted,
     /// How many refreshes had been asked for when the catalog was read.
     served: u64,
+    /// Cancelled when the connection is lost.
+    lost: CancellationToken,
 }
 
 /// How long to wait before the next attempt.
@@ -105,6 +109,7 @@ impl Watcher {
             published: None,
             contradicted: Contradicted::default(),
             served: 0,
+            lost: CancellationToken::new(),
         }
     }
 
@@ -165,15 +170,35 @@ impl Watcher {
         };
         let vacated = database.presence.vacated();
         tokio::pin!(vacated);
-        let mut control = Control::connect(&common.upstream, credentials, &database.name).await?;
+        let control = Control::connect(&common.upstream, credentials, &database.name).await?;
         common.upstream.note(true);
+        self.lost = control.lost();
+        let lost = control.lost();
+        let sentry = async {
+            lost.cancelled().await;
+            // Whoever comes now may come to another one, whatever the watcher is at.
+            database.withdraw();
+            pending().await
+        };
+        tokio::select! {
+            end = Box::pin(self.attend(control, vacated)) => end,
+            end = sentry => end,
+        }
+    }
+
+    /// Does what is to be done as long as the connection stands.
+    async fn attend(
+        &mut self,
+        mut control: Control,
+        mut vacated: Pin<&mut impl Future<Output = ()>>,
+    ) -> Result<Left, ControlError> {
+        let common = Arc::clone(&self.common);
+        let database = Arc::clone(&self.database);
         self.resume(&control).await?;
         loop {
             tokio::select! {
                 () = &mut vacated => return Ok(Left),
-                () = control.closed() => {
-                    return Err(ControlError::Lost("closed by the server".to_owned()));
-                }
+                () = control.closed() => return Err(ControlError::closed()),
                 () = database.refresh.notified() => {
                     // The reading before may have begun after this was asked for.
                     if database.asked.load(Ordering::Acquire) > database.served() {
@@ -214,7 +239,7 @@ impl Watcher {
 
     /// Withdraws what was published, but remembers it.
     fn leave(&self) {
-        self.withdraw();
+        self.database.withdraw();
         if self.set_state(State::Vacant) {
             debug!("nobody is there; the catalog is not watched");
         }
@@ -266,7 +291,7 @@ impl Watcher {
             let identity = control.identity().await?;
             let id = identity.database_id().ok_or_else(ControlError::anonymous)?;
             // Reading the catalog may have to wait for a lock; what is written meanwhile is marked.
-            self.database.ledger.identify(id);
+            self.identify(id)?;
             let known = self.seen.as_ref().filter(|seen| seen.identity == identity);
             if known.is_none() && bumped != Some(identity) {
                 self.bump(id, "this server was not watched until now").await;
@@ -335,7 +360,7 @@ impl Watcher {
                 "the server has become another one".to_owned(),
             ));
         }
-        self.database.ledger.identify(seen.id);
+        self.identify(seen.id)?;
         let fingerprint = control.fingerprint().await?;
         if self.common.store.epoch(seen.id).await != Ok(Some(seen.epoch)) {
             return Ok(false);
@@ -407,7 +432,7 @@ impl Watcher {
     /// Withdraws what was published; how long to wait behind an attempt that began then.
     fn disconnect(&mut self, error: &ControlError, began: Instant) -> Pause {
         // While nobody watches, definitions may change and servers may come back from a backup.
-        self.withdraw();
+        self.database.withdraw();
         self.owes_reading = true;
         let state = match error {
             ControlError::Refused(reason) | ControlError::Absent(reason) => {

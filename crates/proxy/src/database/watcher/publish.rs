@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, atomic::Ordering};
 
-use catalog::Snapshot;
+use catalog::{DatabaseId, Snapshot};
 use session::Knowledge;
 use store::{Point, delay};
 use tokio::task::spawn_blocking;
@@ -51,7 +51,10 @@ impl Watcher {
         let before = self.published.replace(published);
         let before = before.map(|last| last.schema.perils());
         delay(Point::Publishing).await;
-        self.database.knowledge.store(Some(Arc::new(knowledge)));
+        let stands = self.stands();
+        if stands.is_ok() {
+            self.database.knowledge.store(Some(Arc::new(knowledge)));
+        }
         if self.common.store.is_shared() && before.is_some_and(|before| before != perils) {
             // Made through another instance. Statements have been told to change nothing meanwhile,
             // and others have had time to record replies. Those that go on know it by now.
@@ -59,6 +62,7 @@ impl Watcher {
                 .await;
             self.database.refresh();
         }
+        stands?;
         self.compare(rules);
         if self.set_state(State::Ready) {
             let relations = self
@@ -119,9 +123,19 @@ impl Watcher {
         }
     }
 
-    /// Nothing is looked up any more, and whether it is still the same database nobody knows.
-    pub(super) fn withdraw(&self) {
-        self.database.knowledge.store(None);
-        self.database.ledger.doubt();
+    /// The server has said which database this is.
+    pub(super) fn identify(&self, id: DatabaseId) -> Result<(), ControlError> {
+        self.stands()?;
+        self.database.ledger.identify(id);
+        Ok(())
+    }
+
+    /// Whether the connection has not been lost. If it is lost behind this, what was said is taken
+    /// back as soon as this task waits for something.
+    fn stands(&self) -> Result<(), ControlError> {
+        if self.lost.is_cancelled() {
+            return Err(ControlError::closed());
+        }
+        Ok(())
     }
 }
