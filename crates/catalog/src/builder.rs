@@ -47,7 +47,7 @@ pub struct Builder {
     pub support: Vec<(FunctionId, Box<[FunctionId]>)>,
     /// Operators outside `pg_catalog`.
     pub operators: Vec<Operator>,
-    /// Casts through functions outside `pg_catalog`, and implicit ones of the user's.
+    /// Casts of the user's that run a function or are implicit.
     pub casts: Vec<Cast>,
     /// View dependencies.
     pub depends: Vec<Depends>,

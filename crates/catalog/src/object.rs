@@ -311,9 +311,8 @@ pub struct Operator {
     pub operands: [TypeId; 2],
 }
 
-/// A cast that runs a function outside `pg_catalog`, or one of the user's that is applied without
-/// being asked for.
-#[derive(Clone, Debug, Eq, PartialEq)]
+/// A cast of the user's that runs a function, or is applied without being asked for.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Cast {
     /// From this type.
     pub source: TypeId,

@@ -366,7 +366,7 @@ ORDER BY oid";
 const CASTS: &str = "\
 SELECT castsource, casttarget, castfunc, castmethod = 'b', castcontext = 'i'
 FROM pg_cast
-WHERE (castfunc >= 16384 OR (oid >= 16384 AND castcontext = 'i'))
+WHERE oid >= 16384 AND (castfunc <> 0 OR castcontext = 'i')
     AND NOT EXISTS (
         SELECT FROM pg_range r WHERE r.rngtypid = castsource AND r.rngmultitypid = casttarget)
 ORDER BY castsource, casttarget";

@@ -5,7 +5,7 @@
 //! without being asked, or if no operand has a type of its own. So a query over builtin types does
 //! not care what an extension has defined for its own.
 
-use catalog::{Operator, Relation, TypeId};
+use catalog::{Cast, Operator, Relation, TypeId};
 use foldhash::HashSet;
 
 use super::text::is_polymorphic;
@@ -54,7 +54,12 @@ impl Viewer<'_> {
         }
         // Only for operators does a row become one of another type by itself.
         let end = |&kind: &TypeId| types.passes(kind).unwrap_or(types.holds(kind));
-        let cast = |ends: &[TypeId; 2]| ends.iter().all(end);
+        // Results of functions are cast as what is assigned.
+        let converts = read.converts || self.returned.is_some();
+        let cast = |cast: &Cast| {
+            let applied = cast.implicit || converts;
+            applied && [cast.source, cast.target].iter().all(end)
+        };
         if casts.iter().any(cast) || checked.iter().any(|&kind| types.holds(kind)) {
             return Err(Reason::UnknownCast);
         }

@@ -1,7 +1,8 @@
 //! What lies outside `pg_catalog` and may still be run by a read.
 
 use catalog::{
-    Function, FunctionId, Language, Operator, RelationId, SearchPath, Snapshot, TypeId, Volatility,
+    Cast, Function, FunctionId, Language, Operator, RelationId, SearchPath, Snapshot, TypeId,
+    Volatility,
 };
 use foldhash::{HashMap, HashSet};
 
@@ -17,8 +18,8 @@ pub(crate) struct Trust {
     listed: HashMap<FunctionId, Box<[RelationId]>>,
     /// Functions in SQL, which are read like views.
     pub(super) bodies: Bodies,
-    /// Casts that run a function which is not trusted: from this type to that.
-    pub(super) casts: Box<[[TypeId; 2]]>,
+    /// Casts that run a function which is not trusted.
+    pub(super) casts: Box<[Cast]>,
     /// Types whose values run such a function: the check of a domain, an operator class; and those
     /// that read text in a way that hangs on the session.
     pub(super) types: Box<[TypeId]>,
@@ -61,7 +62,7 @@ impl Trust {
             zoned: Holders::of_zones(snapshot),
             named: Holders::of_names(snapshot),
             temporary: Holders::of_temporary(snapshot),
-            casts: casts.map(|cast| [cast.source, cast.target]).collect(),
+            casts: casts.copied().collect(),
             types: types.map(|implicit| implicit.kind).chain(hidden).collect(),
             extensions: extensions(snapshot),
             printed: SearchPath(
@@ -167,7 +168,7 @@ pub(super) fn is_trusted(snapshot: &Snapshot, function: &Function) -> bool {
 
 /// The same for what an operator, cast or type runs: there an extension's compiled code has nothing
 /// to go by but values, and is what PostgreSQL itself takes it for.
-fn is_trusted_code(snapshot: &Snapshot, function: &Function) -> bool {
+pub(super) fn is_trusted_code(snapshot: &Snapshot, function: &Function) -> bool {
     let compiled = matches!(function.language, Language::C | Language::Internal)
         && function.volatility == Volatility::Immutable
         && function
