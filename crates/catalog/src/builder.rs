@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use crate::layers::{Layers, Object, Objects};
 use crate::{
-    Cast, Collation, Constraint, Depends, Function, FunctionId, Implicit, Initdb, Membership,
-    Operator, Policy, Relation, RelationId, Role, Rule, Schema, Snapshot, Trigger, Type, TypeId,
-    TypeKind, Uses,
+    Cast, Collation, Constraint, Depends, Function, FunctionId, Implicit, Initdb, Keeper,
+    Membership, Operator, Policy, Relation, RelationId, Role, Rule, Schema, Snapshot, Trigger,
+    Type, TypeId, TypeKind, Uses,
 };
 
 /// Collects the rows of the catalog queries; [`Builder::finish`] indexes them.
@@ -53,6 +53,8 @@ pub struct Builder {
     pub depends: Vec<Depends>,
     /// Functions that relations run by themselves: those of users, and [`crate::ACTING`] ones.
     pub uses: Vec<Uses>,
+    /// Functions of casts in the trees of views, policies and bodies, but for casts of `initdb`.
+    pub kept: Vec<(Keeper, FunctionId)>,
     /// Functions that any statement may run without naming them: casts, operators, checks of
     /// domains, operator classes. Those in C are left out, but for checks.
     pub implicit: Vec<Implicit>,

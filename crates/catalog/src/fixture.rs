@@ -21,9 +21,9 @@ pub use self::builtins::type_named;
 use self::builtins::{BUILTINS, DATES, PSEUDO, RETURNED, TEXT, TYPES};
 use crate::{
     Builder, Cast, Collation, Constraint, Depends, Event, ForeignKeyAction, Function, FunctionId,
-    FunctionKind, Implicit, Language, Membership, Moment, Operator, Policy, Relation, RelationId,
-    RelationKind, Role, RoleId, RowSecurity, Rule, Schema, SchemaId, Snapshot, Trigger, Type,
-    TypeId, TypeKind, Uses, Volatility,
+    FunctionKind, Implicit, Keeper, Language, Membership, Moment, Operator, Policy, Relation,
+    RelationId, RelationKind, Role, RoleId, RowSecurity, Rule, Schema, SchemaId, Snapshot, Trigger,
+    Type, TypeId, TypeKind, Uses, Volatility,
 };
 
 /// A database under construction.
@@ -371,6 +371,11 @@ impl Fixture {
             binary: false,
             implicit: false,
         });
+    }
+
+    /// A cast in a tree keeps its function.
+    pub fn keeps(&mut self, keeper: Keeper, function: FunctionId) {
+        self.builder.kept.push((keeper, function));
     }
 
     /// A function that is run at values of a type, or 0, without being named.

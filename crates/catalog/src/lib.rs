@@ -14,6 +14,7 @@ mod builder;
 pub mod fixture;
 mod ids;
 mod index;
+mod kept;
 mod layers;
 mod object;
 mod path;
@@ -24,6 +25,7 @@ mod snapshot;
 pub use acting::ACTING;
 pub use builder::Builder;
 pub use ids::{DatabaseId, FunctionId, RelationId, RoleId, RowClass, SchemaId, SystemId, TypeId};
+pub use kept::Keeper;
 pub use layers::Initdb;
 pub use object::{
     Cast, Collation, Constraint, Depends, Event, ForeignKeyAction, Function, FunctionKind,

@@ -9,6 +9,8 @@
 //! rows, and next to never change: those that came with `initdb` are asked for apart from the others,
 //! so that they can be left out while they are known to be the same.
 
+use crate::kept::KEPT;
+
 /// What a row of a query describes.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum Kind {
@@ -57,6 +59,8 @@ pub enum Kind {
     Depends,
     /// Relation, function, `r` or `w`.
     Uses,
+    /// View or table or 0, function or 0, function of a cast in their trees.
+    Kept,
     /// Function, type or 0.
     Implicit,
     /// Extension.
@@ -165,6 +169,7 @@ pub const QUERIES: &[Query] = &[
     Query::new(Kind::Casts, CASTS),
     Query::new(Kind::Depends, DEPENDS),
     Query::new(Kind::Uses, USES),
+    Query::new(Kind::Kept, KEPT),
     Query::new(Kind::Implicit, IMPLICIT),
     Query::new(Kind::Methods, METHODS),
     Query::new(Kind::TextSearch, TEXT_SEARCH),

@@ -6,7 +6,9 @@ use crate::object::{
     RowSecurity, Rule, Schema, Trigger, Type, TypeKind, Uses, Volatility,
 };
 use crate::queries::Kind;
-use crate::{Builder, DatabaseId, FunctionId, RelationId, RoleId, SchemaId, SystemId, TypeId};
+use crate::{
+    Builder, DatabaseId, FunctionId, Keeper, RelationId, RoleId, SchemaId, SystemId, TypeId,
+};
 
 /// A row that a catalog query cannot have returned; without it there is no snapshot.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
@@ -155,6 +157,7 @@ impl Builder {
                 });
             }
             Kind::Uses => self.uses.push(uses(&mut row)?),
+            Kind::Kept => self.kept.push(kept(&mut row)?),
             Kind::Implicit => self.implicit.push(Implicit {
                 function: row.function()?,
                 kind: row.kind()?,
@@ -349,6 +352,15 @@ fn uses(row: &mut Row<'_, '_>) -> Result<Uses, RowError> {
         function,
         moment,
     })
+}
+
+fn kept(row: &mut Row<'_, '_>) -> Result<(Keeper, FunctionId), RowError> {
+    let (relation, body) = (row.relation()?, row.function()?);
+    let keeper = match body.oid() {
+        0 => Keeper::Relation(relation),
+        _ => Keeper::Body(body),
+    };
+    Ok((keeper, row.function()?))
 }
 
 /// A row being read from left to right.

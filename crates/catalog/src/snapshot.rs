@@ -7,9 +7,9 @@ use foldhash::{HashSet, HashSetExt as _};
 use crate::index::Index;
 use crate::layers::Layers;
 use crate::{
-    Builder, Cast, Collation, Constraint, Function, FunctionId, Implicit, Initdb, Membership,
-    Operator, Policy, Relation, RelationId, Role, RoleId, Rule, Schema, SchemaId, SearchPath,
-    Trigger, Type, TypeId, TypeKind, Uses,
+    Builder, Cast, Collation, Constraint, Function, FunctionId, Implicit, Initdb, Keeper,
+    Membership, Operator, Policy, Relation, RelationId, Role, RoleId, Rule, Schema, SchemaId,
+    SearchPath, Trigger, Type, TypeId, TypeKind, Uses,
 };
 
 /// One moment of one database.
@@ -39,6 +39,7 @@ pub struct Snapshot {
     collations: Index<Box<str>>,
     views: Index<RelationId>,
     uses: Index<RelationId>,
+    kept: Index<Keeper>,
 }
 
 impl Snapshot {
@@ -67,6 +68,7 @@ impl Snapshot {
             collations: Index::new(&parts.collations, |collation| collation.name.clone()),
             views: Index::new(&parts.depends, |depends| depends.view),
             uses: Index::new(&parts.uses, |uses| uses.relation),
+            kept: Index::new(&parts.kept, |&(keeper, _)| keeper),
             functions,
             types,
             parts,
@@ -242,6 +244,12 @@ impl Snapshot {
         self.uses.of(&self.parts.uses, &relation)
     }
 
+    /// The functions of casts that a tree keeps, but for casts that came with `initdb`.
+    pub fn kept(&self, keeper: Keeper) -> impl Iterator<Item = FunctionId> {
+        let all = self.kept.of(&self.parts.kept, &keeper);
+        all.map(|&(_, function)| function)
+    }
+
     /// All functions, builtin ones included, by ascending identity.
     pub fn all_functions(&self) -> impl Iterator<Item = &Function> {
         self.functions.iter()
@@ -313,7 +321,7 @@ impl Snapshot {
         self.operators.of(&self.parts.operators, symbol)
     }
 
-    /// The casts that run a function outside `pg_catalog`, and implicit ones of the user's.
+    /// The casts of the user's that run a function or are implicit.
     pub fn casts(&self) -> &[Cast] {
         &self.parts.casts
     }

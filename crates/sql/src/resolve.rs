@@ -1,6 +1,7 @@
 //! The names of a query, resolved: which relations it reads, and whether all it runs is known.
 
 mod inline;
+mod kept;
 mod names;
 mod operators;
 mod reference;
@@ -14,6 +15,7 @@ use catalog::{
 };
 
 pub(crate) use self::inline::{DEPTH_MAX, Memo};
+pub(crate) use self::kept::Kept;
 pub(crate) use self::names::{SEARCH, collations};
 use self::text::Texts;
 pub(crate) use self::trust::Trust;
@@ -43,6 +45,8 @@ pub(crate) struct Viewer<'a> {
     pub(crate) given: &'a [TypeId],
     /// The type of its result, which its query need not have.
     pub(crate) returned: Option<TypeId>,
+    /// What the server keeps of it, where it is a text that the server has printed.
+    pub(crate) kept: &'a Kept,
     /// Within a function that is declared IMMUTABLE: whatever runs has to be.
     pub(crate) immutable: bool,
     /// How much deeper functions are looked into.
@@ -110,7 +114,8 @@ impl Viewer<'_> {
         texts.check()?;
         texts.zones(found)?;
         self.named_zones(read, found)?;
-        self.settings(read, found)
+        self.settings(read, found)?;
+        self.kept(found)
     }
 
     /// Whether constants may be written down as text when this is planned: by a cast, or by an operator

@@ -16,7 +16,7 @@ use self::combine::{Place, combine, reloading};
 use crate::effects::{Effects as Outcomes, Outcome, Within};
 use crate::facts::{Bound, Lexical, Name, Read, Sentence};
 use crate::needs::Needs;
-use crate::resolve::{DEPTH_MAX, Memo, Trust, Viewer};
+use crate::resolve::{DEPTH_MAX, Kept, Memo, Trust, Viewer};
 use crate::views::{Views, views};
 use crate::{
     Analysis, Context, Effects, FunctionRule, Meaning, Plan, Reason, SettingsEffect, Sight,
@@ -236,6 +236,7 @@ impl Schema {
             within: None,
             given: &[],
             returned: None,
+            kept: &Kept::default(),
             immutable: false,
             depth: DEPTH_MAX,
             memo: &Memo::default(),

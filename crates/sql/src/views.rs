@@ -7,7 +7,7 @@ use crate::Reason;
 use crate::analysis::analyze;
 use crate::facts::Bound;
 use crate::needs::{Found, Needs};
-use crate::resolve::{self, Memo, Trust, Viewer};
+use crate::resolve::{self, Kept, Memo, Trust, Viewer};
 
 /// What is read behind the relations of a database.
 #[derive(Debug, Default)]
@@ -109,7 +109,8 @@ impl Builder<'_> {
 
     fn view(&self, view: &Relation, below: &[RelationId]) -> Result<Needs, Reason> {
         let definition = view.definition.as_deref().ok_or(Reason::UnknownRelation)?;
-        self.read(definition, below, None)
+        let kept = Kept::of_view(self.snapshot, view.id);
+        self.read(definition, below, None, &kept)
     }
 
     /// Each condition as the query that it is part of.
@@ -117,10 +118,11 @@ impl Builder<'_> {
         let schema = self.snapshot.schema(relation.schema);
         let schema = schema.ok_or(Reason::UnknownRelation)?;
         let table = format!("{}.{}", quoted(&schema.name), quoted(&relation.name));
+        let kept = Kept::of_policies(self.snapshot, relation.id);
         let mut found = Found::default();
         for policy in self.snapshot.policies(relation.id) {
             let text = format!("SELECT 1 FROM {table} WHERE {}", policy.condition);
-            found.add(&self.read(&text, &policy.depends, Some(relation.id))?);
+            found.add(&self.read(&text, &policy.depends, Some(relation.id), &kept)?);
         }
         Ok(found.needs())
     }
@@ -130,6 +132,7 @@ impl Builder<'_> {
         text: &str,
         below: &[RelationId],
         within: Option<RelationId>,
+        kept: &Kept,
     ) -> Result<Needs, Reason> {
         let analysis = analyze(text.as_bytes());
         let [sentence] = analysis.sentences() else {
@@ -150,6 +153,7 @@ impl Builder<'_> {
             within,
             given: &[],
             returned: None,
+            kept,
             immutable: false,
             depth: resolve::DEPTH_MAX,
             memo: &Memo::default(),

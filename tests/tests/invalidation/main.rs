@@ -12,6 +12,7 @@ mod hits;
 mod identity;
 mod indirect;
 mod instances;
+mod kept;
 mod levels;
 mod pair;
 mod pools;

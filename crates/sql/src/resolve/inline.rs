@@ -12,9 +12,9 @@ use catalog::{
 };
 use foldhash::HashMap;
 
-use super::Viewer;
 use super::names::KEEPS_BODIES;
 use super::text::is_polymorphic;
+use super::{Kept, Viewer};
 use crate::Reason;
 use crate::analysis::{Analysis, analyze};
 use crate::facts::Bound;
@@ -164,7 +164,12 @@ impl Viewer<'_> {
         if keeps && body.formed || !printed && self.hides(read, lexical, path) {
             return Err(unknown);
         }
+        let kept = match printed {
+            true => Kept::of_body(self.snapshot, function),
+            false => Kept::default(),
+        };
         let viewer = Viewer {
+            kept: &kept,
             path: path.unwrap_or(&self.trust.everywhere),
             anywhere: path.is_none(),
             caller,

@@ -17,8 +17,8 @@ use std::sync::Arc;
 
 use catalog::fixture::Fixture;
 use catalog::{
-    Event, ForeignKeyAction, FunctionKind, Language, Moment, RelationKind, RowSecurity, SearchPath,
-    Snapshot, TypeId, TypeKind, Volatility,
+    Event, ForeignKeyAction, FunctionKind, Keeper, Language, Moment, RelationKind, RowSecurity,
+    SearchPath, Snapshot, TypeId, TypeKind, Volatility,
 };
 
 use super::*;

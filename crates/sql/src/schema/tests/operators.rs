@@ -245,6 +245,51 @@ fn a_cast_counts_where_its_types_occur() {
 }
 
 #[test]
+fn what_a_view_keeps_is_looked_at_by_its_identity() {
+    let check = |extension: Option<&str>, volatility, operator: bool| {
+        let db = Database::with(|db| {
+            let convert = db.function("public", "convert", Language::C, volatility, "");
+            db.last_function().expect("it was made").extension = extension.map(Into::into);
+            let table = db.builder.relations.iter().find(|it| &*it.name == "t");
+            let table = table.expect("it was made").id;
+            let text = "select id, v::int4 as n from public.t";
+            let view = db.view("public", "kept", &["id", "n"], text, &[table]);
+            match operator {
+                true => db.uses(view, convert, Moment::Read),
+                false => db.keeps(Keeper::Relation(view), convert),
+            }
+        });
+        db.read("select n from kept").map(|_| ())
+    };
+    for (operator, refused) in [
+        (false, Reason::UnknownCast),
+        (true, Reason::UnknownFunction),
+    ] {
+        assert_eq!(check(Some("new"), Volatility::Immutable, operator), Ok(()));
+        let stable = check(Some("new"), Volatility::Stable, operator);
+        assert_eq!(stable, Err(refused));
+        let own = check(None, Volatility::Immutable, operator);
+        assert_eq!(own, Err(refused));
+    }
+}
+
+#[test]
+fn what_a_view_names_is_what_it_keeps() {
+    let db = Database::with(|db| {
+        let body = "select 1";
+        let read = db.function("public", "one", Language::Sql, Volatility::Stable, body);
+        let function = db.last_function().expect("it was made");
+        (function.arguments, function.returns) = ((0, 0), catalog::fixture::type_named("int4"));
+        let table = db.builder.relations.iter().find(|it| &*it.name == "t");
+        let table = table.expect("it was made").id;
+        let text = "select id, public.one() as n from public.t";
+        let view = db.view("public", "kept", &["id", "n"], text, &[table]);
+        db.uses(view, read, Moment::Read);
+    });
+    assert!(db.read("select n from kept").is_ok());
+}
+
+#[test]
 fn a_check_counts_where_its_domain_occurs() {
     let db = Database::with(|db| {
         types(db);

@@ -1,0 +1,205 @@
+//! C21: what the server keeps of views, policies and bodies that it has parsed, and no text shows.
+
+use pgmemo_tests::Version;
+
+use super::{check, check_on, check_with};
+
+#[test]
+fn the_function_of_a_cast_outlives_it_in_what_was_made_with_it() {
+    check(&[
+        (
+            "C21 a view over a cast that is dropped",
+            "
+            d: CREATE TABLE p (id int PRIMARY KEY, a point); INSERT INTO p VALUES (1, '(1,1)')
+            d: CREATE FUNCTION weight(point) RETURNS int STABLE LANGUAGE plpgsql SET search_path = public AS $$ BEGIN RETURN (SELECT max(id) FROM t); END $$
+            d: CREATE CAST (point AS int) WITH FUNCTION weight(point)
+            d: CREATE VIEW w AS SELECT id, a::int AS n FROM p; CREATE VIEW over AS SELECT n + 1 AS n FROM w
+            d: DROP CAST (point AS int)
+            s1 cold: SELECT n FROM w
+            s1 cold: SELECT n FROM over
+            s1 hot: SELECT id FROM p
+            s2: INSERT INTO t VALUES (3, 'c')
+            s1: SELECT n FROM w
+            s1: SELECT n FROM over
+            ",
+        ),
+        (
+            "C21 a view over a cast that is dropped, and was not asked for",
+            "
+            d: CREATE TABLE p (id int PRIMARY KEY, a point); INSERT INTO p VALUES (1, '(1,1)')
+            d: CREATE FUNCTION light(point) RETURNS boolean STABLE LANGUAGE plpgsql SET search_path = public AS $$ BEGIN RETURN (SELECT max(id) < 3 FROM t); END $$
+            d: CREATE CAST (point AS boolean) WITH FUNCTION light(point) AS IMPLICIT
+            d: CREATE VIEW w AS SELECT id FROM p WHERE a; CREATE VIEW many AS SELECT id, ARRAY[a]::boolean[] AS n FROM p
+            d: DROP CAST (point AS boolean)
+            s1 cold: SELECT id FROM w
+            s1 cold: SELECT n FROM many
+            s2: INSERT INTO t VALUES (3, 'c')
+            s1: SELECT id FROM w
+            s1: SELECT n FROM many
+            ",
+        ),
+        (
+            "C21 a view over a cast that writes, and is dropped",
+            "
+            d: CREATE TABLE p (id int PRIMARY KEY, a point); INSERT INTO p VALUES (1, '(1,1)')
+            d: CREATE FUNCTION weight(point) RETURNS int LANGUAGE sql AS $$ INSERT INTO public.log VALUES (1, 'weight') RETURNING n $$
+            d: CREATE CAST (point AS int) WITH FUNCTION weight(point)
+            d: CREATE VIEW w AS SELECT id FROM p WHERE a::int = 1
+            d: DROP CAST (point AS int)
+            s1 hot: SELECT count(*) FROM log
+            s2: SELECT id FROM w
+            s1: SELECT count(*) FROM log
+            s2: SELECT id FROM w
+            s1: SELECT count(*) FROM log
+            ",
+        ),
+        (
+            "C21 a policy over a cast that is dropped",
+            "
+            d: CREATE TABLE p (id int PRIMARY KEY, a point); INSERT INTO p VALUES (1, '(1,1)'); GRANT SELECT ON p TO PUBLIC
+            d: CREATE FUNCTION weight(point) RETURNS int STABLE LANGUAGE plpgsql SET search_path = public AS $$ BEGIN RETURN (SELECT max(id) FROM t); END $$
+            d: CREATE CAST (point AS int) WITH FUNCTION weight(point)
+            d: CREATE POLICY light ON p USING (a::int < 3); ALTER TABLE p ENABLE ROW LEVEL SECURITY
+            d: DROP CAST (point AS int)
+            s1@{alice} cold: SELECT id FROM p
+            s2: INSERT INTO t VALUES (3, 'c')
+            s1: SELECT id FROM p
+            ",
+        ),
+        (
+            "C21 the body of a function over a cast that is dropped",
+            "
+            d: CREATE TABLE p (id int PRIMARY KEY, a point); INSERT INTO p VALUES (1, '(1,1)')
+            d: CREATE FUNCTION weight(point) RETURNS int STABLE LANGUAGE plpgsql SET search_path = public AS $$ BEGIN RETURN (SELECT max(id) FROM t); END $$
+            d: CREATE CAST (point AS int) WITH FUNCTION weight(point)
+            d: CREATE FUNCTION heaviest() RETURNS int STABLE BEGIN ATOMIC SELECT max(a::int) FROM p; END
+            d: DROP CAST (point AS int)
+            s1 cold: SELECT heaviest() FROM p
+            s2: INSERT INTO t VALUES (3, 'c')
+            s1: SELECT heaviest() FROM p
+            ",
+        ),
+        (
+            "C21 a view over a cast of another's function",
+            "
+            d: CREATE TABLE p (id int PRIMARY KEY, o oid); INSERT INTO p VALUES (1, lo_from_bytea(0, 'one'))
+            d: CREATE CAST (oid AS bytea) WITH FUNCTION lo_get(oid)
+            s1 cold: SELECT o::bytea FROM p
+            s1 hot: SELECT id FROM p
+            d: CREATE VIEW w AS SELECT id, o::bytea AS b FROM p
+            d: DROP CAST (oid AS bytea)
+            s2: SELECT lo_put(o, 0, 'two') FROM p
+            s1 cold: SELECT b FROM w
+            s2: SELECT lo_put(o, 0, 'six') FROM p
+            s1: SELECT b FROM w
+            ",
+        ),
+        (
+            "C21 an operator by which a type was told apart",
+            "
+            d: CREATE TYPE num; CREATE FUNCTION num_in(cstring) RETURNS num IMMUTABLE STRICT LANGUAGE internal AS 'int4in'; CREATE FUNCTION num_out(num) RETURNS cstring IMMUTABLE STRICT LANGUAGE internal AS 'int4out'; CREATE TYPE num (INPUT = num_in, OUTPUT = num_out, LIKE = int4)
+            d: CREATE FUNCTION alike(num, num) RETURNS boolean IMMUTABLE LANGUAGE plpgsql SET search_path = public AS $$ BEGIN RETURN (SELECT count(*) > 2 FROM t); END $$
+            d: CREATE OPERATOR === (LEFTARG = num, RIGHTARG = num, FUNCTION = alike, HASHES)
+            d: CREATE FUNCTION hashed(num) RETURNS int IMMUTABLE LANGUAGE internal AS 'hashoid'; CREATE OPERATOR CLASS nums DEFAULT FOR TYPE num USING hash AS OPERATOR 1 ===, FUNCTION 1 hashed(num)
+            d: CREATE TABLE x (m num); INSERT INTO x VALUES ('1'), ('1')
+            d: CREATE VIEW w AS SELECT DISTINCT m FROM x
+            s1 cold: SELECT count(*) FROM w
+            s2: INSERT INTO t VALUES (3, 'c')
+            s1: SELECT count(*) FROM w
+            ",
+        ),
+    ]);
+}
+
+#[test]
+fn what_is_known_is_read_behind_views_and_policies() {
+    let file = "[functions.\"public.listed\"]\nreads = [\"public.t\"]\n";
+    check_with(file, &[
+        (
+            "C21 views over casts and operators of extensions",
+            "
+            d: CREATE EXTENSION citext; CREATE EXTENSION hstore; CREATE EXTENSION pg_trgm; CREATE EXTENSION ltree
+            d: CREATE TABLE c (id int PRIMARY KEY, w citext, h hstore, v varchar(9), l ltree); INSERT INTO c VALUES (1, 'Word', 'a=>1', 'word', 'a.b')
+            d: CREATE VIEW words AS SELECT id, w || v AS x, w = v AS same, v::citext = w AS other, upper(w) AS y, w::text % 'wor' AS alike FROM c WHERE w LIKE 'w%'
+            d: CREATE VIEW keys AS SELECT id, h -> 'a' AS a, h::json AS j, (h || 'b=>2'::hstore) ? 'b' AS b, l <@ 'a'::ltree AS below, nlevel(l) AS n FROM c
+            d: CREATE VIEW counted AS SELECT w, count(DISTINCT w) AS n, max(w) AS most FROM c GROUP BY w ORDER BY w
+            s1 hot: SELECT * FROM words
+            s1 hot: SELECT * FROM keys
+            s1 hot: SELECT * FROM counted
+            s2: UPDATE c SET w = 'WORDS', h = 'a=>3'
+            s1: SELECT * FROM words
+            s1: SELECT * FROM keys
+            s1: SELECT * FROM counted
+            ",
+        ),
+        (
+            "C21 views and policies over functions that are read",
+            "
+            d: CREATE FUNCTION most() RETURNS int STABLE LANGUAGE sql AS $$ SELECT max(id) FROM public.u $$
+            d: CREATE FUNCTION lowest() RETURNS int STABLE BEGIN ATOMIC SELECT min(id) + most() FROM u; END
+            d: CREATE FUNCTION near(int, int) RETURNS boolean IMMUTABLE LANGUAGE sql AS $$ SELECT $1 - $2 < 2 $$
+            d: CREATE OPERATOR ~~= (LEFTARG = int, RIGHTARG = int, FUNCTION = near)
+            d: CREATE FUNCTION listed(int) RETURNS int STABLE LANGUAGE plpgsql SET search_path = public AS $$ BEGIN RETURN $1 + (SELECT count(*) FROM t); END $$
+            d: CREATE FUNCTION strict_enough(int) RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN RETURN $1 > 0; END $$
+            d: CREATE VIEW w AS SELECT id, most() AS m, lowest() AS l, listed(id) AS n, id ~~= 1 AS close FROM t
+            d: CREATE POLICY p ON t USING (id::bigint < most() + 10 AND id ~~= 2) WITH CHECK (strict_enough(id)); ALTER TABLE t ENABLE ROW LEVEL SECURITY
+            s1 hot: SELECT * FROM w ORDER BY id
+            s3@{alice} hot: SELECT * FROM t ORDER BY id
+            s2: INSERT INTO u VALUES (7, 1, 'z')
+            s1: SELECT * FROM w ORDER BY id
+            s3: SELECT * FROM t ORDER BY id
+            s2: INSERT INTO t VALUES (3, 'c')
+            s1: SELECT * FROM w ORDER BY id
+            s3: SELECT * FROM t ORDER BY id
+            ",
+        ),
+        (
+            "C21 views over the server's own casts",
+            "
+            d: CREATE TYPE mood AS ENUM ('sad', 'happy'); CREATE DOMAIN short AS varchar(5)
+            d: CREATE TABLE x (id int, m mood, s short, j jsonb, at timestamptz, n numeric, a varchar(3)[]); INSERT INTO x VALUES (1, 'sad', 's', '1', '2000-01-01', 1.5, '{a}')
+            d: CREATE VIEW w AS SELECT id, m::text AS m, s || 'x' AS s, j::int AS j, at::date AS at, n::int + id AS n, a || ARRAY['b']::text[] AS a, s::text = 's' AND 'happy'::mood > m AS more FROM x
+            s1 hot: SELECT * FROM w
+            s2: UPDATE x SET n = 7, m = 'happy'
+            s1: SELECT * FROM w
+            ",
+        ),
+    ]);
+}
+
+#[test]
+fn a_cast_that_has_to_be_asked_for_counts_where_it_is() {
+    check(&[(
+        "B06 a cast between the server's own types",
+        "
+        d: CREATE FUNCTION weight(oid) RETURNS bytea STABLE LANGUAGE plpgsql SET search_path = public AS $$ BEGIN RETURN (SELECT max(v)::bytea FROM t); END $$
+        d: CREATE CAST (oid AS bytea) WITH FUNCTION weight(oid)
+        s1 hot: SELECT id FROM u
+        s1 cold: SELECT id::oid::bytea FROM u
+        s2: INSERT INTO t VALUES (3, 'c')
+        s1: SELECT id::oid::bytea FROM u
+        ",
+    )]);
+}
+
+#[test]
+fn trees_are_read_on_the_newest_server() {
+    check_on(Version::V18, &[
+        (
+            "C21 a view and a policy over a cast that is dropped",
+            "
+            d: CREATE TABLE p (id int PRIMARY KEY, a point); INSERT INTO p VALUES (1, '(1,1)'); GRANT SELECT ON p TO PUBLIC
+            d: CREATE FUNCTION light(point) RETURNS boolean STABLE LANGUAGE plpgsql SET search_path = public AS $$ BEGIN RETURN (SELECT max(id) < 3 FROM t); END $$
+            d: CREATE CAST (point AS boolean) WITH FUNCTION light(point) AS IMPLICIT
+            d: CREATE VIEW w AS SELECT id, ARRAY[a]::boolean[] AS n FROM p
+            d: CREATE POLICY light ON p USING (a); ALTER TABLE p ENABLE ROW LEVEL SECURITY
+            d: DROP CAST (point AS boolean)
+            s1 cold: SELECT n FROM w
+            s2@{alice} cold: SELECT id FROM p
+            s3: INSERT INTO t VALUES (3, 'c')
+            s1: SELECT n FROM w
+            s2: SELECT id FROM p
+            ",
+        ),
+    ]);
+}
