@@ -195,6 +195,52 @@ async fn a_ledger_that_was_lost_is_not_believed_to_know_all() {
     mark.bump().await;
 }
 
+/// Nobody can be told by it, or be heard: another one takes its place, and all begin anew.
+#[tokio::test]
+async fn a_ledger_that_was_garbled_is_replaced() {
+    let server = Server::start(&[]);
+    let (first, second) = (ripe(&server).await, ready(&server).await);
+    let stranger = "a-silent-member!";
+    for (field, value) in [
+        ("id", "abc"),
+        ("id", ""),
+        ("id", "sixteen letters!"),
+        ("server", "abc"),
+        ("sequence", "abc"),
+        ("sequence", "-1"),
+        ("sequence", "0"),
+        ("ripe", "abc"),
+        (stranger, "abc"),
+        (stranger, "7:7:7"),
+        (stranger, "9999999:1"),
+        ("*", "abc"),
+    ] {
+        let reader = near(&second, field).await;
+        let epoch = reader.epoch().await;
+        let fields = server.cli(&["HKEYS", LEDGER]);
+        let members = fields.lines().filter(|it| it.len() == 16);
+        match field {
+            "*" => members.for_each(|it| _ = server.cli(&["HSET", LEDGER, it, value])),
+            field => _ = server.cli(&["HSET", LEDGER, field, value]),
+        }
+        let mut marks = 0;
+        let mut swift = async || {
+            let start = Instant::now();
+            let mark = first.mark(&[scope(1)]).await;
+            let took = start.elapsed();
+            let found = reader.ask_under(epoch).await;
+            assert!(!matches!(found, Found::Hit(_)), "{field} {value}");
+            mark.bump().await;
+            marks += 1;
+            assert!(marks < 200, "{field} {value}");
+            took < LEASE / 4
+        };
+        within(Duration::from_secs(12), &mut swift).await;
+        near(&second, "again").await;
+        within(Duration::from_secs(12), &mut swift).await;
+    }
+}
+
 /// A reader whose subscription was lost without its noticing misses the mark by its number.
 #[tokio::test]
 async fn a_mark_that_is_not_heard_is_missed_at_the_next_renewal() {

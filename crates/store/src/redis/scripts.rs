@@ -81,7 +81,10 @@ macro_rules! identity {
 
 macro_rules! post {
     () => {
-        include_str!("scripts/post.lua")
+        concat!(
+            include_str!("scripts/legible.lua"),
+            include_str!("scripts/post.lua")
+        )
     };
 }
 
@@ -114,8 +117,12 @@ pub(super) static VERSIONS: LazyLock<Script> =
     LazyLock::new(|| Script::new(concat!(post!(), include_str!("scripts/versions.lua"))));
 
 /// Keeps the members of a ledger.
-pub(super) static LEDGER: LazyLock<Script> =
-    LazyLock::new(|| Script::new(include_str!("scripts/ledger.lua")));
+pub(super) static LEDGER: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(concat!(
+        include_str!("scripts/legible.lua"),
+        include_str!("scripts/ledger.lua")
+    ))
+});
 
 #[cfg(test)]
 mod tests;

@@ -10,8 +10,9 @@
 local operation, server, ttl = ARGV[1], ARGV[2], ARGV[3]
 local ledger = KEYS[1]
 local held = redis.pcall('HMGET', ledger, 'id', 'server', 'sequence', 'ripe')
-local known = not held.err and held[1] and held[2] == server
-local id, sequence = held[1], tonumber(held[3] or 0)
+-- Whatever cannot be read has been garbled: it is nobody's, and a new one takes its place.
+local known = not held.err and held[2] == server and legible(held[1], held[3])
+local id, sequence = held[1], tonumber(held[3])
 -- Until it is ripe every mark waits for as long as a lease lasts. If nobody is left who could say
 -- that it is, it is soon gone.
 local function keep(ripe)
@@ -47,7 +48,7 @@ end
 if operation == 'beat' then
   local asked, member, applied, ripe = ARGV[4], ARGV[5], ARGV[6], ARGV[7]
   local state = known and id == asked and redis.call('HGET', ledger, member)
-  local beats = state and tonumber(string.match(state, ':(%d+)$'))
+  local beats = state and tonumber(string.match(state, '^%d+:(%d+)$'))
   if not beats then
     return {}
   end
@@ -70,7 +71,8 @@ if operation == 'leave' then
 elseif operation == 'strike' and known and id == ARGV[4] then
   for n = 5, #ARGV, 2 do
     local state = redis.call('HGET', ledger, ARGV[n])
-    if state and string.match(state, ':(%d+)$') == ARGV[n + 1] then
+    -- Who finds its own garbled does not renew it, but joins under another name.
+    if state and (string.match(state, '^%d+:(%d+)$') or '0') == ARGV[n + 1] then
       redis.call('HDEL', ledger, ARGV[n])
     end
   end

@@ -8,7 +8,7 @@
 -- members), the sequence, and the members but for the writer: name, applied and renewed.
 local function post(ledger, server, writer, channel, notice)
   local held = redis.pcall('HGETALL', ledger)
-  local fields, others = {}, {}
+  local fields, others, most = {}, {}, 0
   if not held.err then
     for n = 1, #held, 2 do
       local name, value = held[n], held[n + 1]
@@ -19,10 +19,11 @@ local function post(ledger, server, writer, channel, notice)
         others[#others + 1] = name
         others[#others + 1] = tonumber(applied) or 0
         others[#others + 1] = tonumber(beats) or 0
+        most = math.max(most, tonumber(applied) or 0)
       end
     end
   end
-  if fields.server ~= server or not fields.id then
+  if fields.server ~= server or not legible(fields.id, fields.sequence) then
     if held.err then
       redis.call('DEL', ledger)
     elseif #held == 0 then
@@ -33,7 +34,12 @@ local function post(ledger, server, writer, channel, notice)
     end
     return { '?', 0 }
   end
-  local sequence = tonumber(fields.sequence) or 0
+  local sequence = tonumber(fields.sequence)
+  if most > sequence then
+    -- Nobody has applied what was never posted: one of them has been garbled.
+    redis.call('DEL', ledger)
+    return { '?', 0 }
+  end
   if #others > 0 then
     sequence = redis.pcall('HINCRBY', ledger, 'sequence', 1)
     if type(sequence) ~= 'number' then

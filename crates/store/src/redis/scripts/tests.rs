@@ -83,6 +83,7 @@ fn lasts(server: &Server, key: &str) -> i64 {
 /// What the script answers to who posts a mark.
 fn posts(server: &Server, own: &[u8; 16]) -> Vec<String> {
     let script = [
+        include_str!("legible.lua"),
         include_str!("post.lua"),
         "return post(KEYS[1], unpack(ARGV))",
     ]
@@ -146,6 +147,8 @@ fn scripts_do_as_the_model_does() {
             }
             6..12 => {
                 let current = model.as_ref().map_or(name(9), |ledger| ledger.id);
+                // Nobody has heard more than was posted.
+                let posted = model.as_ref().map_or(0, |ledger| ledger.sequence);
                 let beat = Order::Beat {
                     ledger: if numbers.below(8) == 0 {
                         name(8)
@@ -153,7 +156,7 @@ fn scripts_do_as_the_model_does() {
                         current
                     },
                     member,
-                    applied: numbers.below(50),
+                    applied: numbers.below(posted + 1),
                     ripe: numbers.below(3) == 0,
                 };
                 let answer = order(&server, beat, &name(0));
