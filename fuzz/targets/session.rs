@@ -96,6 +96,7 @@ impl Shell {
             texts: Texts::default(),
             primary: false,
             generation: Some(1),
+            secret: None,
         };
         Self {
             session: Session::new(Arc::new(Shared::new(limits, Arc::default())), &login),

@@ -1,6 +1,12 @@
 //! What all clients meet: bringing each from its first byte to its session.
 
-use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    hash::{BuildHasher as _, RandomState},
+    io,
+    net::SocketAddr,
+    sync::Arc,
+    time::Duration,
+};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use bytes::BytesMut;
@@ -357,7 +363,14 @@ fn state(packet: &StartupPacket, login: &Login, generation: Option<u64>) -> sess
             .into_iter()
             .any(|report| report == (&b"in_hot_standby"[..], &b"off"[..])),
         generation,
+        secret: Some(secret()),
     }
+}
+
+/// Sixty-four bits that nobody guesses.
+fn secret() -> u64 {
+    // Keyed by the system's entropy, each with another key.
+    RandomState::new().hash_one(0)
 }
 
 /// Physical replication knows no SQL: it is none of our business.

@@ -108,4 +108,6 @@ pub struct Login {
     /// The generation of what was known of the database before the login began. What roles and
     /// database set at a login is as old as that, or the login has nothing in common with others.
     pub generation: Option<u64>,
+    /// Random, for names that nobody guesses; without it, they can be.
+    pub secret: Option<u64>,
 }

@@ -2,14 +2,15 @@
 //!
 //! PostgreSQL keeps no names back for a proxy: whatever stands in front of them, a client may call
 //! something of its own that. So a name of ours is chosen where it is used, among those that the client
-//! is not known to have.
+//! is not known to have. Lest code of the client's, whose names are nowhere in a text of its, has one by
+//! chance, they have a number in them that is drawn for each session.
 
 use bytes::BytesMut;
 use wire::frontend::{self, Target};
 
 use crate::{queue::Expect, registry::Name, session::Session};
 
-// How names of ours begin: those that are taken are followed by a number.
+// How names of ours begin.
 
 /// A transaction block that begins late, or what it needs.
 pub(crate) const BLOCK: &[u8] = b"_pgmemo_block";

@@ -172,6 +172,8 @@ pub(crate) struct Registry {
     pub(crate) has_strangers: bool,
     /// What is known of such statements.
     strangers: Strangers,
+    /// What all names of ours have in them, lest the client's code has them by chance.
+    own_names_mark: Name,
     /// Names of ours with a smaller number may have been taken by what is not kept here.
     own_names_from: u64,
     /// Bytes that all of them count for.

@@ -125,7 +125,7 @@ impl Session {
             unknown: None,
             texts: login.texts,
             primary: login.primary,
-            registry: Registry::default(),
+            registry: Registry::with_secret(login.secret),
             queue: Queue::default(),
             transaction: Transaction::default(),
             listens: false,

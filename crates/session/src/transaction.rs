@@ -143,6 +143,7 @@ mod tests {
             texts: crate::Texts::default(),
             primary: true,
             generation: None,
+            secret: None,
         };
         let shared = Arc::new(Shared::new(limits, Arc::new(Telemetry::default())));
         let mut session = Session::new(shared, &login);

@@ -53,6 +53,7 @@ impl Shell {
             texts: Texts::default(),
             primary: false,
             generation: Some(1),
+            secret: None,
         };
         let mut shell = Self {
             session: Session::new(Arc::new(Shared::new(limits, Arc::default())), &login),

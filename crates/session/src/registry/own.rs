@@ -6,14 +6,25 @@ use super::{Name, Registry, kept, minded};
 const PREFIX: &[u8] = b"_pgmemo_";
 
 impl Registry {
-    /// The first of the names that begin like this, and go on with a number, which no statement and no
-    /// portal of the client's is known to have.
+    /// Empty; names of ours have a secret in them, if there is one.
+    pub(crate) fn with_secret(secret: Option<u64>) -> Self {
+        let mark = secret.map(|secret| format!("_{secret:016x}"));
+        Self {
+            own_names_mark: Name::from_slice(mark.unwrap_or_default().as_bytes()),
+            ..Self::default()
+        }
+    }
+
+    /// The first of the names that begin like this, and go on with what is secret and a number, which no
+    /// statement and no portal of the client's is known to have.
     pub(crate) fn own_name(&self, first: &[u8]) -> Name {
         let mut name = Name::from_slice(first);
+        name.extend_from_slice(&self.own_names_mark);
+        let length = name.len();
         let mut number = self.own_names_from;
         loop {
             if number > 0 {
-                name.truncate(first.len());
+                name.truncate(length);
                 name.extend_from_slice(format!("_{number}").as_bytes());
             }
             // Each of those that are kept here takes one at most.
@@ -77,6 +88,16 @@ mod tests {
 
     fn named(registry: &Registry) -> String {
         String::from_utf8(registry.own_name(b"_pgmemo_x").to_vec()).unwrap()
+    }
+
+    #[test]
+    fn a_name_of_ours_is_not_guessed() {
+        let mut registry = Registry::with_secret(Some(0xab));
+        assert_eq!(named(&registry), "_pgmemo_x_00000000000000ab");
+        registry.note_names_in(b"prepare _pgmemo_x as select 1");
+        assert_eq!(named(&registry), "_pgmemo_x_00000000000000ab_1");
+        registry.note_names_in(b"prepare _pgmemo_x_00000000000000ab_1 as select 1");
+        assert_eq!(named(&registry), "_pgmemo_x_00000000000000ab_2");
     }
 
     #[test]

@@ -18,6 +18,7 @@ fn session() -> Session {
         generation: None,
         texts: crate::Texts::default(),
         primary: false,
+        secret: None,
     };
     Session::new(Arc::new(shared), &login)
 }

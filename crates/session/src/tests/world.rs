@@ -283,6 +283,7 @@ impl Client {
             texts: crate::Texts::default(),
             primary: false,
             generation: Some(world.knowledge.generation),
+            secret: None,
         };
         Self {
             session: Session::new(Arc::clone(&world.shared), &login),
