@@ -370,6 +370,7 @@ impl Fixture {
             function,
             binary: false,
             implicit: false,
+            explicit: true,
         });
     }
 

@@ -149,6 +149,7 @@ impl Builder {
                 function: row.function()?,
                 binary: row.flag()?,
                 implicit: row.flag()?,
+                explicit: row.flag()?,
             }),
             Kind::Depends => {
                 self.depends.push(Depends {

@@ -169,7 +169,23 @@ fn what_is_known_is_read_behind_views_and_policies() {
 
 #[test]
 fn a_cast_that_has_to_be_asked_for_counts_where_it_is() {
-    check(&[(
+    check(&[
+      (
+        "B06 a cast that conditions apply as if something was assigned",
+        "
+        d: CREATE TABLE p (id int PRIMARY KEY, a point); INSERT INTO p VALUES (1, '(1,1)')
+        d: CREATE FUNCTION light(point) RETURNS boolean STABLE LANGUAGE plpgsql SET search_path = public AS $$ BEGIN RETURN (SELECT max(id) < 3 FROM t); END $$
+        d: CREATE FUNCTION weight(point) RETURNS bigint STABLE LANGUAGE plpgsql SET search_path = public AS $$ BEGIN RETURN (SELECT max(id) FROM t); END $$
+        d: CREATE CAST (point AS boolean) WITH FUNCTION light(point) AS ASSIGNMENT
+        d: CREATE CAST (point AS bigint) WITH FUNCTION weight(point) AS ASSIGNMENT
+        s1 cold: SELECT id FROM p WHERE a
+        s1 cold: SELECT id FROM p ORDER BY id OFFSET (SELECT a FROM p LIMIT 1)
+        s2: INSERT INTO t VALUES (3, 'c')
+        s1: SELECT id FROM p WHERE a
+        s1: SELECT id FROM p ORDER BY id OFFSET (SELECT a FROM p LIMIT 1)
+        ",
+      ),
+      (
         "B06 a cast between the server's own types",
         "
         d: CREATE FUNCTION weight(oid) RETURNS bytea STABLE LANGUAGE plpgsql SET search_path = public AS $$ BEGIN RETURN (SELECT max(v)::bytea FROM t); END $$
@@ -179,7 +195,8 @@ fn a_cast_that_has_to_be_asked_for_counts_where_it_is() {
         s2: INSERT INTO t VALUES (3, 'c')
         s1: SELECT id::oid::bytea FROM u
         ",
-    )]);
+      ),
+    ]);
 }
 
 #[test]

@@ -57,7 +57,7 @@ impl Viewer<'_> {
         // Results of functions are cast as what is assigned.
         let converts = read.converts || self.returned.is_some();
         let cast = |cast: &Cast| {
-            let applied = cast.implicit || converts;
+            let applied = !cast.explicit || converts;
             applied && [cast.source, cast.target].iter().all(end)
         };
         if casts.iter().any(cast) || checked.iter().any(|&kind| types.holds(kind)) {

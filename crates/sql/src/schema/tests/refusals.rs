@@ -453,7 +453,8 @@ fn text_is_no_date_unless_its_words_are_known() {
 fn casts_through_text_that_nobody_wrote_are_refused() {
     let db = Database::with(|db| {
         db.cast("varchar", "date", catalog::FunctionId::from_oid(0));
-        db.builder.casts.last_mut().expect("it was made").implicit = true;
+        let cast = db.builder.casts.last_mut().expect("it was made");
+        (cast.implicit, cast.explicit) = (true, false);
     });
     assert_eq!(db.read("select * from t"), Err(Reason::UnknownCast));
 }
