@@ -15,7 +15,7 @@ use wire::{
 use crate::{
     RefusedFill,
     client::Step,
-    extended::is_plain_control,
+    extended::{is_plain_control, is_plain_name},
     prepared::{Prepared, Types},
     queue::{Awaited, Boundary, Expect, Route, Slot},
     recorder::Recording,
@@ -60,6 +60,7 @@ impl Session {
         if bind.parameters() == 0
             && types.is_empty()
             && is_plain_control(&prepared)
+            && is_plain_name(bind.portal)
             && self.server_is_quiet()
             && self.status() != backend::Status::Failed
         {
@@ -207,6 +208,8 @@ impl Session {
             Some(Reason::SessionState)
         } else if frame.len() > ARGUMENTS_MAX || !self.may_keep(bind.portal, false) {
             Some(Reason::LargeParameters)
+        } else if !is_plain_name(bind.portal) || !is_plain_name(bind.statement) {
+            Some(Reason::Portal)
         } else if prepared.plan.builtin_parameters && declares_foreign(types) {
             Some(Reason::UnknownOperator)
         } else if declares_any(types, &ZONED)

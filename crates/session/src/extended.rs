@@ -47,6 +47,7 @@ impl Session {
         }
         // Behind a reply that is owed the server may yet skip it.
         let virtually = !taken
+            && is_plain_name(name)
             && self.may_keep(name, taken)
             && self.queue.is_empty()
             && self.status() != backend::Status::Failed
@@ -239,6 +240,12 @@ impl Session {
             self.shared.telemetry.bypass(reason).inc();
         }
     }
+}
+
+/// Whether a name is one in every encoding, and the same in all. Of any other the server says whether
+/// it is, in that of the client.
+pub(crate) const fn is_plain_name(name: &[u8]) -> bool {
+    name.is_ascii()
 }
 
 /// Transaction control that we may answer in some state of the session.
