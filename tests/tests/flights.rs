@@ -4,7 +4,11 @@
 //! bounded by a minute here and reads by twenty seconds, so that a client that is not freed in time
 //! fails its test.
 
-use std::{sync::Barrier, thread, time::Instant};
+use std::{
+    sync::Barrier,
+    thread,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context, Result, ensure};
 use pgmemo_tests::{
@@ -408,6 +412,39 @@ fn waits_are_bounded() -> Result<()> {
     send(&mut waiter, sql)?;
     stage.called(before, 2)?;
     first(&received(&mut waiter)?)?;
+    first(&received(&mut leader)?)?;
+    Ok(())
+}
+
+/// The server takes the time anew when it gets the statement.
+#[test]
+fn who_may_take_little_time_does_not_wait_for_much_of_it() -> Result<()> {
+    let mut stage = Stage::new()?;
+    let pgmemo = stage.pgmemo()?;
+    let sql = "SELECT v, slow(4) FROM t";
+    let mut leader = stage.warm(&pgmemo, "SELECT v FROM t")?;
+    let mut set = stage.warm(&pgmemo, "SELECT v FROM t")?;
+    set.run("SET statement_timeout = '400ms'")?;
+    let login = Login::to(stage.database.name()).with("statement_timeout", "0.4s");
+    let born = Conn::connect(pgmemo.address(), &login)?;
+    let login = login.with("options", "-c statement_timeout=9s");
+    let mut reset = Conn::connect(pgmemo.address(), &login)?;
+    reset.run("BEGIN; SET statement_timeout = 7; RESET statement_timeout; COMMIT")?;
+    let before = stage.calls()?;
+    send(&mut leader, sql)?;
+    stage.called(before, 1)?;
+    for mut conn in [set, born, reset] {
+        let start = Instant::now();
+        let answer = conn.query(sql)?;
+        let took = start.elapsed();
+        ensure!(
+            answer.error().is_some_and(|it| it.contains("57014")),
+            "{:?}",
+            answer.shown()
+        );
+        ensure!(took < Duration::from_secs(1), "{took:?}");
+    }
+    ensure!(leader.is_silent()?, "they have waited on");
     first(&received(&mut leader)?)?;
     Ok(())
 }

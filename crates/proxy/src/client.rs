@@ -288,6 +288,7 @@ impl Client {
         let allowed = Allowed {
             lead: self.session.may_lead(),
             follow: self.session.may_follow(),
+            within: self.session.may_wait(),
         };
         let question = self.session.question()?;
         let flight = &mut self.flight;

@@ -14,7 +14,7 @@ use std::{
 use cache::{CacheKey, Entry, Stamp};
 use session::{FlightCounters, Question};
 use store::{Claimed, Ending, Lead, Point, Role, delay};
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout_at};
 
 use crate::{
     cancels::{Detained, Listed},
@@ -87,6 +87,8 @@ pub(crate) enum Then {
 pub(crate) struct Allowed {
     pub(crate) lead: bool,
     pub(crate) follow: bool,
+    /// For how long at most, if that is limited.
+    pub(crate) within: Option<Duration>,
 }
 
 impl Flight {
@@ -248,7 +250,8 @@ impl Flight {
             return Then::Ask(None);
         };
         let now = Instant::now();
-        let deadline = *self.deadline.get_or_insert(now + wait_max);
+        let within = allowed.within.map_or(wait_max, |it| it.min(wait_max));
+        let deadline = *self.deadline.get_or_insert(now + within);
         let follow = allowed.follow
             && self.alone.is_none()
             && !self.never
@@ -263,7 +266,8 @@ impl Flight {
                 Role::Lead(lead) => lead,
                 Role::Follow(follower) => {
                     self.rounds += 1;
-                    self.wait(place, async move { follower.ending().await });
+                    let ending = timeout_at(deadline.into(), follower.ending());
+                    self.wait(place, async move { ending.await.unwrap_or(Ending::Late) });
                     return Then::Wait;
                 }
             },

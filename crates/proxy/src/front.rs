@@ -320,7 +320,8 @@ impl Front {
             () = place.wait(FIRST_SNAPSHOT_MAX) => {}
             () = listed.cancelled() => {}
         }
-        let session = Session::new(Arc::clone(&self.services.sessions), &state);
+        let mut session = Session::new(Arc::clone(&self.services.sessions), &state);
+        session.set_timeouts(packet.timeouts());
         Box::new(Client {
             place,
             session,

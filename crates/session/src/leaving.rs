@@ -258,6 +258,7 @@ impl Session {
         if *effect == SettingsEffect::Untouched {
             return;
         }
+        self.note_timeouts(effect, settings);
         let harmless = |it: &Setting| crate::identity::is_harmless(&it.name);
         if settings.is_some_and(|settings| settings.iter().all(harmless)) {
             return;

@@ -47,6 +47,7 @@ mod temporary;
 #[cfg(test)]
 mod tests;
 mod texts;
+mod timeouts;
 mod transaction;
 mod wanted;
 
@@ -62,3 +63,4 @@ pub use session::Session;
 pub use shared::{Limits, Shared};
 pub use telemetry::{Counter, FlightCounters, Gauge, Histogram, RefusedFill, Renewal, Telemetry};
 pub use texts::Texts;
+pub use timeouts::Timeouts;

@@ -21,6 +21,7 @@ use crate::{
     recorder::{Recorder, Recording},
     registry::{Name, Registry, Undo},
     texts::Texts,
+    timeouts::Timeouts,
     transaction::{Block, Transaction},
 };
 
@@ -41,6 +42,9 @@ pub struct Session {
     pub(crate) texts: Texts,
     /// The server has said that it is no standby.
     pub(crate) primary: bool,
+    pub(crate) timeouts: Timeouts,
+    /// To which a reset returns, for all that is known.
+    pub(crate) login_timeouts: Timeouts,
     pub(crate) registry: Registry,
     pub(crate) queue: Queue,
     pub(crate) transaction: Transaction,
@@ -125,6 +129,8 @@ impl Session {
             unknown: None,
             texts: login.texts,
             primary: login.primary,
+            timeouts: Timeouts::default(),
+            login_timeouts: Timeouts::default(),
             registry: Registry::with_secret(login.secret),
             queue: Queue::default(),
             transaction: Transaction::default(),

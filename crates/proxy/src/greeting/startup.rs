@@ -1,6 +1,7 @@
 //! The startup packet.
 
 use bytes::{Buf, Bytes};
+use session::Timeouts;
 
 use crate::options::{self, StartupOptions};
 
@@ -73,6 +74,21 @@ impl StartupPacket {
             packet.database = packet.user.clone();
         }
         Some(packet)
+    }
+
+    /// How long statements may take, for all that is set here.
+    pub(crate) fn timeouts(&self) -> Timeouts {
+        let mut timeouts = Timeouts::default();
+        let options = self.startup_options().settings;
+        let options = options.iter().map(|(name, value)| (&name[..], &value[..]));
+        let parameters = self.parameters.iter();
+        for (name, value) in options.chain(parameters.map(|(name, value)| (&name[..], &value[..])))
+        {
+            let value = str::from_utf8(value).unwrap_or_default();
+            let name = String::from_utf8_lossy(name).to_ascii_lowercase();
+            timeouts.set(&name, value);
+        }
+        timeouts
     }
 
     /// What `options` sets.
