@@ -1,5 +1,9 @@
 //! Rows of the catalog queries, read column by column.
 
+mod reader;
+
+use self::reader::Row;
+pub use self::reader::RowError;
 use crate::object::{
     Cast, Collation, Constraint, Depends, Event, ForeignKeyAction, Function, FunctionKind,
     Implicit, Language, Membership, Moment, Operator, Policy, Relation, RelationKind, Role,
@@ -9,18 +13,6 @@ use crate::queries::Kind;
 use crate::{
     Builder, DatabaseId, FunctionId, Keeper, RelationId, RoleId, SchemaId, SystemId, TypeId,
 };
-
-/// A row that a catalog query cannot have returned; without it there is no snapshot.
-#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
-#[error("column {column} of a catalog row is `{found:?}`; expected {expected}")]
-pub struct RowError {
-    /// Counted from zero.
-    column: usize,
-    /// The value, `None` for NULL or a missing column.
-    found: Option<Box<str>>,
-    /// What would have been right.
-    expected: &'static str,
-}
 
 /// Which cluster, database and incarnation a connection leads to.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -89,12 +81,7 @@ impl Builder {
             Kind::Server => self.server_version = row.number()?,
             Kind::Schemas => self.schemas.push(schema(&mut row)?),
             Kind::Roles => self.roles.push(role(&mut row)?),
-            Kind::Memberships => {
-                self.memberships.push(Membership {
-                    member: row.role()?,
-                    role: row.role()?,
-                });
-            }
+            Kind::Memberships => self.memberships.push(membership(&mut row)?),
             Kind::Relations => self.relations.push(relation(&mut row)?),
             Kind::Columns => self
                 .columns
@@ -112,64 +99,24 @@ impl Builder {
                 self.keys.push((row.relation()?, row.names()));
             }
             Kind::Constraints => self.constraints.push(constraint(&mut row)?),
-            Kind::Policies => {
-                let relation = row.relation()?;
-                // NULL when the policy was dropped under our feet: nobody knows what it said.
-                let condition = row.next().unwrap_or("now() IS NULL").into();
-                self.policies.push(Policy {
-                    relation,
-                    condition,
-                    depends: row.list(RelationId::from_oid)?,
-                });
-            }
+            Kind::Policies => self.policies.push(policy(&mut row)?),
             Kind::Triggers => self.triggers.push(trigger(&mut row)?),
-            Kind::Rules => {
-                self.rules.push(Rule {
-                    relation: row.relation()?,
-                    definition: row.boxed()?,
-                });
-            }
+            Kind::Rules => self.rules.push(rule(&mut row)?),
             Kind::Functions => self.functions.push(function(&mut row)?),
             Kind::Support => {
                 let (function, support) = (row.function()?, row.list(FunctionId::from_oid)?);
                 let present = support.into_iter().filter(|function| function.oid() != 0);
                 self.support.push((function, present.collect()));
             }
-            Kind::Operators => {
-                self.operators.push(Operator {
-                    symbol: row.boxed()?,
-                    schema: SchemaId::from_oid(row.number()?),
-                    function: row.function()?,
-                    operands: [row.kind()?, row.kind()?],
-                });
-            }
-            Kind::Casts => self.casts.push(Cast {
-                source: row.kind()?,
-                target: row.kind()?,
-                function: row.function()?,
-                binary: row.flag()?,
-                implicit: row.flag()?,
-                explicit: row.flag()?,
-            }),
-            Kind::Depends => {
-                self.depends.push(Depends {
-                    view: row.relation()?,
-                    relation: row.relation()?,
-                });
-            }
+            Kind::Operators => self.operators.push(operator(&mut row)?),
+            Kind::Casts => self.casts.push(cast(&mut row)?),
+            Kind::Depends => self.depends.push(depends(&mut row)?),
             Kind::Uses => self.uses.push(uses(&mut row)?),
             Kind::Kept => self.kept.push(kept(&mut row)?),
-            Kind::Implicit => self.implicit.push(Implicit {
-                function: row.function()?,
-                kind: row.kind()?,
-            }),
+            Kind::Implicit => self.implicit.push(implicit(&mut row)?),
             Kind::Methods => self.methods.push(row.next().map(Into::into)),
             Kind::TextSearch => self.text_search = row.boxed()?,
-            Kind::Collations => self.collations.push(Collation {
-                oid: row.number()?,
-                schema: SchemaId::from_oid(row.number()?),
-                name: row.boxed()?,
-            }),
+            Kind::Collations => self.collations.push(collation(&mut row)?),
             Kind::EventTriggers => {
                 self.event_triggers.push(row.boxed()?);
                 self.login_triggers |= row.flag()?;
@@ -364,93 +311,69 @@ fn kept(row: &mut Row<'_, '_>) -> Result<(Keeper, FunctionId), RowError> {
     Ok((keeper, row.function()?))
 }
 
-/// A row being read from left to right.
-struct Row<'r, 'a> {
-    columns: &'r mut dyn Iterator<Item = Option<&'a str>>,
-    read: usize,
+fn membership(row: &mut Row<'_, '_>) -> Result<Membership, RowError> {
+    Ok(Membership {
+        member: row.role()?,
+        role: row.role()?,
+    })
 }
 
-impl<'r, 'a> Row<'r, 'a> {
-    fn new(columns: &'r mut dyn Iterator<Item = Option<&'a str>>) -> Self {
-        Self { columns, read: 0 }
-    }
+fn policy(row: &mut Row<'_, '_>) -> Result<Policy, RowError> {
+    Ok(Policy {
+        relation: row.relation()?,
+        // NULL when the policy was dropped under our feet: nobody knows what it said.
+        condition: row.next().unwrap_or("now() IS NULL").into(),
+        depends: row.list(RelationId::from_oid)?,
+    })
+}
 
-    /// The next column; `None` when it is NULL or missing.
-    fn next(&mut self) -> Option<&'a str> {
-        self.read += 1;
-        self.columns.next().flatten()
-    }
+fn rule(row: &mut Row<'_, '_>) -> Result<Rule, RowError> {
+    Ok(Rule {
+        relation: row.relation()?,
+        definition: row.boxed()?,
+    })
+}
 
-    fn error(&self, found: Option<&str>, expected: &'static str) -> RowError {
-        RowError {
-            column: self.read.saturating_sub(1),
-            found: found.map(Into::into),
-            expected,
-        }
-    }
+fn operator(row: &mut Row<'_, '_>) -> Result<Operator, RowError> {
+    Ok(Operator {
+        symbol: row.boxed()?,
+        schema: SchemaId::from_oid(row.number()?),
+        function: row.function()?,
+        operands: [row.kind()?, row.kind()?],
+    })
+}
 
-    fn text(&mut self) -> Result<&'a str, RowError> {
-        self.next().ok_or_else(|| self.error(None, "text"))
-    }
+fn cast(row: &mut Row<'_, '_>) -> Result<Cast, RowError> {
+    Ok(Cast {
+        source: row.kind()?,
+        target: row.kind()?,
+        function: row.function()?,
+        binary: row.flag()?,
+        implicit: row.flag()?,
+        explicit: row.flag()?,
+    })
+}
 
-    fn boxed(&mut self) -> Result<Box<str>, RowError> {
-        self.text().map(Into::into)
-    }
+fn depends(row: &mut Row<'_, '_>) -> Result<Depends, RowError> {
+    Ok(Depends {
+        view: row.relation()?,
+        relation: row.relation()?,
+    })
+}
 
-    fn optional<T: std::str::FromStr>(&mut self) -> Result<Option<T>, RowError> {
-        let Some(text) = self.next() else {
-            return Ok(None);
-        };
-        text.parse()
-            .map(Some)
-            .map_err(|_| self.error(Some(text), "a number or NULL"))
-    }
+fn implicit(row: &mut Row<'_, '_>) -> Result<Implicit, RowError> {
+    Ok(Implicit {
+        function: row.function()?,
+        kind: row.kind()?,
+    })
+}
 
-    fn number<T: std::str::FromStr>(&mut self) -> Result<T, RowError> {
-        let text = self.next();
-        text.and_then(|text| text.parse().ok())
-            .ok_or_else(|| self.error(text, "a number"))
-    }
-
-    fn flag(&mut self) -> Result<bool, RowError> {
-        match self.next() {
-            Some("t") => Ok(true),
-            Some("f") => Ok(false),
-            other => Err(self.error(other, "`t` or `f`")),
-        }
-    }
-
-    /// Object identifiers separated by spaces; NULL is an empty list.
-    fn list<T>(&mut self, wrap: impl Fn(u32) -> T) -> Result<Box<[T]>, RowError> {
-        let text = self.next().unwrap_or_default();
-        text.split_ascii_whitespace()
-            .map(|oid| oid.parse().map(&wrap))
-            .collect::<Result<_, _>>()
-            .map_err(|_| self.error(Some(text), "numbers separated by spaces"))
-    }
-
-    /// Texts separated by U+001F; NULL is an empty list.
-    fn names(&mut self) -> Box<[Box<str>]> {
-        self.next().map_or_else(Box::default, |names| {
-            names.split('\u{1f}').map(Into::into).collect()
-        })
-    }
-
-    fn relation(&mut self) -> Result<RelationId, RowError> {
-        self.number().map(RelationId::from_oid)
-    }
-
-    fn role(&mut self) -> Result<RoleId, RowError> {
-        self.number().map(RoleId::from_oid)
-    }
-
-    fn function(&mut self) -> Result<FunctionId, RowError> {
-        self.number().map(FunctionId::from_oid)
-    }
-
-    fn kind(&mut self) -> Result<TypeId, RowError> {
-        self.number().map(TypeId::from_oid)
-    }
+fn collation(row: &mut Row<'_, '_>) -> Result<Collation, RowError> {
+    Ok(Collation {
+        oid: row.number()?,
+        schema: SchemaId::from_oid(row.number()?),
+        name: row.boxed()?,
+    })
 }
 
 /// Builtin types whose input depends on settings or the catalogs, but not on the clock.

@@ -234,7 +234,6 @@ impl Identity {
     /// Reads the row that answers a question about these settings; `None` if it is not what the
     /// question promises, or names a schema that the snapshot does not know.
     pub(crate) fn read(row: &[u8], knowledge: &Knowledge, asked: &Asked) -> Option<Self> {
-        let Asked { names: asked, own } = asked;
         let columns = backend::columns(row).ok()?;
         let [
             role,
@@ -251,7 +250,7 @@ impl Identity {
         else {
             return None;
         };
-        if values.len() != asked.len() {
+        if values.len() != asked.names.len() {
             return None;
         }
         let oid = |text: &Option<&[u8]>| std::str::from_utf8((*text)?).ok()?.parse::<u32>().ok();
@@ -266,18 +265,7 @@ impl Identity {
         let listed = settings.unwrap_or_default();
         let mut shaping = DigestBuilder::default();
         shaping.digest(&forms);
-        // Of the settings that were asked for, those that views, policies and statements read enter the
-        // keys of what reads them. Nobody knows what else those may bear on that the session itself has
-        // set, unless views and policies read them: they enter all keys.
-        let shared = knowledge.schema.settings();
-        let given = asked.iter().map(|name| &**name);
-        let given = given.zip(values.iter().copied());
-        let has = |list: &[Box<str>], name: &str| {
-            let found = list.binary_search_by(|known| (**known).cmp(name));
-            found.is_ok()
-        };
-        let (all, some): (Vec<_>, Vec<_>) =
-            given.partition(|(name, _)| has(own, name) && !has(shared, name));
+        let (all, some) = asked.part(values, knowledge.schema.settings());
         put_settings(&mut shaping, &all);
         let shaping = shaping.finish();
         let digest = digest(knowledge.database, (login, role), &path, &shaping);
@@ -290,12 +278,10 @@ impl Identity {
         Some(Self {
             digest,
             state: state.finish(),
-            settings: asked
-                .iter()
-                .zip(values)
+            settings: (asked.names.iter().zip(values))
                 .map(|(name, value)| (name.clone(), value.map(Into::into)))
                 .collect(),
-            own: own.clone(),
+            own: asked.own.clone(),
             login,
             role,
             shaping,

@@ -64,6 +64,29 @@ pub(crate) struct Asked {
     pub(crate) own: Box<[Box<str>]>,
 }
 
+/// Settings that were asked for, with their values.
+type Given<'a> = Vec<(&'a str, Option<&'a [u8]>)>;
+
+impl Asked {
+    /// What enters all keys, and what enters those of what reads it: what views and policies read
+    /// (`shared`) and statements. Nobody knows what else a setting may bear on that the session itself has
+    /// set, unless views and policies read it.
+    pub(crate) fn part<'a>(
+        &'a self,
+        values: &[Option<&'a [u8]>],
+        shared: &[Box<str>],
+    ) -> (Given<'a>, Given<'a>) {
+        let has = |list: &[Box<str>], name: &str| {
+            let found = list.binary_search_by(|known| (**known).cmp(name));
+            found.is_ok()
+        };
+        let names = self.names.iter().map(|name| &**name);
+        names
+            .zip(values.iter().copied())
+            .partition(|(name, _)| has(&self.own, name) && !has(shared, name))
+    }
+}
+
 /// What the server's answer was good for.
 #[derive(Debug)]
 pub(crate) enum Told {
