@@ -3,6 +3,7 @@
 use std::{
     fs,
     process::Command,
+    thread,
     time::{Duration, Instant},
 };
 
@@ -200,6 +201,52 @@ fn the_system_looks_after_clients() -> Result<()> {
 }
 
 /// Each hit is timed once, when it is served.
+/// Who comes when no more files can be opened does not wait for somebody to leave.
+#[test]
+fn who_comes_when_no_file_can_be_opened_is_told_so() -> Result<()> {
+    let Some((database, mut pgmemo)) = ground("")? else {
+        return Ok(());
+    };
+    let mut conn = pgmemo.connect(database.name())?;
+    conn.value(READ)?;
+    let process = pgmemo.server()?.pid();
+    let open = || -> Result<Vec<u64>> {
+        let files = fs::read_dir(format!("/proc/{process}/fd"))?;
+        let numbers = files.map(|file| Ok(file?.file_name().to_string_lossy().parse()?));
+        numbers.collect()
+    };
+    let numbers = open()?;
+    let limit = 4 + numbers.iter().max().context("no file is open")?;
+    let set = Command::new("prlimit")
+        .args([format!("--pid={process}"), format!("--nofile={limit}:")])
+        .status()?;
+    ensure!(set.success());
+    let room = limit - numbers.len() as u64;
+    let silent: Vec<_> = (0..room)
+        .map(|_| Conn::raw(pgmemo.address()))
+        .collect::<Result<_>>()?;
+    eventually("no more files", SOON, || {
+        (open().ok()?.len() as u64 == limit).then_some(())
+    })?;
+    for _ in 0..3 {
+        let start = Instant::now();
+        let error = pgmemo.connect(database.name()).err().context("let in")?;
+        ensure!(format!("{error:?}").contains("53300"), "{error:?}");
+        let took = start.elapsed();
+        ensure!(took < Duration::from_secs(2), "{took:?}");
+    }
+    conn.send(Frontend::new().query("SELECT pg_sleep(20)").bytes())?;
+    thread::sleep(Duration::from_millis(300));
+    conn.cancel()?;
+    let error = conn.read_until(b'Z')?.error();
+    ensure!(error.is_some_and(|error| error.contains("57014")));
+    drop(silent);
+    eventually("a client is let in", SOON, || {
+        pgmemo.connect(database.name()).ok()
+    })?;
+    Ok(())
+}
+
 #[test]
 fn hits_that_wait_for_earlier_replies_are_timed_once() -> Result<()> {
     let Some((database, pgmemo)) = ground("")? else {

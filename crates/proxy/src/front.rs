@@ -32,6 +32,7 @@ use crate::{
     login::{Login, LoginError, LoginRules, Sasl, Trust, refusal, relay_login, unreachable},
     marks::Marks,
     place::Place,
+    reserve::Reserve,
     services::Services,
     stream::{ClientStream, ServerStream, Stream},
     upstream::Upstream,
@@ -100,6 +101,21 @@ impl Front {
             }
             Ok((stream, _, Greeting::Cancel(packet))) => {
                 Box::pin(self.cancel(&packet, stream)).await;
+            }
+            Ok((_, _, Greeting::Gone | Greeting::Encrypt)) => {}
+            Err(error) => tracing::debug!(%error, "no startup"),
+        }
+    }
+
+    /// Tells a client that there is no room, for want of files to be opened. `reserve` is given back for
+    /// the connection by which a cancel request is delivered.
+    pub(crate) async fn turn_away(&self, stream: TcpStream, reserve: Reserve) {
+        let deadline = Instant::now() + REFUSAL_MAX;
+        match Box::pin(self.greet(stream, deadline)).await {
+            Ok((mut client, _, Greeting::Startup(..))) => Refusal::CRAMPED.tell(&mut client).await,
+            Ok((client, _, Greeting::Cancel(packet))) => {
+                drop(reserve);
+                _ = timeout_at(deadline, Box::pin(self.cancel(&packet, client))).await;
             }
             Ok((_, _, Greeting::Gone | Greeting::Encrypt)) => {}
             Err(error) => tracing::debug!(%error, "no startup"),
@@ -404,6 +420,11 @@ impl Refusal {
         sqlstate: "53300",
         text: "sorry, too many clients already",
         hint: Some("raise limits.clients_max"),
+    };
+    const CRAMPED: Self = Self {
+        sqlstate: "53300",
+        text: "sorry, too many clients already",
+        hint: Some("let pgmemo open more files"),
     };
     const UNENCRYPTED: Self = Self {
         sqlstate: "28000",

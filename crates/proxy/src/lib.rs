@@ -20,6 +20,7 @@ mod observed;
 pub mod options;
 mod place;
 mod refresh;
+mod reserve;
 mod server;
 mod services;
 pub mod stream;

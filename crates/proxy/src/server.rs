@@ -26,6 +26,7 @@ use crate::{
     front::{Front, REFUSAL_MAX},
     leave::Leave,
     refresh::Refresher,
+    reserve::{Reserves, is_out_of_files},
     services::Services,
     upstream::{Upstream, UpstreamError},
     workers::Workers,
@@ -191,11 +192,19 @@ impl Server {
 
     /// Accepts clients. Cancel safe.
     async fn accept(&self, listener: &TcpListener, clients: &TaskTracker) -> Infallible {
+        let mut reserves = Reserves::default();
         loop {
+            reserves.refill();
             match listener.accept().await {
                 Ok((stream, peer)) => self.welcome(stream, peer, clients),
                 Err(error) => {
-                    // Out of file descriptors, mostly: wait for some to be given back.
+                    if is_out_of_files(&error)
+                        && let Some((stream, reserve)) = reserves.accept(listener).await
+                    {
+                        self.shared.turn_away(stream, reserve).await;
+                        continue;
+                    }
+                    // Wait for some to be given back.
                     tracing::warn!(%error, "cannot accept a connection");
                     tokio::time::sleep(Duration::from_millis(50)).await;
                 }
