@@ -99,6 +99,8 @@ pub(crate) struct Lexical {
     pub(crate) words: Vec<Box<str>>,
     /// It has literals in quotes.
     pub(crate) quoted: bool,
+    /// It may run a query whose text is not written out, by a function that does no more.
+    pub(crate) hidden_query: bool,
     /// Event triggers fire on its command.
     pub(crate) fires: bool,
 }

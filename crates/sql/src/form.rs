@@ -129,10 +129,10 @@ impl<'a> Literals<'a> {
 }
 
 /// Whether a lexeme may be part of a form: it is understood, and not the name of a function whose
-/// arguments say which setting is read or set.
+/// arguments say which setting is read or set, or what is run.
 fn may_stay(lexeme: &Lexeme<'_>) -> bool {
     match lexeme.kind {
-        Kind::Word | Kind::Quoted => !names_setting(lexeme.bytes),
+        Kind::Word | Kind::Quoted => !is_told_by_literals(lexeme.bytes),
         Kind::Unterminated | Kind::Unicode => false,
         Kind::Space | Kind::LineComment | Kind::BlockComment => true,
         Kind::String | Kind::Escape | Kind::Bits | Kind::Dollar | Kind::Number => true,
@@ -140,8 +140,8 @@ fn may_stay(lexeme: &Lexeme<'_>) -> bool {
     }
 }
 
-fn names_setting(word: &[u8]) -> bool {
-    SETTINGS.iter().any(|function| {
+fn is_told_by_literals(word: &[u8]) -> bool {
+    TOLD.iter().any(|function| {
         let mut parts = word.windows(function.len());
         parts.any(|part| part.eq_ignore_ascii_case(function))
     })
@@ -183,7 +183,7 @@ fn is_simple(string: &[u8]) -> bool {
 /// What a statement begins with whose literals are nothing but values.
 const FIRST: [&str; 6] = ["select", "insert", "update", "delete", "with", "values"];
 
-const SETTINGS: [&[u8]; 2] = [b"current_setting", b"set_config"];
+const TOLD: [&[u8]; 3] = [b"crosstab", b"current_setting", b"set_config"];
 
 /// Longer texts are analysed each, in bytes.
 const TEXT_BYTES_MAX: usize = 4096;
@@ -286,6 +286,7 @@ mod tests {
             "select 1; set x = 2",
             "prepare transaction 'x'",
             "select current_setting('app.x')",
+            "select * from crosstab('select 1') as t(a int)",
             "select \"Current_Setting\"('app.x', 1)",
             "select set_config('app.x', '1', true)",
             "select pg_catalog.\"set_config\"('app.x', '1', true)",

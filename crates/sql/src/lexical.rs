@@ -12,12 +12,21 @@ use foldhash::HashSet;
 
 use crate::calls::is_call;
 use crate::facts::{Bound, Lexical, Name, Target};
+use crate::reports::{is_report, texts, words};
 use crate::scan::{Kind, Lexeme};
 use crate::tokens::{Tokens, identifier, is_any, is_star, is_word};
 
 /// What a SELECT, INSERT, UPDATE, DELETE, MERGE, VALUES, TABLE or WITH may write.
 pub(crate) fn bound(lexemes: &[Lexeme<'_>]) -> Bound {
-    let mut reader = Reader::default();
+    bound_within(lexemes, false)
+}
+
+/// The same; `within` a text that another statement holds.
+fn bound_within(lexemes: &[Lexeme<'_>], within: bool) -> Bound {
+    let mut reader = Reader {
+        within,
+        ..Reader::default()
+    };
     for (index, lexeme) in lexemes.iter().enumerate() {
         let before = lexemes.get(..index).unwrap_or_default();
         let after = lexemes.get(index + 1..).unwrap_or_default();
@@ -66,6 +75,10 @@ struct Reader {
     symbols: HashSet<Box<str>>,
     words: HashSet<Box<str>>,
     quoted: bool,
+    /// See [`Lexical::hidden_query`].
+    hidden_query: bool,
+    /// It reads a text that another statement holds.
+    within: bool,
 }
 
 impl Reader {
@@ -156,12 +169,49 @@ impl Reader {
             if is_call(before, lexeme, after) {
                 self.run.insert(called.clone());
             }
+            if is_report(&called.name) && self.report(after).is_none() {
+                self.hidden_query = true;
+            }
             self.calls.insert(called);
         } else if qualified && !self.attributes.contains(&name) {
             self.attributes.insert(name.clone());
         }
         if !self.words.contains(&name) {
             self.words.insert(name);
+        }
+        Some(())
+    }
+
+    /// A function is called that runs a query: the words of that are words of this statement. `None` if
+    /// they are not known.
+    fn report(&mut self, after: &[Lexeme<'_>]) -> Option<()> {
+        if self.within {
+            return None;
+        }
+        for text in texts(after)? {
+            let Bound::Lexical(found) = bound_within(&words(&text), true) else {
+                return None;
+            };
+            let Lexical {
+                targets,
+                calls,
+                run,
+                attributes,
+                symbols,
+                words,
+                quoted,
+                hidden_query,
+                fires: _,
+            } = *found;
+            if hidden_query || !targets.is_empty() {
+                return None;
+            }
+            self.calls.extend(calls);
+            self.run.extend(run);
+            self.attributes.extend(attributes);
+            self.symbols.extend(symbols);
+            self.words.extend(words);
+            self.quoted |= quoted;
         }
         Some(())
     }
@@ -195,6 +245,7 @@ impl Reader {
             symbols: sorted(self.symbols),
             words: sorted(self.words),
             quoted: self.quoted,
+            hidden_query: self.hidden_query,
             fires: false,
         }))
     }

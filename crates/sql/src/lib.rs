@@ -32,6 +32,7 @@ mod plan;
 mod prepared;
 mod read;
 mod reason;
+mod reports;
 mod resolve;
 mod scan;
 mod schema;

@@ -16,6 +16,7 @@ use self::combine::{Place, combine, reloading};
 use crate::effects::{Effects as Outcomes, Outcome, Within};
 use crate::facts::{Bound, Lexical, Name, Read, Sentence};
 use crate::needs::Needs;
+use crate::reports::runs_query;
 use crate::resolve::{DEPTH_MAX, Kept, Memo, Trust, Viewer};
 use crate::views::{Views, views};
 use crate::{
@@ -374,7 +375,10 @@ impl Schema {
         let mut found: Vec<FunctionId> = Vec::new();
         for call in &lexical.calls {
             let functions = self.callable(path, call.schema.as_deref(), &call.name);
-            found.extend(functions.into_iter().map(|function| function.id));
+            // Where the words of the queries that they run are among these, reports do no more.
+            let does_more = |it: &&Function| lexical.hidden_query || !runs_query(it);
+            let functions = functions.into_iter().filter(does_more);
+            found.extend(functions.map(|function| function.id));
         }
         for attribute in &lexical.attributes {
             let functions = self.callable(path, None, attribute).into_iter();

@@ -369,6 +369,24 @@ fn code_reaches_as_far_as_its_names() {
             ",
         ),
         (
+            "C12 a report writes what its query does, and empties nothing",
+            "
+            d: CREATE EXTENSION tablefunc
+            d: CREATE FUNCTION bump(int) RETURNS int LANGUAGE sql AS $$ UPDATE t SET v = v || '+' WHERE id = $1 RETURNING id $$
+            s1 hot: SELECT * FROM t ORDER BY id
+            s2: SELECT * FROM crosstab('SELECT id, v, id FROM t ORDER BY 1, 2') AS c(id int, a int, b int) ORDER BY 1
+            s2: SELECT * FROM crosstab($$ SELECT id, v, id FROM t ORDER BY 1 $$, $$ SELECT DISTINCT v FROM t ORDER BY 1; $$) AS c(id int, a int, b int) ORDER BY 1
+            s2: SELECT count(*) FROM normal_rand(3, 1, 2)
+            s1 still: SELECT * FROM t ORDER BY id
+            s2 fails: SELECT * FROM crosstab('UPDATE t SET v = ''x'' RETURNING id, v, id') AS c(id int, a int, b int)
+            s2: SELECT * FROM crosstab('SELECT id, v, bump(id) FROM t ORDER BY 1, 2') AS c(id int, a int, b int) ORDER BY 1
+            s1: SELECT * FROM t ORDER BY id
+            s1 hot: SELECT * FROM t ORDER BY id
+            s2: SELECT * FROM crosstab('SELECT id, v, bu' || 'mp(id) FROM t ORDER BY 1, 2') AS c(id int, a int, b int) ORDER BY 1
+            s1: SELECT * FROM t ORDER BY id
+            ",
+        ),
+        (
             "C12 code with a connection of its own commits at once",
             "
             d: CREATE EXTENSION dblink

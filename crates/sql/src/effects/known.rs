@@ -32,12 +32,17 @@ pub(super) fn is_harmless_extension(name: &str) -> bool {
     HARMLESS.contains(&name)
 }
 
+/// The same of one function whose extension has others that do write.
+pub(super) fn is_harmless_function(extension: &str, name: &str) -> bool {
+    (extension, name) == ("tablefunc", "normal_rand")
+}
+
 /// Whether a C function of an extension changes a setting.
 pub(super) fn sets(extension: &str, name: &str) -> bool {
     (extension, name) == ("pg_trgm", "set_limit")
 }
 
-/// Absent on purpose, because they run SQL: `dblink`, `tablefunc`, `xml2`, `refint`, `pg_cron`,
+/// Absent on purpose, because they run SQL: `dblink`, `tablefunc` (but see [`crate::reports`]), `xml2`, `refint`, `pg_cron`,
 /// `postgis_topology`, `temporal_tables`; and `hll` and `isn`, whose functions set what no setting shows.
 const HARMLESS: [&str; 45] = [
     "amcheck",

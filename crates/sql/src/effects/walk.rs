@@ -335,9 +335,9 @@ pub(super) fn is_foreign(function: &Function) -> bool {
 
 /// Whether a function in C writes nothing.
 fn is_pure(function: &Function) -> bool {
-    let known = function
-        .extension
-        .as_deref()
-        .is_some_and(known::is_harmless_extension);
+    let known = function.extension.as_deref().is_some_and(|extension| {
+        known::is_harmless_extension(extension)
+            || known::is_harmless_function(extension, &function.name)
+    });
     known || function.volatility == Volatility::Immutable
 }

@@ -255,3 +255,47 @@ fn set_config_sets_what_it_says_if_it_is_the_servers_own() {
     assert_eq!(blind.effects.settings, SettingsEffect::Unknown);
     assert_eq!(Database::new().plan(text).read, Err(Reason::Volatile));
 }
+
+#[test]
+fn a_report_does_what_the_queries_do_that_it_is_given() {
+    let db = Database::with(|db| {
+        for name in ["crosstab", "crosstab2", "normal_rand", "connectby"] {
+            db.function("public", name, Language::C, Volatility::Stable, "");
+            db.last_function().expect("it was made").extension = Some("tablefunc".into());
+        }
+        db.plpgsql("crosstab3", "begin execute $1; end");
+    });
+    let check = |text: &str, unbounded| {
+        let plan = db.plan(text);
+        assert!(plan.read.is_err(), "{text}");
+        assert_eq!(plan.writes.is_unbounded(), unbounded, "{text}");
+        assert_eq!(plan.writes.any(), unbounded, "{text}");
+    };
+    for text in [
+        "select * from crosstab('select v, id, id from t order by 1, 2;') as c(v text, a int)",
+        "select * from crosstab('select v, id, id from t', $$values (''a'')$$) as c(v text, a int)",
+        "select * from normal_rand(5, 1, 2), t",
+    ] {
+        check(text, false);
+    }
+    for text in [
+        "select * from crosstab('select v, dynamic() from t') as c(v text, a int)",
+        "select * from crosstab($1) as c(v text, a int)",
+        "select * from crosstab('select 1; select 2') as c(v text, a int)",
+        "select * from crosstab('delete from t') as c(v text, a int)",
+        "select * from crosstab('select * from crosstab(''select 1'') as c(v text)') as c(v text)",
+        "select * from crosstab('select 1') c(v text), crosstab2($1) d(v text)",
+        "select * from crosstab3('select 1') c(v text)",
+        "select * from connectby('t', 'a', 'b', 'c', 1) c(v text)",
+    ] {
+        check(text, true);
+    }
+    let adds = db.plan("select * from crosstab('select v, add_row() from t') as c(v text, a int)");
+    assert!(
+        matches!(adds.writes, Writes::Relations(_)),
+        "{:?}",
+        adds.writes
+    );
+    let told = db.plan("select * from crosstab('select configure()') as c(v text, a int)");
+    assert_eq!(told.effects.settings, SettingsEffect::Unknown);
+}
