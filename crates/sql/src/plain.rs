@@ -13,6 +13,8 @@ use crate::tokens::{Tokens, is_any, is_word};
 /// - `TABLE name` is the query it stands for;
 /// - `ROWS FROM (f(…), g(…))` is a list of calls;
 /// - `(row).*` is the row;
+/// - `ANY (VALUES …)` compares with rows of a query;
+/// - `BETWEEN SYMMETRIC` is `BETWEEN`, which applies the same operators;
 /// - `EXCLUDE …` in a frame, `SEARCH …` and `CYCLE …` behind a common table expression are gone:
 ///   they name nothing but columns.
 pub(crate) fn plain(lexemes: &[Lexeme<'_>]) -> String {
@@ -30,6 +32,7 @@ pub(crate) fn plain(lexemes: &[Lexeme<'_>]) -> String {
             Edit::Keep => plain.push_str(&String::from_utf8_lossy(lexeme.bytes)),
             Edit::Drop => {}
             Edit::Select => plain.push_str("SELECT * FROM"),
+            Edit::Rows => plain.push_str("SELECT"),
         }
         // What is left out must not let its neighbours grow together.
         end = if edit == Edit::Keep {
@@ -46,6 +49,7 @@ enum Edit {
     Keep,
     Drop,
     Select,
+    Rows,
 }
 
 fn edit(lexemes: &[Lexeme<'_>], index: usize, edits: &mut [Edit]) {
@@ -73,11 +77,18 @@ fn edit(lexemes: &[Lexeme<'_>], index: usize, edits: &mut [Edit]) {
         searching(after).map_or(0, |length| length + 1)
     } else if is_word(lexeme, "cycle") && ends_expression(before) {
         cycling(after).map_or(0, |length| length + 1)
+    } else if follows(&["between"]) && is_any(lexeme, &["symmetric", "asymmetric"]) {
+        1
     } else {
-        if is_table_command(before, lexeme, after)
-            && let Some(edit) = edits.get_mut(index)
-        {
-            *edit = Edit::Select;
+        let other = if is_table_command(before, lexeme, after) {
+            Edit::Select
+        } else if is_word(lexeme, "values") && is_quantified(before) {
+            Edit::Rows
+        } else {
+            Edit::Keep
+        };
+        if let Some(edit) = edits.get_mut(index).filter(|it| **it == Edit::Keep) {
+            *edit = other;
         }
         0
     };
@@ -113,6 +124,16 @@ pub(crate) fn is_row_star(
         .first()
         .is_some_and(|next| next.kind == Kind::Operator && next.bytes == b"*");
     star && lexeme.kind == Kind::Mark(b'.') && is_mark(before.last(), b')')
+}
+
+/// Whether the last lexemes are `ANY (` or the like.
+fn is_quantified(before: &[Lexeme<'_>]) -> bool {
+    match before {
+        [.., word, opening] => {
+            opening.kind == Kind::Mark(b'(') && is_any(word, &["all", "any", "some"])
+        }
+        _ => false,
+    }
 }
 
 /// `FROM (` behind ROWS.
@@ -242,6 +263,27 @@ mod tests {
             "sum(x) over (rows 1 preceding)",
             "sum(x) over (rows 1 preceding)",
         );
+    }
+
+    #[test]
+    fn rows_to_compare_with_are_those_of_a_query() {
+        check(
+            "select 1 from t where id = any (values (1), (a)) and id <> all(values (1, 2))",
+            "select 1 from t where id = any ( SELECT (1), (a)) and id <> all( SELECT (1, 2))",
+        );
+        check(
+            "select any_value(values) from t",
+            "select any_value(values) from t",
+        );
+    }
+
+    #[test]
+    fn bounds_are_compared_alike_in_any_order() {
+        check(
+            "select 1 where a between symmetric 2 and 1 or b not between asymmetric 1 and 2",
+            "select 1 where a between 2 and 1 or b not between 1 and 2",
+        );
+        check("select symmetric.a from t", "select symmetric.a from t");
     }
 
     #[test]

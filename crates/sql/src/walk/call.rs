@@ -1,6 +1,9 @@
 //! Calls of functions.
 
-use sqlparser::ast::{Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Value};
+use sqlparser::ast::{
+    Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, ObjectName, ObjectNamePart,
+    Value,
+};
 
 use super::session::is_role;
 use super::shape;
@@ -41,7 +44,8 @@ impl Walk {
             Some(name) if self.reads_setting(&name, args) => {}
             Some(name) => {
                 let given = shape::arguments(function);
-                if let Some([only]) = given.as_deref() {
+                // A cast may be written as a call, but not by a keyword.
+                if let (false, Some([only])) = (is_grouping(object), given.as_deref()) {
                     self.reads_as(TypeName::Named(name.clone()), only.clone());
                 }
                 if &*name.name == TIMEZONE {
@@ -61,6 +65,16 @@ impl Walk {
         if let Some(over) = over {
             self.window(over);
         }
+    }
+}
+
+/// Whether a name is the keyword GROUPING, which no type has without quotes.
+fn is_grouping(object: &ObjectName) -> bool {
+    match &*object.0 {
+        [ObjectNamePart::Identifier(word)] => {
+            word.quote_style.is_none() && word.value.eq_ignore_ascii_case("grouping")
+        }
+        _ => false,
     }
 }
 

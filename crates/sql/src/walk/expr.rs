@@ -2,7 +2,8 @@
 
 use sqlparser::ast::{
     AccessExpr, Array, BinaryOperator, CaseWhen, CastFormat, CastKind, CeilFloorKind, DataType,
-    DateTimeField, Expr, Ident, Interval, Subscript, TrimWhereField, TypedString,
+    DateTimeField, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Ident,
+    Interval, ObjectNamePart, Subscript, TrimWhereField, TypedString,
 };
 
 use super::shape::{shape, type_name};
@@ -83,8 +84,12 @@ impl Walk {
             #[rustfmt::skip]
             Expr::Like { negated: _, any, expr, pattern, escape_char }
             | Expr::ILike { negated: _, any, expr, pattern, escape_char } => {
-                self.absent(*any);
-                open.extend([&**expr, &**pattern]);
+                // The parser takes `ALL (…)` and `SOME (…)` for calls.
+                let listed = quantified(pattern);
+                if *any || listed.is_some() {
+                    self.operands(&[expr, listed.unwrap_or(pattern)]);
+                }
+                open.extend([&**expr, listed.unwrap_or(pattern)]);
                 open.extend(escape_char.as_deref());
             }
             #[rustfmt::skip]
@@ -346,6 +351,40 @@ impl Walk {
             name: name.into(),
         };
         self.call(name, arguments);
+    }
+}
+
+/// What stands in the parentheses of `ALL (…)` or `SOME (…)`.
+fn quantified(pattern: &Expr) -> Option<&Expr> {
+    let Expr::Function(Function {
+        name,
+        uses_odbc_syntax: false,
+        parameters: FunctionArguments::None,
+        args: FunctionArguments::List(list),
+        filter: None,
+        null_treatment: None,
+        over: None,
+        within_group,
+    }) = pattern
+    else {
+        return None;
+    };
+    let [ObjectNamePart::Identifier(word)] = &*name.0 else {
+        return None;
+    };
+    let keyword = ["all", "some"]
+        .iter()
+        .any(|it| word.quote_style.is_none() && word.value.eq_ignore_ascii_case(it));
+    match &*list.args {
+        [FunctionArg::Unnamed(FunctionArgExpr::Expr(expr))]
+            if keyword
+                && within_group.is_empty()
+                && list.clauses.is_empty()
+                && list.duplicate_treatment.is_none() =>
+        {
+            Some(expr)
+        }
+        _ => None,
     }
 }
 

@@ -50,6 +50,12 @@ fn tables_are_found_wherever_they_hide() {
         "select * from t offset (select max(id) from u)",
         "select coalesce((select max(w) from u), 'x') from t",
         "select * from t where id between 1 and (select max(id) from u)",
+        "select * from t where id between symmetric 1 and (select max(id) from u)",
+        "select * from t where id = any (values (1), ((select max(id) from u)))",
+        "select * from t where v like any (select w from u)",
+        "select * from t where v ilike any (array[(select max(w) from u)])",
+        "select * from t where v not like all (array(select w from u))",
+        "select * from t where v like some (array['a', (select max(w) from u)])",
         "select interval '1 day' * (select max(id) from u) from t",
     ] {
         reads(text, &["t", "u"]);
@@ -259,4 +265,36 @@ fn what_may_be_written_down_when_it_is_planned_is_known() {
     ] {
         check(text, true);
     }
+}
+
+#[test]
+fn patterns_are_compared_with_each_of_a_list() {
+    for text in [
+        "select id from t where v like any (array['a%', 'b'])",
+        "select id from t where v ilike any ($1) and v not ilike any ('{a,b}')",
+        "select id from t where v like all (array['a%']) or v not like all ('{a,b}'::text[])",
+        "select id from t where v ilike some ($1::text[])",
+        "select id from t where id = any (values (1), ($1)) and id <> all (values (2))",
+        "select id from t where (id, v) in (values (1, 'a'))",
+        "select id from t where id not between symmetric 3 and 1",
+        "select v, grouping(v) from t group by rollup(v)",
+    ] {
+        reads(text, &["t"]);
+    }
+    for text in [
+        "select id from t where v like \"all\"(array['a'])",
+        "select id from t where v like unheard_of(array['a'])",
+        "select id from t where v like all(array['a'], 2)",
+    ] {
+        refused(Reason::UnknownFunction, &[text]);
+    }
+    // A type of the user's may have the name of a keyword.
+    refused(Reason::Clock, &["select \"grouping\"(v) from t"]);
+    // The literals may be of any type.
+    let db = Database::with(|db| {
+        let function = db.plpgsql("matches", "begin return true; end");
+        db.operator("~~", function);
+    });
+    let unknown = Err(Reason::UnknownOperator);
+    assert_eq!(db.read("select id from t where 'a' like any ($1)"), unknown);
 }
