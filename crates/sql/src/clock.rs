@@ -4,7 +4,8 @@
 ///
 /// True if it holds `now`, `today`, `tomorrow` or `yesterday` as a word in any case. Longer text
 /// than the server reads as one date or time never does, unless it could be an array, range, row
-/// or JSON document of several, in text or in binary.
+/// or JSON document of several, in text or in binary. In such a one, quotes and backslashes are left out:
+/// `{n\ow}` and `(n"o"w)` are an array and a row that hold `now`.
 pub fn names_clock(value: &[u8]) -> bool {
     let value = value.trim_ascii();
     // In binary all of these begin with a small number.
@@ -15,9 +16,33 @@ pub fn names_clock(value: &[u8]) -> bool {
     if !may_name_clock(value) {
         return false;
     }
+    let is_clock = |word: &[u8]| WORDS.iter().any(|it| word.eq_ignore_ascii_case(it));
+    if compound && memchr::memchr2(b'"', b'\\', value).is_some() {
+        return value
+            .split(|&byte| !byte.is_ascii_alphabetic() && !is_quote(byte))
+            .any(|quoted| is_clock_unquoted(quoted, is_clock));
+    }
     value
         .split(|byte| !byte.is_ascii_alphabetic())
-        .any(|word| WORDS.iter().any(|clock| word.eq_ignore_ascii_case(clock)))
+        .any(is_clock)
+}
+
+const fn is_quote(byte: u8) -> bool {
+    matches!(byte, b'"' | b'\\')
+}
+
+/// Whether letters are such a word without the quotes among them.
+fn is_clock_unquoted(quoted: &[u8], is_clock: impl Fn(&[u8]) -> bool) -> bool {
+    let mut word = [0; LONGEST];
+    let mut length = 0;
+    for &letter in quoted.iter().filter(|&&byte| !is_quote(byte)) {
+        let Some(place) = word.get_mut(length) else {
+            return false;
+        };
+        *place = letter;
+        length += 1;
+    }
+    word.get(..length).is_some_and(is_clock)
 }
 
 /// Whether a value has a letter that each of the words has: few dates have one, and no number.
@@ -62,6 +87,9 @@ const SHORT: usize = 32;
 /// `MAXDATELEN` of the server.
 const DATE_BYTES_MAX: usize = 128;
 
+/// The longest of the words, in bytes.
+const LONGEST: usize = 9;
+
 const WORDS: [&[u8]; 4] = [b"now", b"today", b"tomorrow", b"yesterday"];
 
 #[cfg(test)]
@@ -84,6 +112,11 @@ mod tests {
             "[now,infinity)",
             "{\"at\": \"now\"}",
             "now1",
+            r"{n\ow}",
+            r#"{"2024-01-01",n"o"w}"#,
+            r#"(1,"to\day")"#,
+            r#"[2024-01-01,"n""o""w")"#,
+            r#"{"(1,\"t\\omorrow\")"}"#,
         ] {
             check(value, true);
         }
@@ -132,6 +165,9 @@ mod tests {
             "monday",
             "allballs",
             "known",
+            r"n\ow",
+            r#"{"k\now":"no","w":1}"#,
+            r#"{"yesterdays":"\"to\" \"day\""}"#,
         ] {
             check(value, false);
         }

@@ -5,6 +5,7 @@
 
 use std::borrow::Cow;
 
+use crate::escapes::{escaped, unicode};
 use crate::plain::is_table_command;
 use crate::scan::{Kind, Lexeme};
 use crate::tokens::{identifier, is_any, is_word};
@@ -20,6 +21,8 @@ pub(crate) fn reason(lexemes: &[Lexeme<'_>]) -> Option<Reason> {
             Kind::Word => word(lexeme, before, after),
             Kind::Quoted => identifier(lexeme).and_then(|name| named(&name)),
             Kind::String | Kind::Escape | Kind::Dollar => string(lexeme, before),
+            // Other escapes, or an identifier.
+            Kind::Unicode if is_plain_unicode(lexeme, after) => string(lexeme, before),
             Kind::Number => number(lexeme.bytes),
             Kind::Mark(mark) => (!MARKS.contains(&mark)).then_some(Reason::Unsupported),
             Kind::Unicode | Kind::Unterminated => Some(Reason::Unsupported),
@@ -98,6 +101,12 @@ fn named(name: &str) -> Option<Reason> {
     }
 }
 
+/// Whether a lexeme is `U&'…'`, and no UESCAPE comes next.
+fn is_plain_unicode(lexeme: &Lexeme<'_>, after: &[Lexeme<'_>]) -> bool {
+    let other = after.first().is_some_and(|next| is_word(next, "uescape"));
+    lexeme.bytes.ends_with(b"'") && !other
+}
+
 fn string(lexeme: &Lexeme<'_>, before: &[Lexeme<'_>]) -> Option<Reason> {
     // Two strings are one, if a line break stands between them.
     if before.last().is_some_and(|last| last.kind.is_string()) {
@@ -109,7 +118,7 @@ fn string(lexeme: &Lexeme<'_>, before: &[Lexeme<'_>]) -> Option<Reason> {
     names_clock(&value).then_some(Reason::Clock)
 }
 
-/// What stands between the quotes, escapes blanked; `None` if they could spell a letter.
+/// What a literal stands for, as far as its letters go; `None` if that is not known.
 fn value<'a>(lexeme: &Lexeme<'a>) -> Option<Cow<'a, [u8]>> {
     let bytes = lexeme.bytes;
     let (opening, closing) = if lexeme.kind == Kind::Dollar {
@@ -119,22 +128,15 @@ fn value<'a>(lexeme: &Lexeme<'a>) -> Option<Cow<'a, [u8]>> {
         (memchr::memchr(b'\'', bytes)? + 1, 1)
     };
     let inner = bytes.get(opening..bytes.len().checked_sub(closing)?)?;
-    if lexeme.kind != Kind::Escape || memchr::memchr(b'\\', inner).is_none() {
-        return Some(Cow::Borrowed(inner));
+    if memchr::memchr(b'\\', inner).is_none() {
+        Some(Cow::Borrowed(inner))
+    } else if lexeme.kind == Kind::Escape {
+        escaped(inner).map(Cow::Owned)
+    } else if lexeme.kind == Kind::Unicode {
+        unicode(inner).map(Cow::Owned)
+    } else {
+        Some(Cow::Borrowed(inner))
     }
-    let mut plain = Vec::with_capacity(inner.len());
-    let mut bytes = inner.iter();
-    while let Some(&byte) = bytes.next() {
-        if byte == b'\\' {
-            match bytes.next() {
-                None | Some(b'0'..=b'7' | b'x' | b'u' | b'U') => return None,
-                Some(_) => plain.push(b' '),
-            }
-        } else {
-            plain.push(byte);
-        }
-    }
-    Some(Cow::Owned(plain))
 }
 
 /// Old servers end a number before a letter, so that a keyword could hide in it.

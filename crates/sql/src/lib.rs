@@ -19,6 +19,7 @@ mod clock;
     )
 )]
 mod effects;
+mod escapes;
 mod facts;
 mod form;
 mod formed;

@@ -65,6 +65,14 @@ fn what_depends_on_more_than_tables_is_asked_every_time() {
             s1 cold: SELECT count(*) FROM e WHERE d < 'today'::date
             s1 cold ext: SELECT count(*) FROM e WHERE d < $1 <- today
             s1 cold ext: SELECT count(*) FROM e WHERE at < $1::timestamptz <- NOW
+            s1 cold: SELECT count(*) FROM e WHERE at < E'n\\ow'
+            s1 cold: SELECT count(*) FROM e WHERE at < E'\\x6eow'::timestamptz
+            s1 cold: SELECT count(*) FROM e WHERE at < U&'n\\006fw'::timestamptz
+            s1 cold: SELECT count(*) FROM e WHERE at < ANY ('{n\\ow}')
+            s1 cold: SELECT count(*) FROM e WHERE at <@ '[2024-01-01,n\"o\"w)'::tstzrange
+            s1 cold: SELECT count(*) FROM e WHERE at <@ '[2024-01-01,n\\ow)'::tstzrange
+            s1 cold ext: SELECT count(*) FROM e WHERE at < ANY ($1::timestamptz[]) <- {n\\ow}
+            s1 hot: SELECT id, E'\\u00e9\\n', U&'\\00e9' FROM e ORDER BY id
             ",
         ),
         (

@@ -22,6 +22,14 @@ fn the_clock_is_found_in_every_form() {
             "select date 'today' from e",
             "select * from e where d = ' Tomorrow '",
             "select * from e where d = E'\\tyesterday'",
+            "select E'n\\ow'::timestamp from e",
+            "select E'tod\\x61y'::date from e",
+            "select E't\\u006fday'::date from e",
+            "select E'\\156ow'::date from e",
+            "select U&'tod\\0061y'::date from e",
+            "select E'{n\\\\ow}'::date[] from e",
+            "select '{n\\ow}'::date[] from e",
+            "select '[2024-01-01,t\"oda\"y)'::daterange from e",
             "select * from e where d = $$now$$",
             "select * from e where d = $a$today$a$",
             "select * from e where d = any('{today,2024-01-01}')",
@@ -39,10 +47,16 @@ fn the_clock_is_found_in_every_form() {
         Reason::Unsupported,
         &[
             "select 'to'\n'day'::date from e",
-            "select U&'tod\\0061y'::date from e",
+            "select U&'tod!0061y' UESCAPE '!' from e",
+            "select U&\"\\0069d\" from e",
+            "select U&'\\00' from e",
+            "select E'\\u00' from e",
         ],
     );
-    refused(Reason::Unsupported, &["select E'tod\\x61y'::date from e"]);
+    reads(
+        "select U&'caf\\00e9', E'caf\\u00e9\\n', E'\\x41' from e",
+        &["e"],
+    );
 }
 
 #[test]
