@@ -87,6 +87,10 @@ fn greeting(bytes: &[u8], step: usize) {
             assert_eq!(heard.len(), refusals);
             assert!(request.len() >= 8);
         }
+        Ok(Greeting::Foreign(packet)) => {
+            assert_eq!(heard.len(), refusals);
+            assert!(packet.len() >= 8);
+        }
         Ok(Greeting::Encrypt) => panic!("TLS was declined"),
         Ok(Greeting::Gone) => assert!(client.said.is_empty() && heard.len() == refusals),
         Err(GreetError::Layout | GreetError::Unsupported { .. }) => {

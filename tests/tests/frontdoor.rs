@@ -2,6 +2,8 @@
 
 use std::{
     fs,
+    io::{Read, Write},
+    net::TcpStream,
     process::Command,
     thread,
     time::{Duration, Instant},
@@ -201,6 +203,33 @@ fn the_system_looks_after_clients() -> Result<()> {
 }
 
 /// Each hit is timed once, when it is served.
+/// The server says which versions of the protocol it speaks.
+#[test]
+fn another_version_of_the_protocol_is_refused_by_the_server() -> Result<()> {
+    let Some((_database, pgmemo)) = ground("")? else {
+        return Ok(());
+    };
+    let postgres = Postgres::shared(Version::System);
+    for (major, minor) in [(0_u16, 0_u16), (1, 0), (2, 0), (4, 0), (99, 9)] {
+        let mut packet = [0, 0, 0, 31].to_vec();
+        packet.extend([major.to_be_bytes(), minor.to_be_bytes()].concat());
+        packet.extend(b"user\0postgres\0extra\0x\0\0");
+        packet[3] = u8::try_from(packet.len())?;
+        let said = |address| -> Result<String> {
+            let mut stream = TcpStream::connect(address)?;
+            stream.set_read_timeout(Some(SOON))?;
+            stream.write_all(&packet)?;
+            let mut said = Vec::new();
+            stream.read_to_end(&mut said)?;
+            Ok(String::from_utf8_lossy(&said).into_owned())
+        };
+        let (directly, through) = (said(postgres.address())?, said(pgmemo.address())?);
+        ensure!(directly.contains("unsupported"), "{directly:?}");
+        ensure!(directly == through, "{directly:?} is not {through:?}");
+    }
+    Ok(())
+}
+
 /// Who comes when no more files can be opened does not wait for somebody to leave.
 #[test]
 fn who_comes_when_no_file_can_be_opened_is_told_so() -> Result<()> {

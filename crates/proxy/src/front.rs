@@ -32,11 +32,12 @@ use crate::{
     login::{Login, LoginError, LoginRules, Sasl, Trust, refusal, relay_login, unreachable},
     marks::Marks,
     place::Place,
-    reserve::Reserve,
     services::Services,
     stream::{ClientStream, ServerStream, Stream},
     upstream::Upstream,
 };
+
+mod strangers;
 
 /// How long a login waits for the first catalog snapshot of its database, rather than begin
 /// without a cache.
@@ -102,20 +103,8 @@ impl Front {
             Ok((stream, _, Greeting::Cancel(packet))) => {
                 Box::pin(self.cancel(&packet, stream)).await;
             }
-            Ok((_, _, Greeting::Gone | Greeting::Encrypt)) => {}
-            Err(error) => tracing::debug!(%error, "no startup"),
-        }
-    }
-
-    /// Tells a client that there is no room, for want of files to be opened. `reserve` is given back for
-    /// the connection by which a cancel request is delivered.
-    pub(crate) async fn turn_away(&self, stream: TcpStream, reserve: Reserve) {
-        let deadline = Instant::now() + REFUSAL_MAX;
-        match Box::pin(self.greet(stream, deadline)).await {
-            Ok((mut client, _, Greeting::Startup(..))) => Refusal::CRAMPED.tell(&mut client).await,
-            Ok((client, _, Greeting::Cancel(packet))) => {
-                drop(reserve);
-                _ = timeout_at(deadline, Box::pin(self.cancel(&packet, client))).await;
+            Ok((stream, _, Greeting::Foreign(packet))) => {
+                Box::pin(self.judge(&packet, stream)).await;
             }
             Ok((_, _, Greeting::Gone | Greeting::Encrypt)) => {}
             Err(error) => tracing::debug!(%error, "no startup"),

@@ -25,6 +25,9 @@ pub enum Greeting {
     /// To log in. The bytes that followed the packet were sent without waiting for an answer and
     /// are still to be read.
     Startup(Box<StartupPacket>, BytesMut),
+    /// To speak another version of the protocol, of which the server has to say that it does not: the
+    /// whole packet.
+    Foreign(Bytes),
     /// To cancel another session's statement: the whole CancelRequest.
     Cancel(Bytes),
     /// To encrypt. It has been told to begin, and greets anew when that is done.
@@ -66,8 +69,7 @@ pub enum GreetError {
     /// somebody else's.
     #[error("data behind a request for encryption")]
     EarlyData,
-    /// A version PostgreSQL does not speak any more, or not yet; or encryption requested twice.
-    /// The client was told.
+    /// Encryption was requested twice, or is no request at all. The client was told.
     #[error("protocol {major}.{minor} is not supported")]
     Unsupported {
         /// The upper half of the version.
@@ -138,12 +140,12 @@ where
                 };
                 return Ok(Greeting::Startup(Box::new(startup), buffer));
             }
-            version => {
-                let [a, b, c, d] = version.to_be_bytes();
-                let (major, minor) = (u16::from_be_bytes([a, b]), u16::from_be_bytes([c, d]));
-                tell(client, &unsupported(major, minor)).await;
+            request if request >> 16 == u32::from(REQUESTS) => {
+                tell(client, &unsupported(request)).await;
+                let (major, minor) = halves(request);
                 return Err(GreetError::Unsupported { major, minor });
             }
+            _ => return Ok(Greeting::Foreign(packet)),
         }
     }
 }
@@ -194,9 +196,10 @@ where
     }
 }
 
-/// What the server answers to a version it does not speak. Before version 3 an error was a line of
-/// text.
-fn unsupported(major: u16, minor: u16) -> BytesMut {
+/// What a server answers to a version it does not speak, where there is none that would. Before version
+/// 3 an error was a line of text.
+pub(crate) fn unsupported(version: u32) -> BytesMut {
+    let (major, minor) = halves(version);
     let text = format!(
         "unsupported frontend protocol {major}.{minor}: server supports {MAJOR}.0 to {MAJOR}.2"
     );
@@ -205,6 +208,15 @@ fn unsupported(major: u16, minor: u16) -> BytesMut {
     }
     BytesMut::from(format!("EFATAL:  {text}\n\0").as_bytes())
 }
+
+/// Major and minor version.
+fn halves(version: u32) -> (u16, u16) {
+    let [a, b, c, d] = version.to_be_bytes();
+    (u16::from_be_bytes([a, b]), u16::from_be_bytes([c, d]))
+}
+
+/// In place of a major version, in requests that are not for a session.
+const REQUESTS: u16 = 1234;
 
 /// The protocol's major version. Its minor versions are the server's affair.
 const MAJOR: u16 = 3;
