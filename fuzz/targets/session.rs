@@ -186,6 +186,7 @@ impl Shell {
                 self.ticket = ticket;
                 Answer::Done
             }
+            Need::Dropped => Answer::Done,
             Need::End(ticket, _) => {
                 assert!(ticket <= self.ticket);
                 Answer::Done
@@ -210,6 +211,7 @@ fn knowledge(which: u8) -> Option<Arc<Knowledge>> {
         Arc::new(Knowledge {
             database: messages::DATABASE,
             epoch: version(which),
+            drops: version(0),
             generation: u64::from(which % 3),
             code: u64::from(which % 3),
             schema: Arc::clone(&WORLD.schema),

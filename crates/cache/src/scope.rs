@@ -26,6 +26,9 @@ pub enum Scope {
     /// All of one database that is not the rows of a table: definitions, privileges, settings,
     /// unknown effects.
     Epoch(DatabaseId),
+    /// What was dropped of one database's code. No reply depends on it, but it tells whether there
+    /// was something between two readings of the catalog that neither has seen.
+    Drops(DatabaseId),
     /// The rows of one relation, whichever.
     Relation(DatabaseId, RelationId),
     /// Rows of one relation that a write did not name.
@@ -41,6 +44,7 @@ impl Scope {
     pub const fn database(self) -> DatabaseId {
         match self {
             Self::Epoch(database)
+            | Self::Drops(database)
             | Self::Relation(database, _)
             | Self::Bulk(database, _)
             | Self::Row(database, _, _)
@@ -58,6 +62,7 @@ impl Hash for Scope {
             Self::Bulk(_, relation) => (2, relation.oid(), 0),
             Self::Row(_, relation, class) => (3, relation.oid(), class.number()),
             Self::Insert(_, relation) => (4, relation.oid(), 0),
+            Self::Drops(_) => (5, 0, 0),
         };
         let pair = |high: u32, low: u32| u64::from(high) << 32 | u64::from(low);
         let database = self.database();

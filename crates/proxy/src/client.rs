@@ -226,7 +226,9 @@ impl Client {
                 Need::Mark(ticket, writes) if self.flight.waits_for_name(&self.place) => {
                     self.unnamed = Some(Box::new((ticket, writes)));
                 }
-                Need::LookUp | Need::Mark(..) | Need::End(..) => self.perform(need).await,
+                Need::LookUp | Need::Mark(..) | Need::End(..) | Need::Dropped => {
+                    self.perform(need).await;
+                }
             }
         }
         Ok(())
@@ -255,6 +257,10 @@ impl Client {
                 if everything {
                     self.place.catalog_changed();
                 }
+                Answer::Done
+            }
+            Need::Dropped => {
+                self.place.dropped().await;
                 Answer::Done
             }
         };

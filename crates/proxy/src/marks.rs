@@ -42,6 +42,13 @@ impl Marks {
             .any(|(_, held)| !matches!(held, Held::Code(_)))
     }
 
+    /// Whether anything may be written, definitions included.
+    pub(crate) fn are_unbounded(&self) -> bool {
+        self.0
+            .iter()
+            .any(|(_, held)| matches!(held, Held::Everything(_)))
+    }
+
     /// Whether none is held.
     pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()

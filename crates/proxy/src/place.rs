@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use cache::Stamp;
+use cache::{Scope, Stamp};
 use session::{Question, Recipe, Session, Telemetry};
 use store::{Age, Claimed, Flights, Found, Point, Role, Store, delay};
 use tokio::time::Instant;
@@ -110,6 +110,14 @@ impl Place {
         }
     }
 
+    /// Code may have been dropped: whoever has not seen it in the catalog will not.
+    pub(crate) async fn dropped(&self) {
+        let identity = self.database.get().and_then(|it| it.ledger().identity());
+        if let Some(identity) = identity {
+            self.services.store.outdate(&[Scope::Drops(identity)]).await;
+        }
+    }
+
     /// Settings may hold that no session was asked for yet: waits until they do.
     pub(crate) async fn reloaded(&self, since: Instant) {
         if let Some(database) = self.database.get() {
@@ -200,6 +208,7 @@ impl Place {
             return;
         }
         let (database, process) = (self.database.get().cloned(), self.process);
+        let store = self.services.store.clone();
         self.services.tasks.spawn(async move {
             if let (Some(database), Some(process)) = (&database, process)
                 && !database.backend_gone(process, BACKEND_GONE_MAX).await
@@ -208,6 +217,12 @@ impl Place {
                     process,
                     "the server's process did not end in time; its writes count as done"
                 );
+            }
+            // It may have dropped code, and nobody has heard the tag.
+            if marks.are_unbounded()
+                && let Some(identity) = database.as_ref().and_then(|it| it.ledger().identity())
+            {
+                store.outdate(&[Scope::Drops(identity)]).await;
             }
             if marks.end_all().await
                 && let Some(database) = database

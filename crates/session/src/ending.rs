@@ -15,7 +15,7 @@ impl Session {
     /// What has to happen before a ReadyForQuery may reach the client: the marks of its segment
     /// end, so that the client's next read, anywhere, finds new versions.
     pub(crate) fn before_ready(&mut self, frame: &[u8]) -> Option<Need> {
-        let answered = self.answer.take().is_some();
+        let answered = self.answer.take().is_some() && !std::mem::take(&mut self.dropped);
         // Where replication begins, no command will ever complete.
         let status = backend::read_ready(frame).unwrap_or(Status::Idle);
         let Some(Slot::Server(Awaited { expect, .. })) = self.queue.front_mut() else {
@@ -25,6 +25,11 @@ impl Session {
             return None;
         }
         let boundary = boundary_mut(expect)?;
+        // Before the epoch is another: whoever reads the catalog under that has to see it.
+        if std::mem::take(&mut boundary.drops) {
+            self.dropped = true;
+            return Some(Need::Dropped);
+        }
         if let Some(ticket) = boundary.ticket.take() {
             return Some(Need::End(ticket, outcome(boundary, status)));
         }

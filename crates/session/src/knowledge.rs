@@ -24,6 +24,9 @@ pub struct Knowledge {
     /// Changes whenever functions, operators, views, policies or the like do, back to what they
     /// were before as well, if they have been seen to be otherwise in between.
     pub code: u64,
+    /// The version of what was dropped of the database's code, read after the epoch and before the
+    /// snapshot's queries ran.
+    pub drops: Version,
     /// Names, effects, classes.
     pub schema: Arc<sql::Schema>,
     /// What is cached, and for how long.
@@ -43,6 +46,8 @@ pub struct Definitions {
     pub code: u64,
     /// See [`sql::Schema::perils`].
     pub perils: u64,
+    /// See [`Knowledge::drops`].
+    pub drops: Version,
 }
 
 impl Definitions {
@@ -51,12 +56,18 @@ impl Definitions {
         generation: u64::MAX,
         code: u64::MAX,
         perils: u64::MAX,
+        drops: Version::from_bytes([0; 16]),
     };
 
+    /// Whether these say what `other` ones do, and nothing was there in between that neither shows.
+    pub fn are(&self, other: &Self) -> bool {
+        self.generation == other.generation && self.drops == other.drops
+    }
+
     /// Whether code that these say changes nothing changes nothing by `other` ones either.
-    pub const fn have_code_of(&self, other: &Self) -> bool {
-        self.generation == other.generation
-            || self.code == other.code && self.perils == other.perils
+    pub fn have_code_of(&self, other: &Self) -> bool {
+        let same = self.code == other.code && self.perils == other.perils;
+        self.drops == other.drops && (self.generation == other.generation || same)
     }
 }
 
@@ -67,6 +78,7 @@ impl Knowledge {
             generation: self.generation,
             code: self.code,
             perils: self.schema.perils(),
+            drops: self.drops,
         }
     }
 

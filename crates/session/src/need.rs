@@ -27,6 +27,10 @@ pub enum Need {
     ///
     /// [`Session::answer`]: crate::Session::answer
     End(u64, Outcome),
+    /// Give [`cache::Scope::Drops`] another version, then call [`Session::answer`].
+    ///
+    /// [`Session::answer`]: crate::Session::answer
+    Dropped,
 }
 
 /// How the work under a mark ended.

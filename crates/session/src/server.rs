@@ -350,6 +350,7 @@ impl Session {
         let boundary = self.queue.boundary_mut().unwrap_or(&mut self.segment);
         boundary.late |= is_query;
         judge(boundary, command, judges);
+        boundary.drops |= sql::tag_drops(command);
         match command {
             b"DEALLOCATE ALL" | b"DISCARD ALL" => self.registry.clear_statements(),
             b"PREPARE" => self.registry.note_prepare(deallocates.as_deref()),

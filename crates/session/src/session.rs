@@ -77,6 +77,8 @@ pub struct Session {
     /// A Flush has been sent on behalf of a stalled message.
     pub(crate) flushed: bool,
     pub(crate) answer: Option<Answer>,
+    /// The answer is that to [`crate::Need::Dropped`].
+    pub(crate) dropped: bool,
     pub(crate) question: Option<Question>,
     pub(crate) granted: bool,
     /// Of a read that was looked up in vain and waits for its mark.
@@ -148,6 +150,7 @@ impl Session {
             waits: 0,
             flushed: false,
             answer: None,
+            dropped: false,
             question: None,
             granted: false,
             missed: None,
@@ -185,11 +188,13 @@ impl Session {
                 .relearn(generation(knowledge.as_ref()), &self.shared);
             if let Some(known) = &knowledge {
                 self.registry.note_generation(known.generation);
-                let now = known.definitions();
-                let then = self.definitions.replace(now);
-                if let Some(then) = then.filter(|then| then.generation != now.generation) {
-                    self.distrust(&then, &now);
-                }
+            }
+        }
+        if let Some(known) = &knowledge {
+            let now = known.definitions();
+            let then = self.definitions.replace(now);
+            if let Some(then) = then.filter(|then| !then.are(&now)) {
+                self.distrust(&then, &now);
             }
         }
         self.knowledge = knowledge;
@@ -197,7 +202,8 @@ impl Session {
 
     /// What was sent so far was told from definitions that may not be those it has met.
     fn distrust(&mut self, then: &Definitions, now: &Definitions) {
-        let passed = if then.perils != now.perils {
+        // What was dropped may have been anything, and met by what is merely read.
+        let passed = if then.perils != now.perils || then.drops != now.drops {
             Passed::All
         } else if then.have_code_of(now) {
             Passed::Rows

@@ -62,6 +62,6 @@ pub use plan::{
 pub use reason::Reason;
 pub use schema::{Schema, plan_without_catalog};
 pub use statement::may_be_shared;
-pub use tag::tag_clears;
+pub use tag::{tag_clears, tag_drops};
 pub use temporary::{PLAIN_MAX, Reaching, Temporary, may_name};
 pub use text::{has_foreign_names, has_nocache_hint, last_parameter, significant_text};

@@ -17,6 +17,32 @@ pub fn tag_clears(tag: &[u8]) -> bool {
     counted || CLEARING.contains(&tag)
 }
 
+/// Whether a tag tells that code may be gone without leaving a trace in the catalogs: functions, casts,
+/// the checks of domains. What goes along with a table is not told from the table.
+pub fn tag_drops(tag: &[u8]) -> bool {
+    DROPPING.contains(&tag.strip_suffix(b"\0").unwrap_or(tag))
+}
+
+const DROPPING: [&[u8]; 17] = [
+    b"ALTER DOMAIN",
+    b"ALTER EXTENSION",
+    b"DROP ACCESS METHOD",
+    b"DROP AGGREGATE",
+    b"DROP CAST",
+    b"DROP DOMAIN",
+    b"DROP EXTENSION",
+    b"DROP FUNCTION",
+    b"DROP LANGUAGE",
+    b"DROP OPERATOR",
+    b"DROP OPERATOR CLASS",
+    b"DROP OPERATOR FAMILY",
+    b"DROP OWNED",
+    b"DROP PROCEDURE",
+    b"DROP ROUTINE",
+    b"DROP SCHEMA",
+    b"DROP TYPE",
+];
+
 const CLEARING: [&[u8]; 21] = [
     b"BEGIN",
     b"CHECKPOINT",
@@ -62,6 +88,12 @@ mod tests {
         ] {
             check(tag, true);
         }
+    }
+
+    #[test]
+    fn what_drops_code_is_known() {
+        assert!(tag_drops(b"DROP CAST\0") && tag_drops(b"DROP FUNCTION"));
+        assert!(!tag_drops(b"DROP TABLE") && !tag_drops(b"CREATE FUNCTION"));
     }
 
     #[test]

@@ -248,7 +248,19 @@ impl Store {
         }
     }
 
-    /// The same; what it was before, while it is being written. Cancel safe.
+    /// The version of what was dropped of a database's code, likewise. Cancel safe.
+    ///
+    /// # Errors
+    ///
+    /// When the store cannot tell.
+    pub async fn drops(&self, database: DatabaseId) -> Result<Option<Version>, Trouble> {
+        match self {
+            Self::Memory(memory) => Ok(memory.drops(database)),
+            Self::Redis(redis) => Box::pin(redis.drops(database)).await,
+        }
+    }
+
+    /// As [`Store::epoch`]; what it was before, while it is being written. Cancel safe.
     ///
     /// # Errors
     ///

@@ -163,6 +163,10 @@ impl Memory {
         self.version(Scope::Epoch(database))
     }
 
+    pub(crate) fn drops(&self, database: DatabaseId) -> Option<Version> {
+        self.version(Scope::Drops(database))
+    }
+
     pub(crate) fn peek(&self, database: DatabaseId) -> Epoch {
         let scope = Scope::Epoch(database);
         let seen = self.cells.with(scope, &self.tokens, |cell| cell.peek());

@@ -257,6 +257,36 @@ impl Redis {
     }
 
     pub(crate) async fn peek(&self, id: DatabaseId) -> Result<Epoch, Trouble> {
+        let (generation, seen) = self.seen(id, &[]).await?;
+        let version = |token| version(generation, token);
+        let seen = match seen.first() {
+            Some(Seen::Current(token)) => {
+                return version(*token).map(Epoch::Current).ok_or(Trouble::Reply);
+            }
+            Some(Seen::Written(before)) => before.and_then(version),
+            Some(Seen::Missing) | None => None,
+        };
+        self.shared.suspect(std::iter::once(Scope::Epoch(id)));
+        Ok(seen.map_or(Epoch::Passed, Epoch::Written))
+    }
+
+    pub(crate) async fn drops(&self, id: DatabaseId) -> Result<Option<Version>, Trouble> {
+        let (generation, seen) = self.seen(id, &[Scope::Drops(id)]).await?;
+        match seen.get(1) {
+            Some(Seen::Current(token)) => {
+                version(generation, *token).map(Some).ok_or(Trouble::Reply)
+            }
+            Some(Seen::Written(_) | Seen::Missing) | None => Ok(None),
+        }
+    }
+
+    /// What the epoch of a database and further scopes are, created if they are unknown, and the
+    /// generation that they belong to.
+    async fn seen(
+        &self,
+        id: DatabaseId,
+        scopes: &[Scope],
+    ) -> Result<(names::Token, Vec<Seen>), Trouble> {
         let shared = &self.shared;
         let read = async {
             let (line, trust) = shared.line().ok_or(Trouble::Disconnected)?;
@@ -266,29 +296,18 @@ impl Redis {
                     .keep((line, &trust), Patience::Writer, &database, false)
                     .await?;
             }
-            let mut reading = shared.read((line, &trust), &database, &[], None).await?;
+            let mut reading = shared.read((line, &trust), &database, scopes, None).await?;
             if reading.versions.contains(&Seen::Missing) {
-                reading.versions = shared
-                    .look((line, &trust), Patience::Writer, &[Scope::Epoch(id)])
-                    .await?;
+                let all: Vec<_> = database.scopes(scopes).collect();
+                reading.versions = shared.look((line, &trust), Patience::Writer, &all).await?;
             }
-            Ok(reading)
+            Ok((reading.generation, reading.versions))
         };
         if shared.debts.any() {
             // Nothing that is read while a bump is owed means anything.
             return Err(Trouble::Disconnected);
         }
-        let reading = read.await.inspect_err(|&trouble| shared.note(trouble))?;
-        let version = |token| version(reading.generation, token);
-        let seen = match reading.versions.first() {
-            Some(Seen::Current(token)) => {
-                return version(*token).map(Epoch::Current).ok_or(Trouble::Reply);
-            }
-            Some(Seen::Written(before)) => before.and_then(version),
-            Some(Seen::Missing) | None => None,
-        };
-        shared.suspect(std::iter::once(Scope::Epoch(id)));
-        Ok(seen.map_or(Epoch::Passed, Epoch::Written))
+        read.await.inspect_err(|&trouble| shared.note(trouble))
     }
 
     pub(crate) async fn mark(&self, scopes: &[Scope]) -> Hold {

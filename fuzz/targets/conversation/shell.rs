@@ -85,6 +85,7 @@ impl Shell {
         let knowledge = Knowledge {
             database: DATABASE,
             epoch: self.version(EPOCH),
+            drops: Version::from_bytes([0; 16]),
             generation: self.generation,
             code: self.generation,
             schema: Arc::clone(&WORLD.schema),
@@ -188,6 +189,7 @@ impl Shell {
                 });
                 Answer::Done
             }
+            Need::Dropped => Answer::Done,
             Need::End(ticket, outcome) => {
                 self.end(ticket, outcome);
                 Answer::Done

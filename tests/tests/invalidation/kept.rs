@@ -2,7 +2,7 @@
 
 use pgmemo_tests::Version;
 
-use super::{check, check_on, check_with};
+use super::{check, check_instances, check_on, check_with};
 
 #[test]
 fn the_function_of_a_cast_outlives_it_in_what_was_made_with_it() {
@@ -216,6 +216,63 @@ fn trees_are_read_on_the_newest_server() {
             s3: INSERT INTO t VALUES (3, 'c')
             s1: SELECT n FROM w
             s2: SELECT id FROM p
+            ",
+        ),
+    ]);
+}
+
+// What is made and dropped again through another instance, before this one has looked.
+#[test]
+fn what_comes_and_goes_is_counted() {
+    check_instances(&[
+        (
+            "C12 a function that fits better for a moment",
+            "
+            d: CREATE FUNCTION f(bigint) RETURNS int LANGUAGE plpgsql AS $$ BEGIN RETURN 1; END $$
+            s1 hot: SELECT * FROM log ORDER BY n
+            s2: SELECT f(1)
+            p2: SELECT count(*) FROM t
+            d2: SELECT pg_advisory_lock(7)
+            p2: CREATE FUNCTION f(int) RETURNS int LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_advisory_xact_lock(7); INSERT INTO log VALUES (9, 'made'); RETURN 2; END $$
+            s2 send: SELECT f(1)
+            p2: DROP FUNCTION f(int)
+            s1 hot: SELECT * FROM log ORDER BY n
+            d2: SELECT pg_advisory_unlock(7)
+            s2 wait:
+            s1: SELECT * FROM log ORDER BY n
+            ",
+        ),
+        (
+            "C21 a cast that is there for a moment",
+            "
+            d: CREATE TABLE p (id int PRIMARY KEY, a point); INSERT INTO p VALUES (1, '(1,1)')
+            d: CREATE FUNCTION weight(point) RETURNS int LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_advisory_xact_lock(7); INSERT INTO log VALUES (9, 'cast'); RETURN 2; END $$
+            s1 hot: SELECT * FROM log ORDER BY n
+            p2: SELECT count(*) FROM t
+            d2: SELECT pg_advisory_lock(7)
+            p2: CREATE CAST (point AS int) WITH FUNCTION weight(point)
+            s2 send: SELECT a::int FROM p
+            p2: DROP CAST (point AS int)
+            s1 hot: SELECT * FROM log ORDER BY n
+            d2: SELECT pg_advisory_unlock(7)
+            s2 wait:
+            s1: SELECT * FROM log ORDER BY n
+            ",
+        ),
+        (
+            "C12 a function in the place of the server's own for a moment",
+            "
+            s1 hot: SELECT * FROM log ORDER BY n
+            s2: SELECT upper('a'::varchar)
+            p2: SELECT count(*) FROM t
+            d2: SELECT pg_advisory_lock(7)
+            p2: CREATE FUNCTION upper(varchar) RETURNS text LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_advisory_xact_lock(7); INSERT INTO log VALUES (9, 'upper'); RETURN 'A'; END $$
+            s2 send: SELECT upper('a'::varchar)
+            p2: DROP FUNCTION upper(varchar)
+            s1 hot: SELECT * FROM log ORDER BY n
+            d2: SELECT pg_advisory_unlock(7)
+            s2 wait:
+            s1: SELECT * FROM log ORDER BY n
             ",
         ),
     ]);

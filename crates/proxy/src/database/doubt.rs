@@ -30,7 +30,7 @@ impl Told {
     /// Whether it would be told the same from these.
     pub(crate) fn holds(&self, now: &Definitions) -> bool {
         match self {
-            Self::Rows(then) => then.generation == now.generation,
+            Self::Rows(then) => then.are(now),
             Self::Code(then) => then.have_code_of(now),
         }
     }

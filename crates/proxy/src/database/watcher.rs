@@ -51,6 +51,8 @@ pub(super) struct Watcher {
     compared: Option<Arc<Rules>>,
     /// What was published last, to be published again as long as it stays true.
     published: Option<Published>,
+    /// What was dropped by then.
+    drops: Option<Version>,
     /// Others have read something else.
     contradicted: Contradicted,
     /// How many refreshes had been asked for when the catalog was read.
@@ -77,6 +79,8 @@ struct Seen {
     identity: Identity,
     id: DatabaseId,
     epoch: Version,
+    /// See [`session::Knowledge::drops`].
+    drops: Version,
     fingerprint: Fingerprint,
     snapshot: Arc<Snapshot>,
 }
@@ -107,6 +111,7 @@ impl Watcher {
             pause: PAUSE_MIN,
             compared: None,
             published: None,
+            drops: None,
             contradicted: Contradicted::default(),
             served: 0,
             lost: CancellationToken::new(),
@@ -297,14 +302,12 @@ impl Watcher {
                 self.bump(id, "this server was not watched until now").await;
                 bumped = Some(identity);
             }
-            let epoch = self
-                .common
-                .store
-                .epoch(id)
-                .await
-                .ok()
-                .flatten()
-                .ok_or(ControlError::NoEpoch)?;
+            let store = &self.common.store;
+            let epoch = store.epoch(id).await.ok().flatten();
+            let epoch = epoch.ok_or(ControlError::NoEpoch)?;
+            // What was dropped before that epoch is seen here.
+            let drops = store.drops(id).await.ok().flatten();
+            let drops = drops.ok_or(ControlError::NoEpoch)?;
             delay(Point::Reading).await;
             let known = self.seen.as_ref().filter(|seen| seen.identity == identity);
             let print = known.map(|seen| (&seen.fingerprint, seen.snapshot.initdb()));
@@ -331,6 +334,7 @@ impl Watcher {
                 // Something unknown was done, and did not touch definitions.
                 if let Some(seen) = &mut self.seen {
                     seen.epoch = epoch;
+                    seen.drops = drops;
                 }
                 return Ok(());
             };
@@ -339,6 +343,7 @@ impl Watcher {
                 identity,
                 id,
                 epoch,
+                drops,
                 fingerprint,
                 snapshot,
             });

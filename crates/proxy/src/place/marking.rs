@@ -66,7 +66,7 @@ impl Place {
                     match scope {
                         Scope::Bulk(..) => telemetry.table_bumps.inc(),
                         Scope::Row(..) | Scope::Insert(..) => telemetry.row_bumps.inc(),
-                        Scope::Relation(..) | Scope::Epoch(_) => {}
+                        Scope::Relation(..) | Scope::Epoch(_) | Scope::Drops(_) => {}
                     }
                 }
                 let hottest = self.services.refresher.hit_by(&scopes);

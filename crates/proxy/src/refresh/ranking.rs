@@ -164,7 +164,7 @@ impl<T> Default for Ranking<T> {
 /// The relation whose rows a scope stands for.
 const fn relation(scope: &Scope) -> Option<(DatabaseId, RelationId)> {
     match *scope {
-        Scope::Epoch(_) => None,
+        Scope::Epoch(_) | Scope::Drops(_) => None,
         Scope::Relation(database, relation)
         | Scope::Bulk(database, relation)
         | Scope::Row(database, relation, _)

@@ -33,6 +33,8 @@ pub(crate) struct Boundary {
     /// ended, and answers a Sync, behind the commit (`exec_simple_query` in `postgres.c`), and a
     /// cancel that came while it waited for its disk is heard only then.
     pub(crate) late: bool,
+    /// It has dropped code, and nobody was told yet.
+    pub(crate) drops: bool,
     /// The server's tags so far prove that nothing was written after all.
     pub(crate) judged: Judged,
     /// The settings it changes.
@@ -94,6 +96,7 @@ impl Boundary {
             reloads: false,
             failed: false,
             late: false,
+            drops: false,
             judged: Judged::No,
             settings: SettingsChange::None,
             temporary: false,
@@ -128,6 +131,7 @@ impl Boundary {
         self.reloads |= earlier.reloads;
         self.failed |= earlier.failed;
         self.late |= earlier.late;
+        self.drops |= earlier.drops;
         self.temporary |= earlier.temporary;
         self.founds = false;
         self.texts |= earlier.texts;

@@ -133,7 +133,7 @@ impl World {
 
     fn name(&self, scope: Scope) -> String {
         match scope {
-            Scope::Epoch(_) => "everything".to_owned(),
+            Scope::Epoch(_) | Scope::Drops(_) => "everything".to_owned(),
             Scope::Relation(_, id) => self.relation_name(id),
             Scope::Bulk(_, id) => format!("bulk of {}", self.relation_name(id)),
             Scope::Row(_, id, class) => {
@@ -249,6 +249,7 @@ fn knowledge(snapshot: &Arc<Snapshot>, store: &Store, generation: u64) -> Knowle
     Knowledge {
         database: DATABASE,
         epoch: store.version(Scope::Epoch(DATABASE)),
+        drops: Version::from_bytes([0; 16]),
         generation,
         code: generation,
         schema: sql::Schema::new(Arc::clone(snapshot), &[]).into(),
@@ -414,6 +415,7 @@ impl Client {
                 self.marks.push((ticket, world.mark(&writes)));
                 Answer::Done
             }
+            Need::Dropped => Answer::Done,
             Need::End(ticket, outcome) => {
                 self.end_marks(world, ticket, outcome == Outcome::Committed);
                 Answer::Done

@@ -183,7 +183,7 @@ impl Shard {
     fn sweep(&mut self) {
         if self.cells.len() >= self.sweep_at {
             self.cells.retain(|scope, cell| {
-                matches!(scope, Scope::Epoch(_)) || Arc::strong_count(cell) > 1
+                matches!(scope, Scope::Epoch(_) | Scope::Drops(_)) || Arc::strong_count(cell) > 1
             });
             self.sweep_at = (2 * self.cells.len()).max(SWEEP_AT_LEAST);
         }
@@ -193,7 +193,7 @@ impl Shard {
 /// Spreads scopes over the shards. Those that meet in one only wait for each other.
 fn spread(scope: Scope) -> u64 {
     let (relation, class) = match scope {
-        Scope::Epoch(_) => (0, 0),
+        Scope::Epoch(_) | Scope::Drops(_) => (0, 0),
         Scope::Relation(_, relation) | Scope::Bulk(_, relation) | Scope::Insert(_, relation) => {
             (relation.oid(), 0)
         }

@@ -168,6 +168,18 @@ fn a_fill_that_was_overtaken_is_refused() {
 }
 
 #[test]
+fn drops_outlive_the_epoch() {
+    let memory = memory();
+    let drops = memory.drops(DATABASE);
+    drop(memory.mark(&[Scope::Epoch(DATABASE)]));
+    assert_eq!(memory.drops(DATABASE), drops);
+    let epoch = memory.epoch(DATABASE);
+    drop(memory.mark(&[Scope::Drops(DATABASE)]));
+    assert_ne!(memory.drops(DATABASE), drops);
+    assert_eq!(memory.epoch(DATABASE), epoch);
+}
+
+#[test]
 fn the_epoch_stands_for_everything() {
     let memory = memory();
     let reader = Reader::new(&memory, 1, &[1]);

@@ -12,7 +12,7 @@ use super::near::Stripe;
 /// The keys of one database.
 ///
 /// `prefix:2:{system:database}:` and `t` for the term, `i` for the members, `l` for the ledger, `e`
-/// for the epoch, `p:kind` for what was read under it, `r:oid` for a relation, `b:oid` for rows that were not named, `r:oid:class` for
+/// for the epoch, `d` for drops, `p:kind` for what was read under it, `r:oid` for a relation, `b:oid` for rows that were not named, `r:oid:class` for
 /// one class of rows, `n:oid` for new rows; marks are posted in the channel with `m`. The braces put
 /// them all into one slot of a cluster, so that they are read and changed together. Replies, named
 /// `prefix:2:system:database:k:digest`, are spread, and so are claims, with `f` in place of `k`.
@@ -64,6 +64,7 @@ impl Keys {
     fn name(&self, scope: Scope) -> Bytes {
         let end = match scope {
             Scope::Epoch(_) => "e".to_owned(),
+            Scope::Drops(_) => "d".to_owned(),
             Scope::Relation(_, relation) => format!("r:{relation}"),
             Scope::Bulk(_, relation) => format!("b:{relation}"),
             Scope::Row(_, relation, class) => format!("r:{relation}:{:05x}", class.number()),

@@ -3,7 +3,7 @@
 use cache::Scope;
 use pgmemo_store::Print;
 
-use super::{DATABASE, Reader, ready};
+use super::{DATABASE, Reader, eventually, ready};
 use crate::server::Server;
 
 fn print(kind: u64, n: u8) -> Print {
@@ -79,4 +79,27 @@ async fn without_redis_nothing_is_contradicted() {
     assert!(!store.contradicts(DATABASE, epoch, &print(1, 1)).await);
     server.kill();
     assert!(!store.contradicts(DATABASE, epoch, &print(1, 2)).await);
+}
+
+#[tokio::test]
+async fn drops_have_a_version_of_their_own() {
+    let server = Server::start(&[]);
+    let (one, other) = (ready(&server).await, ready(&server).await);
+    let epoch = Reader::new(&one, 1).epoch().await;
+    let drops = one.drops(DATABASE).await.unwrap().unwrap();
+    assert_ne!(drops, epoch);
+    one.outdate(&[Scope::Epoch(DATABASE)]).await;
+    assert_eq!(other.drops(DATABASE).await, Ok(Some(drops)));
+    let epoch = Reader::new(&one, 1).epoch().await;
+    other.outdate(&[Scope::Drops(DATABASE)]).await;
+    let later = one.drops(DATABASE).await.unwrap().unwrap();
+    assert_ne!(later, drops);
+    assert_eq!(Reader::new(&one, 1).epoch().await, epoch);
+    // It does not come back with what Redis has forgotten.
+    server.cli(&["FLUSHALL"]);
+    eventually(async || {
+        let now = one.drops(DATABASE).await;
+        matches!(now, Ok(Some(now)) if now != later && now != drops)
+    })
+    .await;
 }

@@ -43,22 +43,27 @@ impl Watcher {
             epoch: seen.epoch,
             generation: published.generation,
             code: published.code,
+            drops: seen.drops,
             schema: Arc::clone(&published.schema),
             policy: Arc::clone(&rules.policy),
             asked: Arc::clone(&self.database.asked),
             served: self.served,
         };
+        let drops = seen.drops;
         let before = self.published.replace(published);
         let before = before.map(|last| last.schema.perils());
+        let dropped = self.drops.replace(drops);
         delay(Point::Publishing).await;
         let stands = self.stands();
         if stands.is_ok() {
             self.database.knowledge.store(Some(Arc::new(knowledge)));
         }
-        if self.common.store.is_shared() && before.is_some_and(|before| before != perils) {
-            // Made through another instance. Statements have been told to change nothing meanwhile,
+        let made = before.is_some_and(|before| before != perils);
+        let dropped = dropped.is_some_and(|before| before != drops);
+        if self.common.store.is_shared() && (made || dropped) {
+            // Through another instance. Statements have been told to change nothing meanwhile,
             // and others have had time to record replies. Those that go on know it by now.
-            self.bump(id, "code was made that may have run already")
+            self.bump(id, "code was made or dropped that may have run already")
                 .await;
             self.database.refresh();
         }
