@@ -93,8 +93,14 @@ impl Viewer<'_> {
         }
         let hidden = self.hidden_relations(read, lexical, &named);
         for relation in &hidden {
-            self.relation(relation, found)?;
+            if relation.kind == RelationKind::CompositeType {
+                // No query reads from it: only values are made of it.
+                self.storage(relation)?;
+            } else {
+                self.relation(relation, found)?;
+            }
         }
+        self.rows(read)?;
         for call in &read.calls {
             self.call(call, found)?;
         }
@@ -203,6 +209,16 @@ impl Viewer<'_> {
             RelationKind::CompositeType | RelationKind::Other => {
                 return Err(Reason::UnknownRelation);
             }
+        }
+        Ok(())
+    }
+
+    /// The rows that a query names as types are such as may be shown.
+    fn rows(&self, read: &Read) -> Result<(), Reason> {
+        for Name { schema, name } in &read.types {
+            let schema = schema.as_deref();
+            let row = self.snapshot.resolve_relation(self.path, schema, name);
+            row.map_or(Ok(()), |row| self.storage(row))?;
         }
         Ok(())
     }

@@ -88,6 +88,10 @@ fn what_depends_on_more_than_tables_is_asked_every_time() {
             s1 cold: SELECT count(a[1]::date) FROM x
             s1 cold: SELECT count(w::moment) FROM x
             s1 cold: SELECT count(('(' || w || ')')::box2) FROM x
+            s1 cold: SELECT count(ROW(w)::box2) FROM x
+            s1 cold: SELECT count('(n\"o\"w)'::box2) FROM x
+            s1 cold ext: SELECT count($1::box2) FROM x <- (n\\ow)
+            s1 hot: SELECT '(2024-01-01)'::box2, NULL::box2, id FROM x
             s1 cold: SELECT count(('no' || 'w')::timestamptz) FROM x
             s1 cold: SELECT count('nowhere'::char(3)::timestamptz) FROM x
             s1 cold ext: SELECT count(($1 || 'w')::timestamptz) FROM x <- no

@@ -50,17 +50,29 @@ impl Texts<'_> {
             TypeName::Known { text: _, clock } => *clock,
             TypeName::Named(name) => {
                 let mut types = self.types(name).peekable();
-                // What is no type is a function, which is looked at as such, or a row.
+                // What is no type is a row, or a function, which is looked at as such.
                 let function = || {
                     let mut functions = self.functions(name);
                     functions.next().is_some()
                 };
                 match types.peek() {
                     Some(_) => types.any(|known| known.reads_clock),
-                    None => !function(),
+                    None => self.row_reads_clock(name).unwrap_or_else(|| !function()),
                 }
             }
         }
+    }
+
+    /// Whether one of the columns does, if it is a row. Along a path that is not known it may be any.
+    fn row_reads_clock(&self, Name { schema, name }: &Name) -> Option<bool> {
+        let Viewer { snapshot, path, .. } = self.viewer;
+        let any = self.viewer.anywhere && schema.is_none();
+        let row = snapshot.resolve_relation(path, schema.as_deref(), name)?;
+        let timeless = |&(_, kind): &(_, TypeId)| {
+            let known = snapshot.type_by_id(kind);
+            known.is_some_and(|known| !known.reads_clock)
+        };
+        Some(any || !row.columns.iter().all(timeless))
     }
 
     /// Whether columns are in sight of whose names nothing is known.

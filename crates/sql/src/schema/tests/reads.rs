@@ -298,3 +298,47 @@ fn patterns_are_compared_with_each_of_a_list() {
     let unknown = Err(Reason::UnknownOperator);
     assert_eq!(db.read("select id from t where 'a' like any ($1)"), unknown);
 }
+
+#[test]
+fn values_of_composite_types_may_be_made() {
+    let db = Database::with(|db| {
+        let composite = RelationKind::CompositeType;
+        for (name, columns) in [
+            ("pair", &["a text", "b text"][..]),
+            ("period", &["a text", "day date"]),
+            ("opening", &["at timetz"]),
+            ("outer_pair", &["p text"]),
+        ] {
+            db.relation(composite, "public", name, columns);
+        }
+        let mut relations = db.builder.relations.iter();
+        let row = relations.find(|it| &*it.name == "period").map(|it| it.row);
+        let row = row.expect("it was made");
+        let last = db.last_relation().expect("it was made");
+        last.columns[0].1 = row;
+        // It does not hide that the type reads text.
+        db.plpgsql("period", "begin return 1; end");
+    });
+    let check = |text: &str, expected: Result<(), Reason>| {
+        assert_eq!(db.read(text).map(|_| ()), expected, "{text}");
+    };
+    for text in [
+        "select '(a,b)'::pair, null::pair, $1::pair from t",
+        "select row('a', v)::pair, cast(v as pair), v::public.pair from t",
+        "select '(a,2024-01-01)'::period, null::outer_pair from t",
+    ] {
+        check(text, Ok(()));
+    }
+    for text in [
+        "select v::period from t",
+        "select row('a', v)::period from t",
+        "select v::outer_pair from t",
+        "select '(a,t\"oday\")'::period from t",
+        "select null::opening from t",
+        "select null::public.opening from t",
+    ] {
+        check(text, Err(Reason::Clock));
+    }
+    check("select * from pair", Err(Reason::UnknownRelation));
+    check("select * from t, pair", Err(Reason::UnknownRelation));
+}
