@@ -294,6 +294,39 @@ SELECT coalesce(json_agg("root"), '[]') AS "root" FROM (SELECT row_to_json((SELE
 SELECT id FROM kinds WHERE b = $1 OR i2 = $2 OR i8 = $3 OR f8 = $4 OR n = $5 OR t = $6 OR u = $7 OR d = $8 OR tz = $9 OR jb = $10 ORDER BY id;
 -- <- [true, 2, 8, 2.5, 12.34, "text", "00000000-0000-4000-8000-000000000001", "2024-02-29", "2024-02-29T12:34:56+00:00", {"a": 1}]
 
+-- like any of a list
+SELECT id, name FROM customer WHERE name ILIKE ANY (ARRAY['customer 1%', '%2']) ORDER BY id;
+-- like any of a parameter
+SELECT id FROM customer WHERE name LIKE ANY ($1) ORDER BY id;
+-- <- [["Customer 1%", "%2"]]
+-- like all of a literal
+SELECT id FROM customer WHERE name NOT LIKE ALL ('{%1,%2}') AND name LIKE ALL (ARRAY['C%', '%r%']) ORDER BY id;
+-- like some
+SELECT id FROM product WHERE title ILIKE SOME (ARRAY['product 1', 'product 2']) ORDER BY id;
+-- any of values
+SELECT id FROM customer WHERE id = ANY (VALUES (1), (2)) AND id <> ALL (VALUES (2), (3)) ORDER BY id;
+-- between symmetric
+SELECT id FROM orders WHERE id BETWEEN SYMMETRIC 9 AND 3 AND id NOT BETWEEN SYMMETRIC 5 AND 4 ORDER BY id;
+-- grouping of a text
+SELECT country, grouping(country) AS total, count(*) AS n FROM customer GROUP BY ROLLUP (country) ORDER BY 2, 1;
+-- composite literal
+SELECT id, ('(Street 1,City 1,00001)'::address).city, home = ROW('Street 1', 'City 1', '00001')::address AS same, NULL::address IS NULL AS none FROM customer ORDER BY id;
+-- escapes
+SELECT id, E'caf\u00e9\t\x41' AS a, U&'caf\00e9' AS b FROM category ORDER BY id;
+-- whole rows as json
+SELECT row_to_json(x) FROM (SELECT id, title, price FROM product ORDER BY id) x;
+-- rows of a table as json
+SELECT to_jsonb(c) - 'profile' AS c FROM customer c ORDER BY c.id;
+-- rows aggregated per parent
+SELECT c.id, (SELECT coalesce(json_agg(row_to_json(o.*) ORDER BY o.id), '[]'::json) FROM orders o WHERE o.customer_id = c.id) AS orders FROM customer c ORDER BY c.id;
+-- prisma joins
+SELECT t1.id, t1_lines.__prisma_data__ AS lines FROM orders AS t1 LEFT JOIN LATERAL (SELECT COALESCE(JSONB_AGG(__prisma_data__), '[]') AS __prisma_data__ FROM (SELECT t3.__prisma_data__ FROM (SELECT JSONB_BUILD_OBJECT('line', t2.line, 'quantity', t2.quantity) AS __prisma_data__ FROM (SELECT t0.* FROM order_line AS t0 WHERE t1.id = t0.order_id ORDER BY t0.line) AS t2) AS t3) AS t4) AS t1_lines ON TRUE ORDER BY t1.id;
+-- superset table
+SELECT DATE_TRUNC('week', placed_at) AS __timestamp, state, COUNT(*) AS n FROM public.orders WHERE placed_at >= TO_TIMESTAMP('2024-03-01 00:00:00.000000', 'YYYY-MM-DD HH24:MI:SS.US') GROUP BY state, DATE_TRUNC('week', placed_at) ORDER BY 1, 2 LIMIT 1000;
+-- grafana buckets
+SELECT to_timestamp(floor(extract(epoch FROM placed_at) / 86400) * 86400) AT TIME ZONE 'UTC' AS time, percentile_cont(0.95) WITHIN GROUP (ORDER BY discount) AS p95 FROM orders GROUP BY 1 ORDER BY 1;
+-- groupdate
+SELECT (DATE_TRUNC('day', (placed_at::timestamptz - INTERVAL '0 second') AT TIME ZONE 'Etc/UTC') + INTERVAL '0 second') AT TIME ZONE 'Etc/UTC' AS day, COUNT(*) AS n FROM orders GROUP BY 1 ORDER BY 1;
 -- clock in a function: clock
 SELECT count(*) FROM orders WHERE placed_at > now() - interval '30 days';
 -- clock in a keyword: clock
