@@ -261,11 +261,11 @@ impl Conn {
     pub fn read_until(&mut self, tag: u8) -> Result<Answer> {
         let answer = self.read_until_or_end(tag)?;
         let last = answer.0.last().map(|message| message.tag);
-        ensure!(
-            last == Some(tag) || last == Some(b'E'),
-            "the server has closed the connection behind {answer:?}"
-        );
-        Ok(answer)
+        if last == Some(tag) || last == Some(b'E') {
+            return Ok(answer);
+        }
+        let lost = io::Error::from(io::ErrorKind::UnexpectedEof);
+        Err(lost).with_context(|| format!("the server has closed the connection behind {answer:?}"))
     }
 
     /// Everything up to and with the next message of this type, or the end.
