@@ -206,10 +206,10 @@ impl Session {
             || prepared.plan.folds && !self.folds_as_then(bind.statement)
         {
             Some(Reason::SessionState)
+        } else if !is_plain_name(bind.portal) {
+            Some(Reason::Portal)
         } else if frame.len() > ARGUMENTS_MAX || !self.may_keep(bind.portal, false) {
             Some(Reason::LargeParameters)
-        } else if !is_plain_name(bind.portal) || !is_plain_name(bind.statement) {
-            Some(Reason::Portal)
         } else if prepared.plan.builtin_parameters && declares_foreign(types) {
             Some(Reason::UnknownOperator)
         } else if declares_any(types, &ZONED)

@@ -47,7 +47,6 @@ impl Session {
         }
         // Behind a reply that is owed the server may yet skip it.
         let virtually = !taken
-            && is_plain_name(name)
             && self.may_keep(name, taken)
             && self.queue.is_empty()
             && self.status() != backend::Status::Failed
@@ -112,10 +111,11 @@ impl Session {
         }
     }
 
-    /// Whether there is room to keep something under a name; what takes the place of something, or
-    /// has no name, always finds it. What is not kept is the server's alone.
+    /// Whether something may be kept under a name: there is room, and the name stays what it is; what
+    /// takes the place of something, or has no name, always finds it. What is not kept is the server's
+    /// alone.
     pub(crate) fn may_keep(&self, name: &[u8], taken: bool) -> bool {
-        taken || name.is_empty() || !self.registry.is_full()
+        taken || name.is_empty() || is_plain_name(name) && !self.registry.is_full()
     }
 
     /// Whether a message about this statement has to wait: one that was sent before may yet turn
@@ -243,7 +243,7 @@ impl Session {
 }
 
 /// Whether a name is one in every encoding, and the same in all. Of any other the server says whether
-/// it is, in that of the client.
+/// it is, in that of the client, and for which it stands.
 pub(crate) const fn is_plain_name(name: &[u8]) -> bool {
     name.is_ascii()
 }

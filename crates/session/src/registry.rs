@@ -249,7 +249,10 @@ impl Registry {
         let name = kept(name);
         self.has_strangers = true;
         self.note_foreign_name(&name);
-        self.strangers.put(&name, prepared);
+        // In another encoding the same name has other bytes.
+        if name.is_ascii() {
+            self.strangers.put(&name, prepared);
+        }
         self.doubt(&name, segment);
         Undo::Stranger(name)
     }

@@ -299,3 +299,40 @@ fn a_prepared_copy_takes_data_behind_changes_of_definitions() -> Result<()> {
         Ok(())
     })
 }
+
+/// In another encoding the same name has other bytes.
+#[test]
+fn a_statement_is_not_told_by_bytes_that_hang_on_the_encoding() -> Result<()> {
+    const UTF8: &[u8] = "s\u{e9}".as_bytes();
+    const LATIN1: &[u8] = b"s\xe9";
+    with_sessions(|pgmemo, reader, writer| {
+        let send = |writer: &mut Conn, batch: Frontend| {
+            writer.send(batch.sync().bytes())?;
+            let answer = writer.read_until(b'Z')?;
+            ensure!(answer.error().is_none(), "{answer:?}");
+            anyhow::Ok(())
+        };
+        let parse = |name: &[u8], sql: &str| {
+            let body = [name, b"\0", sql.as_bytes(), b"\0\0\0"].concat();
+            Frontend::new().message(b'P', &body)
+        };
+        send(writer, parse(UTF8, "SELECT v FROM t WHERE id = 1"))?;
+        writer.run("SET client_encoding = latin1")?;
+        let close = [b"S", LATIN1, b"\0"].concat();
+        send(writer, Frontend::new().message(b'C', &close))?;
+        send(
+            writer,
+            parse(LATIN1, "UPDATE t SET v = v || 'x' WHERE id = 1"),
+        )?;
+        writer.run("SET client_encoding = utf8")?;
+        for _ in 0..2 {
+            let before = warm(pgmemo, reader, "SELECT v FROM t WHERE id = 1")?;
+            let bind = [b"\0", UTF8, b"\0\0\0\0\0\0\0"].concat();
+            let batch = Frontend::new().message(b'B', &bind).execute("", 0);
+            send(writer, batch)?;
+            let after = reader.value("SELECT v FROM t WHERE id = 1")?;
+            ensure!(after == format!("{before}x"), "{before} became {after}");
+        }
+        Ok(())
+    })
+}
