@@ -370,7 +370,6 @@ impl Fixture {
             function,
             binary: false,
             implicit: false,
-            explicit: true,
         });
     }
 

@@ -324,9 +324,6 @@ pub struct Cast {
     pub binary: bool,
     /// It is applied without being asked for.
     pub implicit: bool,
-    /// It is applied only where it is asked for: not to what is assigned, nor to a condition, a number of
-    /// rows or a subscript (`coerce_to_boolean` and its like in `parse_coerce.c`).
-    pub explicit: bool,
 }
 
 /// A function that statements run without naming it.

@@ -308,7 +308,7 @@ ORDER BY oid";
 // One that the server applies by itself may go through text, or leave values as they are. A range
 // type comes with a cast to its multirange, which is the server's own code and cannot be another.
 const CASTS: &str = "\
-SELECT castsource, casttarget, castfunc, castmethod = 'b', castcontext = 'i', castcontext = 'e'
+SELECT castsource, casttarget, castfunc, castmethod = 'b', castcontext = 'i'
 FROM pg_cast
 WHERE oid >= 16384 AND (castfunc <> 0 OR castcontext = 'i')
     AND NOT EXISTS (

@@ -350,7 +350,6 @@ fn cast(row: &mut Row<'_, '_>) -> Result<Cast, RowError> {
         function: row.function()?,
         binary: row.flag()?,
         implicit: row.flag()?,
-        explicit: row.flag()?,
     })
 }
 

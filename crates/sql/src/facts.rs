@@ -184,8 +184,6 @@ pub(crate) struct Read {
     pub(crate) types: Vec<Name>,
     /// Whether it names further types in another way.
     pub(crate) unnamed_types: bool,
-    /// Whether anything is cast to a type, by being asked to.
-    pub(crate) converts: bool,
     /// Whether it names types whose values may be made by writing others down.
     pub(crate) names_texts: bool,
     /// Whether an operator stands between operands none of which has a type of its own: literals,

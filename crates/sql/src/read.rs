@@ -49,9 +49,6 @@ pub(crate) fn read(text: &[u8], lexemes: &[Lexeme<'_>]) -> Result<Box<Read>, Rea
         [word, next] => is_word(word, "operator") && next.kind == Kind::Mark(b'('),
         _ => false,
     });
-    read.converts |= lexemes
-        .iter()
-        .any(|lexeme| lexeme.bytes == b"::" || is_word(lexeme, "cast"));
     read.symbols.extend(symbols(lexemes));
     read.symbols.sort_unstable();
     read.symbols.dedup();

@@ -85,7 +85,6 @@ fn the_function_of_a_cast_outlives_it_in_what_was_made_with_it() {
             d: CREATE TABLE p (id int PRIMARY KEY, o oid); INSERT INTO p VALUES (1, lo_from_bytea(0, 'one'))
             d: CREATE CAST (oid AS bytea) WITH FUNCTION lo_get(oid)
             s1 cold: SELECT o::bytea FROM p
-            s1 hot: SELECT id FROM p
             d: CREATE VIEW w AS SELECT id, o::bytea AS b FROM p
             d: DROP CAST (oid AS bytea)
             s2: SELECT lo_put(o, 0, 'two') FROM p
@@ -167,35 +166,64 @@ fn what_is_known_is_read_behind_views_and_policies() {
     ]);
 }
 
+/// The text of a query need not say that anything is cast.
 #[test]
-fn a_cast_that_has_to_be_asked_for_counts_where_it_is() {
+fn a_cast_that_is_not_applied_by_itself_counts_where_its_types_occur() {
     check(&[
-      (
-        "B06 a cast that conditions apply as if something was assigned",
-        "
-        d: CREATE TABLE p (id int PRIMARY KEY, a point); INSERT INTO p VALUES (1, '(1,1)')
-        d: CREATE FUNCTION light(point) RETURNS boolean STABLE LANGUAGE plpgsql SET search_path = public AS $$ BEGIN RETURN (SELECT max(id) < 3 FROM t); END $$
-        d: CREATE FUNCTION weight(point) RETURNS bigint STABLE LANGUAGE plpgsql SET search_path = public AS $$ BEGIN RETURN (SELECT max(id) FROM t); END $$
-        d: CREATE CAST (point AS boolean) WITH FUNCTION light(point) AS ASSIGNMENT
-        d: CREATE CAST (point AS bigint) WITH FUNCTION weight(point) AS ASSIGNMENT
-        s1 cold: SELECT id FROM p WHERE a
-        s1 cold: SELECT id FROM p ORDER BY id OFFSET (SELECT a FROM p LIMIT 1)
-        s2: INSERT INTO t VALUES (3, 'c')
-        s1: SELECT id FROM p WHERE a
-        s1: SELECT id FROM p ORDER BY id OFFSET (SELECT a FROM p LIMIT 1)
-        ",
-      ),
-      (
-        "B06 a cast between the server's own types",
-        "
-        d: CREATE FUNCTION weight(oid) RETURNS bytea STABLE LANGUAGE plpgsql SET search_path = public AS $$ BEGIN RETURN (SELECT max(v)::bytea FROM t); END $$
-        d: CREATE CAST (oid AS bytea) WITH FUNCTION weight(oid)
-        s1 hot: SELECT id FROM u
-        s1 cold: SELECT id::oid::bytea FROM u
-        s2: INSERT INTO t VALUES (3, 'c')
-        s1: SELECT id::oid::bytea FROM u
-        ",
-      ),
+        (
+            "B06 a cast that conditions apply as if something was assigned",
+            "
+            d: CREATE TABLE p (id int PRIMARY KEY, a point); INSERT INTO p VALUES (1, '(1,1)')
+            d: CREATE FUNCTION light(point) RETURNS boolean STABLE LANGUAGE plpgsql SET search_path = public AS $$ BEGIN RETURN (SELECT max(id) < 3 FROM t); END $$
+            d: CREATE CAST (point AS boolean) WITH FUNCTION light(point) AS ASSIGNMENT
+            s1 cold: SELECT id FROM p WHERE a
+            s2: INSERT INTO t VALUES (3, 'c')
+            s1: SELECT id FROM p WHERE a
+            ",
+        ),
+        (
+            "B06 a cast that functions of the server's own ask for",
+            "
+            d: CREATE TYPE mood AS ENUM ('sad', 'happy'); CREATE TABLE felt (id int, m mood); INSERT INTO felt VALUES (1, 'sad')
+            d: CREATE FUNCTION told(mood) RETURNS json STABLE LANGUAGE plpgsql SET search_path = public AS $$ BEGIN RETURN (SELECT max(id)::text::json FROM t); END $$
+            d: CREATE FUNCTION said(mood) RETURNS text LANGUAGE sql AS $$ INSERT INTO public.log VALUES (1, 'said') RETURNING 'said' $$
+            d: CREATE CAST (mood AS json) WITH FUNCTION told(mood)
+            s1 cold: SELECT to_jsonb(m) FROM felt
+            s1 cold: SELECT json_agg(f) FROM felt f
+            s2: INSERT INTO t VALUES (3, 'c')
+            s1: SELECT to_jsonb(m) FROM felt
+            s1: SELECT json_agg(f) FROM felt f
+            s2: CREATE CAST (mood AS text) WITH FUNCTION said(mood)
+            s1 hot: SELECT count(*) FROM log
+            s2: SELECT 'x' || m FROM felt
+            s1: SELECT count(*) FROM log
+            s2: SELECT quote_literal(m) FROM felt
+            s1: SELECT count(*) FROM log
+            ",
+        ),
+        (
+            "B06 casts through text, by which applications store their enums and documents",
+            "
+            d: CREATE TYPE mood AS ENUM ('sad', 'happy'); CREATE TABLE felt (id int, m mood, v varchar, j jsonb, k uuid); INSERT INTO felt VALUES (1, 'sad', 'sad', '{}')
+            d: CREATE CAST (varchar AS mood) WITH INOUT AS IMPLICIT; CREATE CAST (varchar AS jsonb) WITH INOUT AS IMPLICIT; CREATE CAST (varchar AS uuid) WITH INOUT AS IMPLICIT; CREATE CAST (mood AS varchar) WITH INOUT AS IMPLICIT
+            s1 hot: SELECT id, m, v, j, k, m = v::mood AS same FROM felt WHERE id = 1
+            s1 hot: SELECT sum(id) FROM u WHERE id = 1
+            s2: UPDATE felt SET v = 'happy', j = '[]'
+            s1: SELECT id, m, v, j, k, m = v::mood AS same FROM felt WHERE id = 1
+            s2: ALTER TYPE mood RENAME VALUE 'sad' TO 'blue'
+            s1: SELECT id, m, v, j, k, m = v::mood AS same FROM felt WHERE id = 1
+            ",
+        ),
+        (
+            "B06 a cast between the server's own types",
+            "
+            d: CREATE FUNCTION weight(oid) RETURNS bytea STABLE LANGUAGE plpgsql SET search_path = public AS $$ BEGIN RETURN (SELECT max(v)::bytea FROM t); END $$
+            d: CREATE CAST (oid AS bytea) WITH FUNCTION weight(oid)
+            s1 cold: SELECT id::oid::bytea FROM u
+            s2: INSERT INTO t VALUES (3, 'c')
+            s1: SELECT id::oid::bytea FROM u
+            ",
+        ),
     ]);
 }
 

@@ -42,7 +42,7 @@ pub enum Kind {
     Support,
     /// Symbol, schema, function, types of the operands.
     Operators,
-    /// Source type, target type, function, whether it runs nothing, is implicit, has to be asked for.
+    /// Source type, target type, function, whether it runs nothing, is implicit.
     Casts,
     /// View, relation it names.
     Depends,

@@ -2,7 +2,7 @@
 
 use catalog::{
     Cast, Function, FunctionId, Language, Operator, RelationId, SearchPath, Snapshot, TypeId,
-    Volatility,
+    TypeKind, Volatility,
 };
 use foldhash::{HashMap, HashSet};
 
@@ -47,7 +47,12 @@ impl Trust {
             function.is_some_and(|function| is_trusted_code(snapshot, function))
         };
         let casts = snapshot.casts().iter();
-        let casts = casts.filter(|cast| !cast.binary && !run(cast.function));
+        let harmless = |cast: &Cast| {
+            let [source, target] = [cast.source, cast.target].map(|it| is_plain(snapshot, it));
+            let written = cast.function.oid() == 0 && source && target;
+            cast.binary || written || run(cast.function)
+        };
+        let casts = casts.filter(|cast| !harmless(cast));
         let types = snapshot.implicit_functions().iter();
         let types = types.filter(|implicit| implicit.kind.oid() != 0 && !run(implicit.function));
         let hidden = snapshot.all_functions().filter(|function| {
@@ -178,6 +183,22 @@ pub(super) fn is_trusted_code(snapshot: &Snapshot, function: &Function) -> bool 
         && !classes::reads_records(&function.name);
     compiled || is_trusted(snapshot, function)
 }
+
+/// Whether a type has nothing to go by but the text, when it is read from it, and is written the same by
+/// everybody: an enum, or one of these.
+fn is_plain(snapshot: &Snapshot, kind: TypeId) -> bool {
+    let known = snapshot.type_by_id(kind);
+    known.is_some_and(|known| match known.kind {
+        TypeKind::Enum(_) => true,
+        TypeKind::Base => kind.is_builtin() && PLAIN.contains(&&*known.name),
+        TypeKind::Of(_) => false,
+    })
+}
+
+/// Types of the server's own without a setting or a clock behind their input or output.
+const PLAIN: [&str; 11] = [
+    "bool", "bpchar", "int2", "int4", "int8", "json", "jsonb", "numeric", "text", "uuid", "varchar",
+];
 
 /// Whether an operator runs nothing but such code.
 pub(super) fn is_trusted_operator(snapshot: &Snapshot, operator: &Operator) -> bool {

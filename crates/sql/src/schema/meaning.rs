@@ -215,7 +215,7 @@ fn casts(snapshot: &Snapshot, may_be: impl Fn(TypeId) -> bool, digest: &mut Defa
     for cast in snapshot.casts() {
         if may_be(cast.source) && may_be(cast.target) {
             (cast.source, cast.target, cast.function).hash(digest);
-            (cast.binary, cast.implicit, cast.explicit).hash(digest);
+            (cast.binary, cast.implicit).hash(digest);
         }
     }
 }

@@ -231,7 +231,6 @@ impl Walk {
     }
 
     pub(super) fn data_type(&mut self, data_type: &DataType) {
-        self.read.converts = true;
         let mut data_type = data_type;
         while let DataType::Array(element) = data_type {
             data_type = match element {
