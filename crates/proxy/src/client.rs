@@ -103,12 +103,11 @@ impl Client {
         let end = match self.serve(leave).await {
             Ok(end) | Err(end) => end,
         };
-        if self.unnamed.take().is_some() && !matches!(end, End::ClientSocket(_)) {
-            // What waited will not be sent: the server has ended, and may have said why.
-            _ = self.hear_server().await;
-        }
         if matches!(end, End::ClientSocket(_)) {
             self.finish_for_vanished().await;
+        } else if self.unnamed.take().is_some() {
+            // What waited will not be sent: the server has ended, and may have said why.
+            _ = self.hear_server().await;
         }
         // Nobody else waits for what this client has yet to read.
         self.place.settle(std::mem::take(&mut self.marks));

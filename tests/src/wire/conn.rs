@@ -345,6 +345,12 @@ impl Conn {
         })
     }
 
+    /// Breaks the connection off, as when the client's process has died with something unread.
+    pub fn reset(self) -> Result<()> {
+        let socket = socket2::SockRef::from(&self.stream);
+        Ok(socket.set_linger(Some(Duration::ZERO))?)
+    }
+
     /// Closes the sending half.
     pub fn shutdown(&self) -> Result<()> {
         Ok(self.stream.shutdown(Shutdown::Write)?)
