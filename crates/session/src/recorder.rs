@@ -179,6 +179,7 @@ impl Session {
             self.shared.telemetry.refused(RefusedFill::TooLarge).inc();
         } else {
             self.recorded.push(record);
+            self.just_recorded = true;
         }
     }
 

@@ -176,6 +176,10 @@ impl Session {
     fn asynchronous(&mut self, message: u8, frame: &[u8]) {
         if message == tag::NOTICE {
             self.refuse_recording(RefusedFill::Notice);
+            if std::mem::take(&mut self.just_recorded) && self.recorded.pop().is_some() {
+                // How long something took the server says behind its end.
+                self.shared.telemetry.refused(RefusedFill::Notice).inc();
+            }
             self.note_notice();
         }
         // Code may have made it listen, too.
@@ -239,6 +243,7 @@ impl Session {
 
     /// A part of a reply, which may complete it.
     fn part(&mut self, message: u8, frame: &[u8]) -> Result<(), SessionError> {
+        self.just_recorded = false;
         if matches!(message, tag::COMMAND_COMPLETE | tag::ROW_DESCRIPTION) {
             self.start_recorder();
         }

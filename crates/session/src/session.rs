@@ -112,6 +112,8 @@ pub struct Session {
     pub served: bool,
     /// What was recorded since the last ReadyForQuery.
     pub(crate) recorded: Vec<Record>,
+    /// The end of the last of them is the last that the server has said.
+    pub(crate) just_recorded: bool,
     /// To be kept by the store.
     pub records: Vec<Record>,
     /// To be written to the client.
@@ -171,6 +173,7 @@ impl Session {
             key_buffer: Vec::new(),
             served: false,
             recorded: Vec::new(),
+            just_recorded: false,
             records: Vec::new(),
             to_client: Output::default(),
             to_server: Output::default(),

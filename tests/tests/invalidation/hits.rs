@@ -435,3 +435,20 @@ fn what_was_parsed_amid_unknown_settings_does_not_give_everything_up() -> Result
         Ok(())
     })
 }
+
+/// How long a statement took the server says behind its end.
+#[test]
+fn b27_what_is_said_behind_a_reply_is_said_each_time() -> Result<()> {
+    with_sessions(|_, reader, _| {
+        reader.run("SET client_min_messages = log; SET log_min_duration_statement = 0")?;
+        for round in 0..4 {
+            let simple = reader.query("SELECT v FROM t WHERE id = 1")?;
+            let extended = reader.extended("SELECT v FROM t WHERE id = 2", &[])?;
+            for answer in [simple, extended] {
+                let said = answer.0.iter().any(|message| message.tag == b'N');
+                ensure!(said, "round {round}: {answer:?}");
+            }
+        }
+        Ok(())
+    })
+}
