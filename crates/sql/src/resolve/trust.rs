@@ -89,7 +89,9 @@ impl Trust {
     /// library is loaded, which any use of the extension does.
     pub(crate) fn may_define(&self, setting: &str) -> bool {
         let word = setting.split('.').next().unwrap_or_default();
-        self.extensions.contains(word)
+        let by_others = LIBRARIES.iter().filter(|(_, first)| *first == word);
+        let mut extensions = by_others.map(|&(extension, _)| extension);
+        self.extensions.contains(word) || extensions.any(|it| self.extensions.contains(it))
     }
 
     /// Whether the operator says that a function only reads.
@@ -140,6 +142,17 @@ impl Trust {
         }
     }
 }
+
+/// Extensions whose library has settings that begin with another word than their name.
+const LIBRARIES: [(&str, &str); 7] = [
+    ("plperlu", "plperl"),
+    ("plpython3u", "plpython"),
+    ("pltclu", "pltcl"),
+    ("postgis_raster", "postgis"),
+    ("vector", "hnsw"),
+    ("vector", "ivfflat"),
+    ("vectorscale", "diskann"),
+];
 
 /// The names of the extensions that anything belongs to.
 fn extensions(snapshot: &Snapshot) -> HashSet<Box<str>> {

@@ -119,6 +119,16 @@ fn identity_and_randomness_are_not_looked_up() {
         Err(Reason::SessionState)
     );
     assert_eq!(given("select current_setting('aa.b', true) from t"), Ok(()));
+    let vectors = Database::with(|db| {
+        db.function("public", "f", Language::C, Volatility::Immutable, "");
+        db.last_function().expect("it was made").extension = Some("vector".into());
+    });
+    let given = |text| vectors.read(text).map(|_| ());
+    assert_eq!(
+        given("select current_setting('hnsw.ef_search', true) from t"),
+        Err(Reason::SessionState)
+    );
+    assert_eq!(given("select current_setting('a.b', true) from t"), Ok(()));
     reads("select t.id as user from t", &["t"]);
     reads("select \"current_user\" from t", &["t"]);
 }
