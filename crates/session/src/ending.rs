@@ -69,9 +69,11 @@ impl Session {
         if let Some(boundary) = last {
             boundary.ticket = Some(ticket);
             boundary.commits = true;
+            boundary.ran = true;
             boundary.convict();
         } else if let Some(boundary) = self.queue.boundary_mut() {
             boundary.ticket = Some(ticket);
+            boundary.barren = false;
         }
         Need::Mark(ticket, written)
     }
@@ -130,6 +132,9 @@ impl Session {
     pub(crate) fn end_boundary(&mut self, status: Status, mut boundary: Boundary) {
         if boundary.judged == Judged::Cleared && !boundary.failed {
             boundary.writes = Writes::Nothing;
+        }
+        if boundary.barren {
+            (boundary.writes, boundary.commits) = (Writes::Nothing, false);
         }
         let in_block = status != Status::Idle;
         let chained = boundary.chains && !boundary.failed;
@@ -202,12 +207,13 @@ fn strays(boundary: &Boundary, status: Status) -> bool {
 
 /// How the work of a segment ended, as far as its marks are concerned.
 fn outcome(boundary: &Boundary, status: Status) -> Outcome {
-    // What commits by itself, or begins with a commit, may have got that far. Definitions may
+    // What commits by itself, or begins with a commit, may have got that far. Some definitions
     // change in several transactions of one command.
-    let commits = boundary.commits || boundary.control || boundary.writes.is_unbounded();
+    let piecemeal = boundary.writes.is_unbounded() && boundary.piecemeal;
+    let commits = boundary.commits || boundary.control || piecemeal;
     let undone = boundary.failed && !boundary.late && !commits && status == Status::Idle;
     let harmless = boundary.judged == Judged::Cleared && !boundary.failed;
-    if undone || harmless {
+    if undone || harmless || boundary.barren {
         Outcome::RolledBack
     } else if boundary.reloads {
         Outcome::Reloaded

@@ -70,9 +70,7 @@ impl Session {
         }
         let segment = &mut self.segment;
         segment.convict();
-        segment.writes.add(&plan.writes);
-        segment.commits |= plan.effects.commits;
-        segment.temporary |= plan.effects.temporary;
+        segment.add(&plan.writes, plan);
         if plan.effects.temporary || plan.writes.is_unbounded() && self.mirror.has_temporary() {
             self.mirror.doubt_temporary();
         }
@@ -103,10 +101,8 @@ impl Session {
                 Judged::Guilty
             };
         }
-        segment.writes.add(writes);
-        segment.commits |= effects.commits;
+        segment.add(writes, plan);
         segment.reloads |= effects.reloads;
-        segment.temporary |= effects.temporary;
         segment.founds |= founds;
         segment.texts |= changes_texts(&effects.settings);
         let unbounded = plan.writes.is_unbounded() && self.mirror.has_temporary();

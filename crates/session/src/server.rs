@@ -280,6 +280,7 @@ impl Session {
                 // No tag will say what it did, and another's must not speak for it.
                 let boundary = self.queue.boundary_mut().unwrap_or(&mut self.segment);
                 boundary.convict();
+                boundary.ran = true;
                 true
             }
             (Expect::Execute(_) | Expect::Query(..), tag::COMMAND_COMPLETE) => {
@@ -354,6 +355,7 @@ impl Session {
         };
         let boundary = self.queue.boundary_mut().unwrap_or(&mut self.segment);
         boundary.late |= is_query;
+        boundary.ran = true;
         judge(boundary, command, judges);
         boundary.drops |= sql::tag_drops(command);
         match command {
@@ -395,6 +397,7 @@ impl Session {
         if told == Route::Probe {
             self.probed = None;
         }
+        let unrun = self.fails_unrun(frame);
         match self.queue.front_mut() {
             None => {}
             Some(Slot::Server(Awaited {
@@ -426,7 +429,28 @@ impl Session {
             }
             Some(_) => self.skip_to_sync(false),
         }
+        if unrun {
+            let boundary = self.queue.boundary_mut().unwrap_or(&mut self.segment);
+            boundary.fail_unrun();
+        }
         Some(told)
+    }
+
+    /// Whether an ErrorResponse tells that nothing of what it answers has run.
+    fn fails_unrun(&mut self, frame: &[u8]) -> bool {
+        let Some(Slot::Server(Awaited { expect, .. })) = self.queue.front_mut() else {
+            return false;
+        };
+        match expect {
+            Expect::Parse(_)
+            | Expect::Bind(_)
+            | Expect::Proof(_)
+            | Expect::DescribeStatement { .. }
+            | Expect::DescribePortal { .. }
+            | Expect::Close => true,
+            Expect::Query(..) => backend::refuses_text(frame),
+            Expect::Execute(_) | Expect::Sync(_) | Expect::Function(_) | Expect::Fence(_) => false,
+        }
     }
 
     /// The server discards everything up to the next Sync, and so do we. If it `drops` its unnamed

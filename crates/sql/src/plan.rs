@@ -238,6 +238,8 @@ pub struct Effects {
     /// It may begin or end a transaction in a way `control` does not say: several statements of
     /// which one is transaction control, CALL, DO.
     pub commits: bool,
+    /// What it writes may have no bound, but if it fails, nothing of that has happened.
+    pub whole: bool,
     /// It may tell the server to read its configuration, at once, whatever becomes of its block.
     pub reloads: bool,
     /// It calls a function that is not known. If there was one all the same, made by another session

@@ -135,6 +135,7 @@ fn definition(lexemes: &[Lexeme<'_>], runs: bool) -> Sentence {
         names: runs && has("execute"),
         // What follows a body of SQL was not told apart from it.
         commits: has("atomic"),
+        whole: !runs && !is_piecemeal(lexemes),
         ..Effects::default()
     };
     Sentence {
@@ -145,6 +146,17 @@ fn definition(lexemes: &[Lexeme<'_>], runs: bool) -> Sentence {
         },
         ..Sentence::control(effects)
     }
+}
+
+/// Whether a definition that fails may have committed some of it before. Libraries that make more of one
+/// are asked to by its options.
+fn is_piecemeal(lexemes: &[Lexeme<'_>]) -> bool {
+    let word = |lexeme: &Lexeme<'_>| is_any(lexeme, &PIECEMEAL);
+    let options = |pair: &[Lexeme<'_>]| match pair {
+        [with, list] => is_word(with, "with") && list.kind == Kind::Mark(b'('),
+        _ => false,
+    };
+    lexemes.iter().any(word) || lexemes.windows(2).any(options)
 }
 
 /// The name of the temporary relation that a definition makes, if it makes no more: functions that
@@ -222,6 +234,16 @@ const NAMES: [&str; 4] = [
 
 /// What is not of one database.
 const SHARED: [&str; 6] = ["database", "group", "owned", "role", "system", "user"];
+
+/// Words of definitions that may commit on the way, or change what no transaction holds.
+const PIECEMEAL: [&str; 6] = [
+    "concurrently",
+    "database",
+    "materialized",
+    "subscription",
+    "system",
+    "tablespace",
+];
 
 /// Commands that make, name or drop objects; all of them write the catalog.
 const DEFINITION: [&str; 9] = [

@@ -142,6 +142,27 @@ pub fn sqlstate(frame: &[u8]) -> Option<&[u8]> {
     }
 }
 
+/// Whether an ErrorResponse says that the text of a query is not understood, or means nothing: so it
+/// does before it runs any of it.
+///
+/// Such an error (class 42) says where in the client's own text it lies. One that comes of a text
+/// within code, or of what is run already, has no such place, or says where that code was.
+pub fn refuses_text(frame: &[u8]) -> bool {
+    let Ok(mut body) = Body::of(frame, tag::ERROR) else {
+        return false;
+    };
+    let (mut class, mut place) = (false, false);
+    loop {
+        match (body.u8(), body.cstr()) {
+            (Ok(0), _) => return class && place,
+            (Ok(b'C'), Ok(code)) => class = code.starts_with(b"42"),
+            (Ok(b'P'), Ok(_)) => place = true,
+            (Ok(b'p' | b'q' | b'W') | Err(_), _) | (_, Err(_)) => return false,
+            (Ok(_), Ok(_)) => {}
+        }
+    }
+}
+
 /// The columns of a DataRow, NULL as `None`.
 ///
 /// # Errors

@@ -8,6 +8,7 @@
 mod blocks;
 mod databases;
 mod disguised;
+mod failures;
 mod hits;
 mod identity;
 mod indirect;

@@ -1,7 +1,7 @@
 //! What the messages between two ReadyForQuery amount to.
 
 use cache::Digest;
-use sql::Writes;
+use sql::{Plan, Writes};
 
 /// What the messages between two ReadyForQuery amount to.
 #[derive(Debug)]
@@ -29,6 +29,12 @@ pub(crate) struct Boundary {
     pub(crate) reloads: bool,
     /// It failed.
     pub(crate) failed: bool,
+    /// Something in it has run.
+    pub(crate) ran: bool,
+    /// It failed before anything in it ran.
+    pub(crate) barren: bool,
+    /// Should it fail, some of what it writes without a bound may have been committed on the way.
+    pub(crate) piecemeal: bool,
     /// Should it have failed, it may have been committed before: the server tells that a query has
     /// ended, and answers a Sync, behind the commit (`exec_simple_query` in `postgres.c`), and a
     /// cancel that came while it waited for its disk is heard only then.
@@ -95,6 +101,9 @@ impl Boundary {
             read_committed: None,
             reloads: false,
             failed: false,
+            ran: false,
+            barren: false,
+            piecemeal: false,
             late: false,
             drops: false,
             judged: Judged::No,
@@ -108,7 +117,22 @@ impl Boundary {
     /// What it writes may have more effects than were known.
     pub(crate) fn distrust(&mut self, passed: Passed) {
         passed.taint(&mut self.writes);
+        self.piecemeal |= self.writes.is_unbounded();
         self.unmarked |= passed == Passed::All && self.ticket.is_none();
+    }
+
+    /// The server has reported an error, in answer to what runs nothing: what was to be run behind that
+    /// never was.
+    pub(crate) const fn fail_unrun(&mut self) {
+        self.barren = !self.ran;
+    }
+
+    /// What `plan` says is among what it may write.
+    pub(crate) fn add(&mut self, writes: &Writes, plan: &Plan) {
+        self.writes.add(writes);
+        self.piecemeal |= plan.writes.is_unbounded() && !plan.effects.whole;
+        self.commits |= plan.effects.commits;
+        self.temporary |= plan.effects.temporary;
     }
 
     /// Something in it wrote, for all that is known.
@@ -130,6 +154,9 @@ impl Boundary {
         self.read_committed = self.read_committed.or(earlier.read_committed);
         self.reloads |= earlier.reloads;
         self.failed |= earlier.failed;
+        self.ran |= earlier.ran;
+        self.barren = false;
+        self.piecemeal |= earlier.piecemeal;
         self.late |= earlier.late;
         self.drops |= earlier.drops;
         self.temporary |= earlier.temporary;

@@ -149,6 +149,7 @@ fn merge(all: &mut Effects, one: &Effects) {
         names,
         sight: _,
         commits,
+        whole: _,
         tag_judges: _,
         deallocates: _,
         reloads: _,

@@ -121,3 +121,34 @@ fn the_refusal_of_a_stale_plan_keeps_the_severity() {
     let header = crate::header(&stale).unwrap().unwrap();
     assert_eq!(header.total, stale.len());
 }
+
+#[test]
+fn a_text_is_refused_where_the_error_lies_in_it() {
+    let frame = |fields: &[&str], end: &[u8]| {
+        let mut body = Vec::new();
+        for field in fields {
+            body.extend_from_slice(field.as_bytes());
+            body.push(0);
+        }
+        body.extend_from_slice(end);
+        let length = u32::try_from(body.len() + 4).expect("it is short");
+        let mut frame = vec![b'E'];
+        frame.extend_from_slice(&length.to_be_bytes());
+        frame.extend_from_slice(&body);
+        frame
+    };
+    let refused = ["SERROR", "VERROR", "C42601", "Mno", "P1", "Fscan.l"];
+    assert!(refuses_text(&frame(&refused, b"\0")));
+    // The rest is missing, and may hold anything.
+    assert!(!refuses_text(&frame(&refused, b"")));
+    assert!(!refuses_text(&frame(&refused, b"Wa")));
+    for other in [
+        &["C42601", "Mno"][..],
+        &["C22P02", "Mno", "P1"],
+        &["C42601", "Mno", "P1", "WPL/pgSQL function f()"],
+        &["C42601", "Mno", "p1", "qSELEC"],
+        &["C42601", "Mno", "P1", "qSELEC"],
+    ] {
+        assert!(!refuses_text(&frame(other, b"\0")), "{other:?}");
+    }
+}

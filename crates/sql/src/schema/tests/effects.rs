@@ -25,6 +25,33 @@ fn control_is_told_for_single_statements_only() {
 }
 
 #[test]
+fn definitions_are_undone_whole_that_do_not_commit_on_the_way() {
+    for text in [
+        "create table x (at timestamp with time zone)",
+        "alter table t drop column v",
+        "drop table if exists t, u",
+        "grant select on t to public",
+        "create role r",
+    ] {
+        assert!(effects(text).whole, "{text}");
+    }
+    for text in [
+        "create index concurrently on t (v)",
+        "create index on t (v) with (some.option)",
+        "alter table t detach partition u concurrently",
+        "create database x",
+        "create subscription s connection '' publication p",
+        "alter system set work_mem = 1",
+        "create table x as select f()",
+        "create table x (i int); drop table t",
+        "vacuum t",
+        "call p()",
+    ] {
+        assert!(!effects(text).whole, "{text}");
+    }
+}
+
+#[test]
 fn settings_are_one_or_unknown() {
     let one = SettingsEffect::One(Setting {
         name: "timezone".into(),
