@@ -243,6 +243,9 @@ impl Session {
     pub(crate) fn end_fence(&mut self, status: Status, fence: Fence) {
         // The first Sync of the fence itself has one, too.
         let answered = fence.heard.saturating_sub(1).min(fence.syncs);
+        if status == Status::Idle || fence.boundary.is_chained() {
+            self.registry.end_portals(fence.boundary.segment);
+        }
         self.end_boundary(status, fence.boundary);
         for _ in 0..answered {
             self.to_client.put(wire::backend::ready(status));

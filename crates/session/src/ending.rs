@@ -92,6 +92,7 @@ impl Session {
             self.end_fence(status, *fence);
             return Ok(());
         }
+        let synced = matches!(awaited.expect, Expect::Sync(_));
         let (Expect::Sync(boundary) | Expect::Query(_, boundary) | Expect::Function(boundary)) =
             awaited.expect
         else {
@@ -106,6 +107,11 @@ impl Session {
             Route::Relay => {
                 // Whatever it was, no block is open.
                 self.unsynced &= status != Status::Idle;
+                // Of a block that an Execute has ended, the portals were taken as it left: those that
+                // stand there now belong to the next one.
+                if status == Status::Idle || boundary.is_chained() && !synced {
+                    self.registry.end_portals(boundary.segment);
+                }
                 self.end_boundary(status, boundary);
                 self.to_client.put(frame);
             }
@@ -137,15 +143,12 @@ impl Session {
             (boundary.writes, boundary.commits) = (Writes::Nothing, false);
         }
         let in_block = status != Status::Idle;
-        let chained = boundary.chains && !boundary.failed;
+        let chained = boundary.is_chained();
         let settings = self.transaction.settings;
         let dropped = boundary.writes.is_unbounded() && self.mirror.has_temporary();
         self.transaction.end(status, &boundary);
         if !in_block && !self.forwarded && !self.queue.is_unsettled() {
             self.unknown = None;
-        }
-        if !in_block || chained {
-            self.registry.end_portals(boundary.segment);
         }
         if in_block {
             self.transaction.settings = settings || boundary.settings.is_doubtful();

@@ -142,6 +142,11 @@ impl Boundary {
         }
     }
 
+    /// Whether it has ended a transaction block, of which nothing is left in one that may be open now.
+    pub(crate) fn is_chained(&self) -> bool {
+        self.chains && !self.failed
+    }
+
     /// Adds what an earlier segment amounts to, whose Sync the server ignored.
     pub(crate) fn absorb(&mut self, earlier: Self) {
         self.ticket = self.ticket.max(earlier.ticket);
