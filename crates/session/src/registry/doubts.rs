@@ -7,7 +7,7 @@ use super::{Registry, kept, minded};
 /// Why it is not known which portal of a name the server has.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Doubt {
-    /// The segment whose messages leave it open.
+    /// The first segment whose messages leave it open.
     segment: u64,
     /// They have made a portal of ours there, which is ours again if they were skipped.
     made: bool,
@@ -22,9 +22,7 @@ impl Registry {
     /// Whether the server has a portal of this name is not known before `segment` has ended.
     pub(crate) fn doubt_portal(&mut self, name: &[u8], segment: u64, made: bool) {
         let doubt = self.unsure_portals.entry(kept(name));
-        let doubt = doubt.or_insert(Doubt { segment, made });
-        doubt.segment = segment;
-        doubt.made |= made;
+        doubt.or_insert(Doubt { segment, made }).made |= made;
     }
 
     /// What the server makes of any name is not known before a reply has come.
