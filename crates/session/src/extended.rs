@@ -14,7 +14,7 @@ use crate::{
     client::Step,
     parameters::Inferred,
     prepared::{Prepared, Types},
-    queue::Expect,
+    queue::{Boundary, Expect},
     registry::{Former, Registry, Statement, Undo, kept},
     session::Session,
     simple::Protocol,
@@ -40,6 +40,9 @@ impl Session {
             return Step::Wait;
         }
         let taken = !name.is_empty() && self.registry.statement(name).is_some();
+        if taken && self.awaits_parsed(name) {
+            return Step::Wait;
+        }
         if taken {
             // The server has to say so. If it does not, the statement was dropped unseen.
             self.materialize_taken(name);
@@ -137,6 +140,21 @@ impl Session {
         waits
     }
 
+    /// Whether a message that drops this statement, and may be skipped, has to wait: were the server to
+    /// refuse the Parse in an earlier segment as well, the statement would be put back.
+    fn awaits_parsed(&mut self, statement: &[u8]) -> bool {
+        let segment = self.segment.segment;
+        let parsed = self.registry.statement(statement);
+        let waits = parsed.is_some_and(|it| {
+            let owed = |boundary: &Boundary| boundary.segment <= it.segment;
+            it.on_server && it.segment < segment && self.queue.boundaries().any(owed)
+        });
+        if waits {
+            self.stall();
+        }
+        waits
+    }
+
     /// Whether a message about this portal has to wait: one that was sent before may turn out to have
     /// been skipped, and the portal to be ours again, which the server does not have, or lost.
     pub(crate) fn awaits_portal(
@@ -179,7 +197,7 @@ impl Session {
 
     pub(crate) fn close(&mut self, frame: &[u8]) -> Step {
         if let Ok((Target::Statement, name)) = frontend::target(frame) {
-            if self.awaits(name) {
+            if self.awaits(name) || self.forwarded && self.awaits_parsed(name) {
                 return Step::Wait;
             }
             self.doubt(name);
