@@ -379,8 +379,8 @@ ORDER BY 1, 2, 3"
 );
 
 // Casts, operators (`LIKE`, `IN` and `BETWEEN` call some without naming them), checks of domains,
-// operator classes, range types. Those in C come with a type and do what it needs, but for checks,
-// which users write.
+// operator classes (DISTINCT calls the equality of the default one), range types. Those in C come with
+// a type and do what it needs, but for checks, which users write.
 const IMPLICIT: &str = concat!(
     "WITH ",
     called_in!(
@@ -401,6 +401,12 @@ const IMPLICIT: &str = concat!(
     SELECT castfunc AS function, 0::oid AS kind, false AS written FROM pg_cast
     UNION SELECT oprcode::oid, 0, false FROM pg_operator
     UNION SELECT amproc::oid, amproclefttype, false FROM pg_amproc
+    UNION SELECT o.oprcode::oid, c.opcintype, false
+        FROM pg_opclass c
+        JOIN pg_amop m ON m.amopfamily = c.opcfamily
+            AND m.amoplefttype = c.opcintype AND m.amoprighttype = c.opcintype
+        JOIN pg_operator o ON o.oid = m.amopopr
+        WHERE c.opcdefault
     UNION SELECT rngsubdiff::oid, rngtypid, false FROM pg_range
     UNION SELECT function, objid, false FROM called JOIN pg_type x ON x.oid = objid
         WHERE classid = 'pg_type'::regclass AND x.typtype <> 'd'

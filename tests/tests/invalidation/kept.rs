@@ -103,8 +103,16 @@ fn the_function_of_a_cast_outlives_it_in_what_was_made_with_it() {
             d: CREATE TABLE x (m num); INSERT INTO x VALUES ('1'), ('1')
             d: CREATE VIEW w AS SELECT DISTINCT m FROM x
             s1 cold: SELECT count(*) FROM w
+            s1 cold: SELECT DISTINCT m FROM x
+            s1 cold: SELECT count(*) FROM x GROUP BY m
+            s1 cold: SELECT count(*) FROM (SELECT m FROM x UNION SELECT m FROM x) AS u
+            s1 cold: SELECT DISTINCT ARRAY[m] FROM x
             s2: INSERT INTO t VALUES (3, 'c')
             s1: SELECT count(*) FROM w
+            s1: SELECT DISTINCT m FROM x
+            s1: SELECT count(*) FROM x GROUP BY m
+            s1: SELECT count(*) FROM (SELECT m FROM x UNION SELECT m FROM x) AS u
+            s1: SELECT DISTINCT ARRAY[m] FROM x
             ",
         ),
     ]);
