@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
+    net::IpAddr,
     path::{Path, PathBuf},
 };
 
@@ -224,11 +225,35 @@ impl Loading {
             });
         }
         self.check_tls();
+        self.check_loop();
         let off = self.draft.cache.default_ttl.is_none();
         let unkept = tables
             .iter()
             .filter(|rule| off && rule.cache && rule.ttl.is_none());
         self.problems.extend(unkept.map(without_ttl));
+    }
+
+    /// The server is not looked for where clients are awaited. Names may lead there as well, which only
+    /// a connection shows.
+    fn check_loop(&mut self) {
+        let (Some(listen), Some(upstream)) = (self.draft.listen, &self.draft.upstream) else {
+            return;
+        };
+        let same = listen.port() == upstream.port
+            && upstream
+                .host
+                .parse()
+                .is_ok_and(|host| is_heard_at(host, listen.ip()));
+        if !same {
+            return;
+        }
+        let place = self.places.get("upstream").cloned();
+        self.problems.push(Problem {
+            place: place.unwrap_or(Place::Nowhere),
+            what: format!("upstream leads to {listen}, which is where pgmemo itself listens"),
+            remedy: "name the PostgreSQL server in `upstream`, or another address in `listen`"
+                .to_owned(),
+        });
     }
 
     /// TLS takes a certificate and its key.
@@ -300,6 +325,19 @@ fn without_ttl(rule: &TableRule) -> Problem {
             rule.pattern.escape_debug()
         ),
         remedy: "write ttl = \"5m\" in the rule".to_owned(),
+    }
+}
+
+/// Whether who listens at one address of a port takes all that comes for another.
+fn is_heard_at(host: IpAddr, listens: IpAddr) -> bool {
+    match (host.to_canonical(), listens) {
+        (host, listens) if listens.is_unspecified() => {
+            (host.is_loopback() || host.is_unspecified()) && (host.is_ipv4() || listens.is_ipv6())
+        }
+        (host, listens) if host.is_unspecified() => {
+            listens.is_loopback() && host.is_ipv4() == listens.is_ipv4()
+        }
+        (host, listens) => host == listens.to_canonical(),
     }
 }
 

@@ -131,6 +131,35 @@ fn every_key_is_read() {
 }
 
 #[test]
+fn the_server_is_not_looked_for_at_pgmemo_itself() {
+    let text = |host, listen| format!("upstream = 'postgres://{host}'\nlisten = '{listen}'");
+    for (host, listen) in [
+        ("127.0.0.1:6432", "127.0.0.1:6432"),
+        ("127.0.0.1:6432/app", "0.0.0.0:6432"),
+        ("127.0.0.2:6432", "[::]:6432"),
+        ("[::1]", "[::]:5432"),
+        ("10.0.0.1", "10.0.0.1:5432"),
+        ("0.0.0.0:1", "127.0.0.1:1"),
+    ] {
+        let report = report(&text(host, listen));
+        assert!(report.contains("pgmemo itself"), "{host} {listen} {report}");
+        assert!(report.contains("1 problem"), "{report}");
+    }
+    for (host, listen) in [
+        ("127.0.0.1:5432", "127.0.0.1:6432"),
+        ("127.0.0.2", "127.0.0.1:5432"),
+        ("[::1]", "127.0.0.1:5432"),
+        ("[::1]", "0.0.0.0:5432"),
+        ("10.0.0.1", "0.0.0.0:5432"),
+        // A connection has to show where they lead.
+        ("localhost", "127.0.0.1:5432"),
+        ("db", "0.0.0.0:5432"),
+    ] {
+        assert_eq!(report(&text(host, listen)), "fine", "{host} {listen}");
+    }
+}
+
+#[test]
 fn tls_takes_a_certificate_and_its_key() {
     let check = |section: &str, expected: &str| {
         let report = report(&format!("{UPSTREAM}[tls]\n{section}"));
