@@ -13,7 +13,7 @@ use anyhow::{Result, ensure};
 use crate::net::local;
 
 /// How pgmemo names itself on that connection.
-const CONTROL: &[u8] = b"application_name\0pgmemo control\0";
+const CONTROL: &[u8] = b"application_name\0pgmemo control ";
 
 /// The longest startup packet that a server accepts.
 const STARTUP_BYTES_MAX: usize = 10_000;

@@ -133,6 +133,14 @@ impl Pgmemo {
         Ok(pgmemo)
     }
 
+    /// The same where the URL leads back to it, by the address that it is told.
+    pub fn start_before_itself(url: impl FnOnce(SocketAddr) -> Result<String>) -> Result<Self> {
+        let ports = (local(free_port()?), local(free_port()?));
+        let mut pgmemo = Self::launch_at(ports, &url(ports.0)?, Store::Memory, &[], "", &[])?;
+        pgmemo.server()?.await_ready(SOON, || accepts(ports.0))?;
+        Ok(pgmemo)
+    }
+
     fn await_ready(&mut self) -> Result<()> {
         let admin = self.admin;
         self.server()?.await_ready(SOON, || {

@@ -11,7 +11,9 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 use pgmemo_tests::{
-    Pgmemo, Postgres, Redis, Store, Version, env, http,
+    Pgmemo, Postgres, Redis, Store, Version, env,
+    gate::Gate,
+    http,
     net::{SOON, accepts, eventually, free_port, local},
     postgres::Database,
     server::Signal,
@@ -482,6 +484,40 @@ fn a_client_is_told_when_the_server_is_away() -> Result<()> {
         !text.contains("127.0.0.1"),
         "the client was told where the server is: {text}"
     );
+    Ok(())
+}
+
+/// By a name, or by a port that somebody forwards: no address tells.
+#[test]
+fn a_pgmemo_in_front_of_itself_says_so_and_does_not_spin() -> Result<()> {
+    if env::direct() {
+        return Ok(());
+    }
+    type Url = fn(std::net::SocketAddr) -> Result<String>;
+    let named: Url = |address| Ok(format!("postgres://postgres@localhost:{}", address.port()));
+    let forwarded: Url = |address| {
+        let gate = Gate::close(address, "nowhere")?;
+        gate.open();
+        Ok(gate.url())
+    };
+    for url in [named, forwarded] {
+        let pgmemo = Pgmemo::start_before_itself(url)?;
+        eventually("a word of it", SOON, || {
+            pgmemo.log_tail().contains("leads back").then_some(())
+        })?;
+        for _ in 0..3 {
+            let refused = Conn::greet(pgmemo.address(), &Login::to("postgres"))?;
+            let last = refused.greeting().last().context("no word")?;
+            ensure!(format!("{last:?}").contains("leads back"), "{last:?}");
+        }
+        ensure!(!ready(&pgmemo), "it says that it is ready");
+        let log = pgmemo.log_tail();
+        ensure!(
+            log.matches("leads back to this pgmemo:").count() == 1,
+            "{log}"
+        );
+        ensure!(log.lines().count() < 20, "{log}");
+    }
     Ok(())
 }
 

@@ -168,7 +168,6 @@ impl Credentials {
         config
             .user(&self.user)
             .dbname(database)
-            .application_name(APPLICATION_NAME)
             .channel_binding(self.channel_binding);
         if let Some(options) = &self.options {
             config.options(options);
@@ -202,6 +201,7 @@ impl Control {
         let control = timeout(upstream.connect_timeout(), login)
             .await
             .unwrap_or_else(|_| Err(UpstreamError::Timeout(upstream.connect_timeout()).into()))?;
+        upstream.note_itself(false);
         control.execute(SETTINGS).await?;
         control.prepare().await?;
         Ok(control)
@@ -303,7 +303,9 @@ async fn login(
     credentials: &Credentials,
     database: &str,
 ) -> Result<Control, ControlError> {
+    let knock = upstream.knock();
     let mut config = credentials.config(database);
+    config.application_name(knock.name());
     let Some(tls) = upstream.tls() else {
         return plain(upstream, config).await;
     };
@@ -387,9 +389,6 @@ pub(crate) const MAINTENANCE: &str = "postgres";
 
 /// How long a question may be on its way.
 const RELOAD_SLACK: Duration = Duration::from_millis(50);
-
-/// What administrators see in `pg_stat_activity`.
-const APPLICATION_NAME: &str = "pgmemo control";
 
 /// Settings for the life of a control connection. An empty path keeps other people's functions out
 /// of our statements; it may be silent for long, and has the limits of each statement.

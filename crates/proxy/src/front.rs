@@ -32,9 +32,10 @@ use crate::{
     login::{Login, LoginError, LoginRules, Sasl, Trust, refusal, relay_login, unreachable},
     marks::Marks,
     place::Place,
+    seldom::Seldom,
     services::Services,
     stream::{ClientStream, ServerStream, Stream},
-    upstream::Upstream,
+    upstream::{Upstream, UpstreamError},
 };
 
 mod strangers;
@@ -57,6 +58,8 @@ pub(crate) struct Front {
     pub(crate) acceptor: ArcSwapOption<Acceptor>,
     pub(crate) services: Arc<Services>,
     pub(crate) leave: Leave,
+    /// About a server that cannot be reached.
+    pub(crate) unreached: Seldom,
 }
 
 impl Front {
@@ -159,6 +162,9 @@ impl Front {
     }
 
     async fn deliver(&self, cancel: &[u8], due: impl Fn() -> bool) {
+        if self.upstream.is_itself() {
+            return;
+        }
         let cancels = &self.services.cancels;
         let server = cancels.server(cancel);
         let going = async {
@@ -181,6 +187,9 @@ impl Front {
         let config = self.config.load_full();
         let telemetry = &self.services.sessions.telemetry;
         let client_counted = Counted::new(telemetry, |it| &it.clients);
+        if self.upstream.knocks_with(&packet.parameters) {
+            self.meets_itself();
+        }
         let required = acceptor.as_ref().is_some_and(|acceptor| acceptor.required);
         if let Err(refused) = self.admit(client.is_tls() || !required, &config) {
             refused.tell(&mut client).await;
@@ -189,8 +198,7 @@ impl Front {
         let mut server = match self.upstream.connect().await {
             Ok(server) => server,
             Err(error) => {
-                tracing::warn!(%error, "cannot reach the server");
-                tell(&mut client, &unreachable(&error)).await;
+                self.cannot_reach(&mut client, &error).await;
                 return None;
             }
         };
@@ -246,8 +254,7 @@ impl Front {
         match self.upstream.connect_plain().await {
             Ok(plain) => *server = plain,
             Err(error) => {
-                tracing::warn!(%error, "cannot reach the server");
-                tell(client, &unreachable(&error)).await;
+                self.cannot_reach(client, &error).await;
                 return Err(LoginError::ServerGone);
             }
         }
@@ -255,11 +262,31 @@ impl Front {
         relay_login(client, server, startup, ahead, plain).await
     }
 
+    async fn cannot_reach(&self, client: &mut ClientStream, error: &UpstreamError) {
+        if self.unreached.is_due() {
+            tracing::warn!(%error, "cannot reach the server");
+        } else {
+            tracing::debug!(%error, "cannot reach the server");
+        }
+        tell(client, &unreachable(error)).await;
+    }
+
+    /// A connection of our own has come back to us: each client's would do so as well, again and again.
+    fn meets_itself(&self) {
+        if !self.upstream.note_itself(true) {
+            tracing::error!(
+                "`upstream` leads back to this pgmemo: name the server in it, not what clients                  connect to; until then nobody is let in"
+            );
+        }
+    }
+
     /// Whether there is room for another client, who has come by a connection that is good enough.
     fn admit(&self, encrypted: bool, config: &Config) -> Result<(), Refusal> {
         let clients = self.services.sessions.telemetry.clients.value();
         if self.leave.is_given() {
             Err(Refusal::STOPPING)
+        } else if self.upstream.is_itself() {
+            Err(Refusal::ITSELF)
         } else if clients > i64::from(config.limits.clients_max) {
             Err(Refusal::FULL)
         } else if !encrypted {
@@ -409,6 +436,12 @@ impl Refusal {
         sqlstate: "53300",
         text: "sorry, too many clients already",
         hint: Some("raise limits.clients_max"),
+    };
+    const ITSELF: Self = Self {
+        // To a control connection it means that somebody has to change something first.
+        sqlstate: "0A000",
+        text: "`upstream` leads back to this pgmemo",
+        hint: Some("name the PostgreSQL server in it"),
     };
     const CRAMPED: Self = Self {
         sqlstate: "53300",

@@ -21,6 +21,7 @@ pub mod options;
 mod place;
 mod refresh;
 mod reserve;
+mod seldom;
 mod server;
 mod services;
 pub mod stream;

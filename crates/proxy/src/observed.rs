@@ -32,7 +32,11 @@ impl Observed for Front {
             ),
         };
         let states = self.services.databases.states();
-        let upstream = upstream(states.into_iter(), self.upstream.is_reached());
+        let upstream = if self.upstream.is_itself() {
+            Part::unready("upstream", "it leads back to this pgmemo")
+        } else {
+            upstream(states.into_iter(), self.upstream.is_reached())
+        };
         Readiness {
             parts: vec![listener, upstream, store],
         }

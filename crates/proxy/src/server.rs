@@ -27,6 +27,7 @@ use crate::{
     leave::Leave,
     refresh::Refresher,
     reserve::{Reserves, is_out_of_files},
+    seldom::Seldom,
     services::Services,
     upstream::{Upstream, UpstreamError},
     workers::Workers,
@@ -110,6 +111,7 @@ impl Server {
             acceptor: ArcSwapOption::new(acceptor),
             services,
             leave: Leave::default(),
+            unreached: Seldom::default(),
         };
         Ok(Self {
             listener: Mutex::new(Some(listener)),
@@ -192,7 +194,7 @@ impl Server {
 
     /// Accepts clients. Cancel safe.
     async fn accept(&self, listener: &TcpListener, clients: &TaskTracker) -> Infallible {
-        let mut reserves = Reserves::default();
+        let (mut reserves, cramped) = (Reserves::default(), Seldom::default());
         loop {
             reserves.refill();
             match listener.accept().await {
@@ -205,7 +207,9 @@ impl Server {
                         continue;
                     }
                     // Wait for some to be given back.
-                    tracing::warn!(%error, "cannot accept a connection");
+                    if cramped.is_due() {
+                        tracing::warn!(%error, "cannot accept a connection");
+                    }
                     tokio::time::sleep(Duration::from_millis(50)).await;
                 }
             }

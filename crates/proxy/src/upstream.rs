@@ -7,13 +7,18 @@
 //! What is said on a connection is the affair of [`crate::login`] and [`crate::control`].
 
 use std::{
+    hash::{BuildHasher as _, RandomState},
     io,
     net::SocketAddr,
     path::PathBuf,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
+use bytes::Bytes;
 use config::{Liveness, TlsMode};
 use socket2::{SockRef, TcpKeepalive};
 use tokio::{
@@ -96,6 +101,31 @@ pub struct Upstream {
     reached: Mutex<Option<(Instant, bool)>>,
     /// Which address of several led to it last.
     address: Mutex<Option<SocketAddr>>,
+    /// Connections of our own that are logging in.
+    knocks: Mutex<Vec<Arc<str>>>,
+    /// One of them has come back to us.
+    itself: AtomicBool,
+}
+
+/// A connection of our own that is logging in. It is known by its name as long as that takes: later on
+/// everybody at the server can read it.
+#[derive(Debug)]
+pub(crate) struct Knock<'a> {
+    upstream: &'a Upstream,
+    name: Arc<str>,
+}
+
+impl Knock<'_> {
+    /// What administrators see in `pg_stat_activity`.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+}
+
+impl Drop for Knock<'_> {
+    fn drop(&mut self) {
+        locked(&self.upstream.knocks).retain(|name| *name != self.name);
+    }
 }
 
 /// What a socket is connected to.
@@ -135,6 +165,8 @@ impl Upstream {
             liveness: config.liveness,
             reached: Mutex::default(),
             address: Mutex::default(),
+            knocks: Mutex::default(),
+            itself: AtomicBool::new(false),
         })
     }
 
@@ -182,6 +214,39 @@ impl Upstream {
     /// Whether it was tried within this time.
     pub(crate) fn was_tried_within(&self, age: Duration) -> bool {
         locked(&self.reached).is_some_and(|(when, _)| when.elapsed() < age)
+    }
+
+    /// A connection of our own is about to log in.
+    pub(crate) fn knock(&self) -> Knock<'_> {
+        // Keyed by the system's entropy, each with another key.
+        let nonce = RandomState::new().hash_one(0) >> u32::BITS;
+        let name: Arc<str> = format!("{APPLICATION_NAME} {nonce:08x}").into();
+        locked(&self.knocks).push(Arc::clone(&name));
+        Knock {
+            upstream: self,
+            name,
+        }
+    }
+
+    /// Whether these are parameters with which one begins that is logging in.
+    pub(crate) fn knocks_with(&self, parameters: &[(Bytes, Bytes)]) -> bool {
+        let named = parameters
+            .iter()
+            .find(|(name, _)| name == "application_name");
+        named.is_some_and(|(_, value)| {
+            let knocks = locked(&self.knocks);
+            knocks.iter().any(|name| *value == name.as_bytes())
+        })
+    }
+
+    /// One has come back to us, or has met a server. Returns what was known before.
+    pub(crate) fn note_itself(&self, itself: bool) -> bool {
+        self.itself.swap(itself, Ordering::Relaxed)
+    }
+
+    /// Whether it leads back to us, for all that is known.
+    pub(crate) fn is_itself(&self) -> bool {
+        self.itself.load(Ordering::Relaxed)
     }
 
     /// Sends a CancelRequest as the client sent it, and waits until the server has closed: the one
@@ -392,6 +457,9 @@ fn tuned(socket: TcpStream, liveness: &Liveness) -> io::Result<TcpStream> {
 
 /// Length 8, code 1234.5679.
 const SSL_REQUEST: [u8; 8] = [0, 0, 0, 8, 0x04, 0xd2, 0x16, 0x2f];
+
+/// How the names of our own connections begin.
+const APPLICATION_NAME: &str = "pgmemo control";
 
 /// How many addresses of one host are tried.
 const ADDRESSES_MAX: usize = 16;

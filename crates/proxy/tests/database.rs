@@ -156,7 +156,7 @@ async fn a_lost_connection_alone_changes_nothing() {
     let before = watched.knowledge();
     server.sql(
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
-         WHERE application_name = 'pgmemo control'",
+         WHERE application_name LIKE 'pgmemo control%'",
     );
     watched.await_knowledge(|now| now.is_none()).await;
     watched.await_knowledge(|now| now.is_some()).await;
@@ -184,7 +184,7 @@ fn a_connection_that_is_lost_while_the_catalog_is_indexed_is_missed_at_once() {
         watched.database.refresh();
         // Behind the statements that read the catalog it waits for a thread.
         let says = format!(
-            "SELECT FROM pg_stat_activity WHERE application_name = 'pgmemo control' \
+            "SELECT FROM pg_stat_activity WHERE application_name LIKE 'pgmemo control%' \
              AND state = 'idle' AND query ~ 'EXECUTE pgmemo_catalog' AND query_start > '{now}'"
         );
         let end = Instant::now() + SOON;
@@ -193,7 +193,7 @@ fn a_connection_that_is_lost_while_the_catalog_is_indexed_is_missed_at_once() {
             sleep(Duration::from_millis(50)).await;
         }
         let ends = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
-            WHERE application_name = 'pgmemo control'";
+            WHERE application_name LIKE 'pgmemo control%'";
         control.execute(ends, &[]).await.unwrap();
         watched.await_knowledge(|now| now.is_none()).await;
         go_on.send(()).unwrap();

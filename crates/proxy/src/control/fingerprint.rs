@@ -343,6 +343,7 @@ const CATALOGS: &[(&str, &str, &str)] = &[
     (
         SETTINGS,
         "name, reset_val",
-        "pg_settings WHERE context IN ('user', 'superuser')",
+        // By that, connections of ours are told apart.
+        "pg_settings WHERE context IN ('user', 'superuser') AND name <> 'application_name'",
     ),
 ];
