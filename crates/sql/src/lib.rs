@@ -38,6 +38,7 @@ mod resolve;
 mod scan;
 mod schema;
 mod setting;
+mod shown;
 mod statement;
 mod tag;
 mod temporary;
@@ -61,6 +62,7 @@ pub use plan::{
 };
 pub use reason::Reason;
 pub use schema::{Schema, plan_without_catalog};
+pub use shown::{SHOWN_BYTES_MAX, shown};
 pub use statement::may_be_shared;
 pub use tag::{tag_clears, tag_drops};
 pub use temporary::{PLAIN_MAX, Reaching, Temporary, may_name};
