@@ -1,5 +1,7 @@
 //! Why a statement is not looked up.
 
+mod remedy;
+
 /// A refusal, with a code that is the same in code, metric, log and documentation.
 ///
 /// Those that depend on the statement come first; those of the session, the store and the policy
