@@ -90,6 +90,7 @@ impl Shell {
         let limits = Limits {
             analysis_bytes_max: 64 * 1024,
             entry_bytes_max: 256,
+            statements_max: 4,
         };
         let login = Login {
             digest: DigestBuilder::default().finish(),

@@ -94,7 +94,8 @@ pub const SETTINGS: &[Setting] = &[
         flag: Some("admin"),
         default: DefaultValue::Text("127.0.0.1:9187"),
         reloads: false,
-        help: "Where metrics and health are served over HTTP, without a password.",
+        help: "Where metrics and health are served over HTTP, and the console to `psql`, without a \
+            password.",
         form: Form::AddressOrOff(|draft, address| draft.admin = address),
     },
     Setting {
@@ -274,6 +275,18 @@ pub const SETTINGS: &[Setting] = &[
             has a machine of its own and its threads are busy.",
         form: Form::Integer(1, 1024, |draft, count| {
             draft.limits.threads = Some(count as usize)
+        }),
+    },
+    Setting {
+        key: "limits.statements_max",
+        flag: None,
+        default: DefaultValue::Text("1000"),
+        reloads: false,
+        help: "Of how many statements it is counted what becomes of each: hits, misses, why they are \
+            not looked up. Those used least make room for others; all of these together are one row. \
+            Each takes 1 KiB and its text without its values. `0` counts none.",
+        form: Form::Integer(0, 100_000, |draft, count| {
+            draft.limits.statements_max = count as usize
         }),
     },
     Setting {

@@ -30,6 +30,10 @@ impl Config {
                 cache.catalog_age_max != new.cache.catalog_age_max,
             ),
             ("limits.threads", self.limits.threads != new.limits.threads),
+            (
+                "limits.statements_max",
+                self.limits.statements_max != new.limits.statements_max,
+            ),
         ];
         differs
             .into_iter()
@@ -51,6 +55,7 @@ impl Config {
             ..running.cache.clone()
         };
         self.limits.threads = running.limits.threads;
+        self.limits.statements_max = running.limits.statements_max;
         self
     }
 }
@@ -114,7 +119,8 @@ mod tests {
             .collect();
         let everything = "listen = '[::1]:1'\nupstream = 'postgres://other'\nadmin = 'off'\n\
             [cache]\njitter_percent = 1\nentry_bytes_max = '2MiB'\nbytes_max = '1GiB'\n\
-            analysis_bytes_max = '1GiB'\ncatalog_age_max = '1s'\n[limits]\nthreads = 3";
+            analysis_bytes_max = '1GiB'\ncatalog_age_max = '1s'\n[limits]\nthreads = 3\n\
+            statements_max = 1";
         let by_comparison = config(RUNNING).restart_required(&config(everything));
         let above: Vec<&str> = by_registry
             .into_iter()

@@ -13,7 +13,7 @@ pub struct Config {
     pub upstream: Upstream,
     /// Where replies and versions live.
     pub store: StoreChoice,
-    /// Where metrics and health are served; `None` switches it off. Default `127.0.0.1:9187`.
+    /// Where metrics, health and the console are served; `None` switches it off. Default `127.0.0.1:9187`.
     pub admin: Option<SocketAddr>,
     /// What is cached and how large it may grow.
     pub cache: CacheSettings,
@@ -137,6 +137,8 @@ pub struct Limits {
     pub threads: Option<usize>,
     /// Accept clients from other hosts to whom the server asked no challenge. Default false.
     pub allow_trust_relay: bool,
+    /// Of how many statements it is counted what becomes of each. Default 1,000.
+    pub statements_max: usize,
 }
 
 /// TLS towards clients.

@@ -6,12 +6,13 @@ use std::{
     future::poll_fn,
     io,
     pin::{Pin, pin},
+    sync::Arc,
     task::Poll,
     time::{Duration, Instant},
 };
 
 use cache::Stamp;
-use session::{Answer, Need, Outcome, Session, SessionError};
+use session::{Answer, Need, Outcome, Session, SessionError, Tally};
 use sql::{Reason, Writes};
 use store::{Fill, Found, Lead, Point, delay};
 use tokio::{
@@ -58,7 +59,7 @@ pub(crate) struct Client {
 #[derive(Debug)]
 pub(crate) struct Timing {
     arrived: Option<Instant>,
-    missed: Option<Instant>,
+    missed: Option<(Instant, Option<Arc<Tally>>)>,
     /// Since when the server has not been at work, or longer.
     silent: Instant,
     /// When a block may have waited for too long without the server.
@@ -301,7 +302,9 @@ impl Client {
             Then::Wait => None,
             Then::Serve(entry) => Some(Answer::Hit(entry)),
             Then::Ask(lead) => {
-                self.timing.missed = self.timing.missed.or(self.timing.arrived);
+                let tally = question.tally().map(Arc::clone);
+                let missed = self.timing.arrived.map(|arrived| (arrived, tally));
+                self.timing.missed = self.timing.missed.take().or(missed);
                 if let Some(lead) = lead {
                     self.session.lead(Box::new(lead));
                 }
@@ -350,14 +353,15 @@ impl Client {
     }
 
     fn time_miss(&mut self) {
-        if let Some(arrived) = self.timing.missed
+        if self.timing.missed.is_some()
             && !self.session.is_owed()
+            && let Some((arrived, tally)) = self.timing.missed.take()
         {
-            self.timing.missed = None;
-            self.place
-                .telemetry()
-                .miss_latency
-                .record_us(micros(arrived));
+            let us = micros(arrived);
+            self.place.telemetry().miss_latency.record_us(us);
+            if let Some(tally) = tally {
+                tally.time(us);
+            }
         }
     }
 }

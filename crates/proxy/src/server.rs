@@ -91,6 +91,7 @@ impl Server {
         let limits = session::Limits {
             analysis_bytes_max: config.cache.analysis_bytes_max,
             entry_bytes_max: usize::try_from(config.cache.entry_bytes_max).unwrap_or(usize::MAX),
+            statements_max: config.limits.statements_max,
         };
         let sessions = Arc::new(Shared::new(limits, Arc::new(Telemetry::default())));
         let databases = Databases::new(&config, Arc::clone(&upstream), store.clone());

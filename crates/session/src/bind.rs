@@ -88,7 +88,7 @@ impl Session {
             if self.is_suspicious(bind.statement) {
                 return self.verify(bind.statement);
             }
-            self.shared.telemetry.bypass(reason).inc();
+            self.shared.count_bypass(&prepared, reason);
             return self.forward_bind(&bind, frame, Some(prepared), None);
         }
         self.ask_store(
@@ -278,8 +278,9 @@ impl Session {
             let statement = self.registry.statement(bind.statement);
             statement.is_some_and(|it| it.noisy)
         };
-        if recording.take_if(noisy).is_some() {
-            self.shared.telemetry.refused(RefusedFill::Notice).inc();
+        if let Some(refused) = recording.take_if(noisy) {
+            let statement = &refused.question.statement;
+            self.shared.count_refused(statement, RefusedFill::Notice);
         }
         // Only what may be looked up again needs its arguments.
         let kept = if recording.is_some() { frame } else { &[] };

@@ -119,6 +119,9 @@ impl Session {
         if let Some(step) = self.mark_for(&prepared.plan, writes) {
             return step;
         }
+        if writes.any() {
+            self.shared.count_write(prepared, self.lane);
+        }
         self.materialize_block_for(&prepared.plan);
         self.materialize_pipeline_for(&prepared.plan);
         self.materialize_portal(name);

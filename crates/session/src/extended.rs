@@ -250,12 +250,9 @@ impl Session {
 
     /// Counts a read that is not looked up because of the size of its arguments.
     pub(crate) fn count_bypass(&self, reason: Reason, statement: &[u8]) {
-        let is_read = self
-            .registry
-            .statement(statement)
-            .is_some_and(|it| it.prepared.plan.read.is_ok());
-        if is_read {
-            self.shared.telemetry.bypass(reason).inc();
+        let statement = self.registry.statement(statement);
+        if let Some(statement) = statement.filter(|it| it.prepared.plan.read.is_ok()) {
+            self.shared.count_bypass(&statement.prepared, reason);
         }
     }
 }

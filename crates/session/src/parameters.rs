@@ -104,7 +104,7 @@ impl Session {
             return Some(self.anywhere(&then.text));
         }
         if then.plan.read.is_ok() || now.plan.read.is_ok() {
-            self.shared.telemetry.bypass(Reason::NoCatalog).inc();
+            self.shared.count_bypass(now, Reason::NoCatalog);
         }
         if owned && then.writes_the_same(now) {
             return Some(match now.plan.read {

@@ -22,7 +22,7 @@ use sql::{
 
 use self::shape::Shapes;
 pub(crate) use self::shape::{Shape, Types};
-use crate::{Identity, Knowledge, copy};
+use crate::{Identity, Knowledge, Tally, copy};
 
 /// A statement's text with everything that was found out about it under one context: catalog
 /// snapshot, policy, search path and role.
@@ -64,6 +64,8 @@ pub(crate) struct Prepared {
     /// How long the server takes for it, in microseconds; 0 while nobody knows. Statements of one
     /// form share it.
     cost_us: Arc<AtomicU32>,
+    /// What is counted of it, if anything can be.
+    pub(crate) tally: Option<Arc<Tally>>,
     /// Its Parse brings a notice.
     noisy: AtomicBool,
 }
@@ -145,6 +147,7 @@ impl Prepared {
             literals: FormLiterals::new(),
             shapes: RwLock::default(),
             cost_us: Arc::default(),
+            tally: None,
             noisy: AtomicBool::new(false),
         }
     }
@@ -223,6 +226,7 @@ impl Prepared {
             path: self.path,
             shapes: RwLock::default(),
             cost_us: Arc::clone(&self.cost_us),
+            tally: self.tally.clone(),
             noisy: AtomicBool::new(false),
         }
     }
@@ -300,6 +304,7 @@ impl Prepared {
             path: None,
             shapes: RwLock::default(),
             cost_us: Arc::default(),
+            tally: None,
             noisy: AtomicBool::new(false),
         }
     }
@@ -311,6 +316,7 @@ impl Prepared {
         plan.writes.add(&Writes::Everything);
         Self {
             plan: Arc::new(plan),
+            tally: self.tally.clone(),
             ..Self::opaque(&self.text)
         }
     }
@@ -368,6 +374,11 @@ impl Prepared {
     pub(crate) fn writes_the_same(&self, now: &Self) -> bool {
         let known = self.path.is_some() && self.path == now.path;
         known && !now.unread && self.plan.meaning.writes_as(&now.plan.meaning)
+    }
+
+    /// Whether there is something to count of it: it could have been a read, or may change something.
+    pub(crate) fn is_counted(&self) -> bool {
+        self.plan.read.is_ok() || self.refusal().is_some() || self.plan.writes.any()
     }
 
     /// The refusal that counts, if it could have been a read.

@@ -1,11 +1,14 @@
 //! Recording a reply while it passes.
 
+use std::sync::Arc;
+
 use bytes::{Bytes, BytesMut};
 use cache::{Entry, Stamp};
 use wire::backend;
 
 use crate::{
     Lead, Question, RefusedFill,
+    prepared::Prepared,
     queue::{Awaited, Description, Expect, Slot},
     session::Session,
 };
@@ -84,6 +87,11 @@ impl Recorder {
         self.rows = self.rows.saturating_add(rows);
         self.frames.extend_from_slice(bytes);
         Ok(())
+    }
+
+    /// What is recorded the reply of.
+    pub(crate) const fn statement(&self) -> &Arc<Prepared> {
+        &self.recording.question.statement
     }
 
     /// The tag ends it: a read's, counting the rows that came.
@@ -176,7 +184,8 @@ impl Session {
         }
         let kept: usize = self.recorded.iter().map(|it| it.entry.len()).sum();
         if kept + record.entry.len() > self.shared.limits.entry_bytes_max.max(RECORDED_MAX) {
-            self.shared.telemetry.refused(RefusedFill::TooLarge).inc();
+            let statement = &record.question.statement;
+            self.shared.count_refused(statement, RefusedFill::TooLarge);
         } else {
             self.recorded.push(record);
             self.just_recorded = true;
@@ -202,9 +211,10 @@ impl Session {
             ..
         })) = self.queue.front_mut()
         {
-            let wanted = execution.recording.take().is_some();
-            if self.recorder.take().is_some() || wanted {
-                self.shared.telemetry.refused(why).inc();
+            let wanted = execution.recording.take();
+            let begun = self.recorder.take().map(|it| it.recording);
+            if let Some(refused) = begun.or(wanted) {
+                self.shared.count_refused(&refused.question.statement, why);
             }
         }
     }

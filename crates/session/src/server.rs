@@ -176,9 +176,12 @@ impl Session {
     fn asynchronous(&mut self, message: u8, frame: &[u8]) {
         if message == tag::NOTICE {
             self.refuse_recording(RefusedFill::Notice);
-            if std::mem::take(&mut self.just_recorded) && self.recorded.pop().is_some() {
+            if std::mem::take(&mut self.just_recorded)
+                && let Some(record) = self.recorded.pop()
+            {
                 // How long something took the server says behind its end.
-                self.shared.telemetry.refused(RefusedFill::Notice).inc();
+                let statement = &record.question.statement;
+                self.shared.count_refused(statement, RefusedFill::Notice);
             }
             self.note_notice();
         }
@@ -209,8 +212,9 @@ impl Session {
         }
         let waiting = self.queue.recordings_mut();
         for recording in waiting.chain(self.registry.recordings_mut()) {
-            if recording.take().is_some() {
-                self.shared.telemetry.refused(RefusedFill::Notice).inc();
+            if let Some(refused) = recording.take() {
+                let statement = &refused.question.statement;
+                self.shared.count_refused(statement, RefusedFill::Notice);
             }
         }
     }
@@ -323,9 +327,10 @@ impl Session {
     /// CommandComplete: one statement of the head has ended well.
     fn completed(&mut self, frame: &[u8]) {
         if let Some(recorder) = self.recorder.take() {
+            let statement = Arc::clone(recorder.statement());
             match recorder.finish(frame) {
                 Ok(record) => self.keep_until_ready(record),
-                Err(why) => self.shared.telemetry.refused(why).inc(),
+                Err(why) => self.shared.count_refused(&statement, why),
             }
         }
         let command = backend::command_tag(frame).unwrap_or_default();

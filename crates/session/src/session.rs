@@ -11,7 +11,7 @@ use wire::{
 };
 
 use crate::{
-    Definitions, Knowledge, Lead, Output, Record, Shared,
+    Definitions, Knowledge, Lane, Lead, Output, Record, Shared,
     copy::CopyIn,
     mirror::Mirror,
     need::{Answer, Login, Question},
@@ -108,6 +108,8 @@ pub struct Session {
     /// The server has said why it ends the session. It answers nothing more, and neither do we.
     pub(crate) broken: bool,
     pub(crate) key_buffer: Vec<u8>,
+    /// Where it counts.
+    pub(crate) lane: Lane,
     /// A statement has been answered from the store. To be reset by whoever has noted it.
     pub served: bool,
     /// What was recorded since the last ReadyForQuery.
@@ -171,6 +173,7 @@ impl Session {
             ended: false,
             broken: false,
             key_buffer: Vec::new(),
+            lane: Lane::here(),
             served: false,
             recorded: Vec::new(),
             just_recorded: false,

@@ -14,7 +14,7 @@ use quick_cache::{Equivalent, Lifecycle, Weighter, sync::Cache};
 use sql::Temporary;
 
 use crate::{
-    Identity, Knowledge, Telemetry,
+    Identity, Knowledge, Statistics, Telemetry,
     prepared::{Prepared, Shape},
     wanted::Wanted,
 };
@@ -26,6 +26,8 @@ pub struct Limits {
     pub analysis_bytes_max: u64,
     /// The largest reply that is recorded, in bytes.
     pub entry_bytes_max: usize,
+    /// Of how many statements it is counted what becomes of each.
+    pub statements_max: usize,
 }
 
 /// Shared by all sessions of one process.
@@ -38,6 +40,8 @@ pub struct Shared {
     next_context: AtomicU64,
     /// What is counted.
     pub telemetry: Arc<Telemetry>,
+    /// What is counted of each statement.
+    pub statistics: Statistics,
     /// What is bounded.
     pub limits: Limits,
 }
@@ -135,6 +139,7 @@ impl Shared {
             contexts: Mutex::default(),
             next_context: AtomicU64::new(1),
             telemetry,
+            statistics: Statistics::new(limits.statements_max),
             limits,
         }
     }
@@ -209,6 +214,13 @@ impl Shared {
 
     /// A text that was not seen before; its form may have been.
     fn planned(&self, context: u64, text: &[u8], plan: impl FnOnce() -> Prepared) -> Prepared {
+        let plan = || {
+            let mut planned = plan();
+            if planned.is_counted() {
+                planned.tally = self.statistics.of(text);
+            }
+            planned
+        };
         let Some(form) = sql::form(text) else {
             return plan();
         };
@@ -252,6 +264,7 @@ mod tests {
         let limits = Limits {
             analysis_bytes_max: 1 << 20,
             entry_bytes_max: 1 << 10,
+            statements_max: 10,
         };
         let shared = Shared::new(limits, Arc::default());
         let planned = std::cell::Cell::new(0);
@@ -284,6 +297,7 @@ mod tests {
         let limits = Limits {
             analysis_bytes_max: 1 << 20,
             entry_bytes_max: 1 << 10,
+            statements_max: 10,
         };
         let shared = Shared::new(limits, Arc::default());
         let world = crate::tests::world::World::new(None);
@@ -308,6 +322,7 @@ mod tests {
         let limits = Limits {
             analysis_bytes_max: 1 << 20,
             entry_bytes_max: 1 << 10,
+            statements_max: 10,
         };
         let shared = Shared::new(limits, Arc::default());
         let ask = |text: &str| {
@@ -325,6 +340,7 @@ mod tests {
         let limits = Limits {
             analysis_bytes_max: 1 << 20,
             entry_bytes_max: 1 << 10,
+            statements_max: 10,
         };
         let shared = Shared::new(limits, Arc::default());
         let held: Vec<_> = (0..1_000)

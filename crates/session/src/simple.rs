@@ -101,6 +101,9 @@ impl Session {
         mut execution: Execution,
     ) -> Step {
         execution.judges = prepared.plan.effects.tag_judges;
+        if writes.any() {
+            self.shared.count_write(prepared, self.lane);
+        }
         // A query ends what was begun without a Sync: none has to follow.
         self.unsynced |= std::mem::take(&mut self.forwarded);
         self.materialize_block_for(&prepared.plan);
@@ -268,7 +271,7 @@ impl Session {
         }
         if let Some(reason) = prepared.refusal() {
             if !self.granted {
-                self.shared.telemetry.bypass(reason).inc();
+                self.shared.count_bypass(prepared, reason);
             }
             return Lookup::Forward(None);
         }
@@ -276,7 +279,7 @@ impl Session {
             return Lookup::Forward(None);
         }
         if let Some(answer) = self.answer.take() {
-            return self.answered(answer, protocol);
+            return self.answered(answer, prepared, protocol);
         }
         match self.ask(prepared, protocol, values, arguments) {
             Ok(question) => {
@@ -284,7 +287,7 @@ impl Session {
                 Lookup::Ask(Need::LookUp)
             }
             Err(reason) => {
-                self.shared.telemetry.bypass(reason).inc();
+                self.shared.count_bypass(prepared, reason);
                 Lookup::Forward(None)
             }
         }
@@ -350,8 +353,8 @@ impl Session {
         })
     }
 
-    fn answered(&mut self, answer: Answer, protocol: Protocol) -> Lookup {
-        let telemetry = &self.shared.telemetry;
+    fn answered(&mut self, answer: Answer, prepared: &Prepared, protocol: Protocol) -> Lookup {
+        let shared = &self.shared;
         match answer {
             Answer::Hit(entry) => {
                 if !self.queue.is_empty() {
@@ -360,13 +363,13 @@ impl Session {
                     self.stall();
                     return Lookup::Wait;
                 }
-                telemetry.hits.inc();
+                shared.count_hit(prepared, self.lane);
                 self.served = true;
                 self.note_queried(protocol);
                 Lookup::Hit(entry)
             }
             Answer::Miss(stamp) => {
-                telemetry.misses.inc();
+                shared.count_miss(prepared, self.lane);
                 let Some(question) = self.question.take() else {
                     return Lookup::Forward(None);
                 };
@@ -383,7 +386,7 @@ impl Session {
                 })))
             }
             Answer::Nothing(reason) => {
-                telemetry.bypass(reason).inc();
+                shared.count_bypass(prepared, reason);
                 Lookup::Forward(None)
             }
             Answer::Done => Lookup::Forward(None),

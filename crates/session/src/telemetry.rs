@@ -21,6 +21,11 @@ impl Counter {
         self.0.fetch_add(n, Ordering::Relaxed);
     }
 
+    /// Adds one, and says how many there were.
+    pub(crate) fn inc_from(&self) -> u64 {
+        self.0.fetch_add(1, Ordering::Relaxed)
+    }
+
     /// The sum so far.
     pub fn value(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
@@ -112,6 +117,27 @@ impl RefusedFill {
             Self::Notice => "notice",
             Self::Incomplete => "incomplete",
             Self::Lacking => "lacking",
+        }
+    }
+
+    /// What is the matter with the reply.
+    pub const fn meaning(self) -> &'static str {
+        match self {
+            Self::TooLarge => "larger than `cache.entry_bytes_max`",
+            Self::Error => "the server answered with an error",
+            Self::Notice => "a notice came with it, which a repetition would lack",
+            Self::Incomplete => "it did not end as a read does",
+            Self::Lacking => "it lacks a row by its key while rows are being added to the table",
+        }
+    }
+
+    /// What to do about it.
+    pub const fn remedy(self) -> &'static str {
+        match self {
+            Self::TooLarge => "raise `cache.entry_bytes_max` if it is worth the room",
+            Self::Error | Self::Incomplete => "nothing",
+            Self::Notice => "find out what raises the notice",
+            Self::Lacking => "nothing; it is kept once the rows are there",
         }
     }
 }
@@ -268,5 +294,24 @@ impl Telemetry {
     pub fn refused(&self, why: RefusedFill) -> &Counter {
         static NOWHERE: Counter = Counter(AtomicU64::new(0));
         self.refused.get(why as usize).unwrap_or(&NOWHERE)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_documentation_says_the_same_of_replies_that_were_not_kept() {
+        let page = include_str!("../../../docs/operations.md");
+        for why in RefusedFill::ALL {
+            let row = format!(
+                "| `{}` | {} | {} |",
+                why.code(),
+                why.meaning(),
+                why.remedy()
+            );
+            assert!(page.lines().any(|line| line == row), "{row}");
+        }
     }
 }

@@ -136,6 +136,7 @@ mod tests {
         let limits = Limits {
             analysis_bytes_max: 1 << 20,
             entry_bytes_max: 1 << 20,
+            statements_max: 10,
         };
         let world = World::new(None);
         let login = Login {

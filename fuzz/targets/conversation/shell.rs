@@ -47,6 +47,7 @@ impl Shell {
         let limits = Limits {
             analysis_bytes_max: 1024 * 1024,
             entry_bytes_max: 4096,
+            statements_max: 4,
         };
         let login = Login {
             digest: DigestBuilder::default().finish(),

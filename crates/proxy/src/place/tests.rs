@@ -23,6 +23,7 @@ fn services() -> Arc<Services> {
     let limits = session::Limits {
         analysis_bytes_max: 1 << 20,
         entry_bytes_max: 1 << 16,
+        statements_max: 10,
     };
     let sessions = Arc::new(Shared::new(limits, Arc::new(Telemetry::default())));
     let flights = Arc::new(Flights::new(None));

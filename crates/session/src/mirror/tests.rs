@@ -8,6 +8,7 @@ fn shared() -> Shared {
     let limits = Limits {
         analysis_bytes_max: 1 << 20,
         entry_bytes_max: 1 << 20,
+        statements_max: 10,
     };
     Shared::new(limits, Arc::new(Telemetry::default()))
 }

@@ -11,6 +11,7 @@ fn session() -> Session {
     let limits = Limits {
         analysis_bytes_max: 1 << 20,
         entry_bytes_max: 1 << 20,
+        statements_max: 10,
     };
     let shared = Shared::new(limits, Arc::new(Telemetry::default()));
     let login = Login {

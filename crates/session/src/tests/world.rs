@@ -100,6 +100,7 @@ impl World {
         let limits = Limits {
             analysis_bytes_max: 1 << 20,
             entry_bytes_max: 1 << 16,
+            statements_max: 100,
         };
         let store = Store::default();
         Self {
