@@ -1,10 +1,14 @@
-//! The HTTP server: few connections, short waits, nothing to send to it.
+//! The port: HTTP for most, the console for who speaks PostgreSQL's protocol. Few connections, short
+//! waits, nothing to send to it.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use axum::{
     Json, Router,
-    extract::State,
+    extract::{Path, State},
     http::{StatusCode, header},
     response::{IntoResponse, Response},
     routing::get,
@@ -17,16 +21,21 @@ use hyper_util::{
 use prometheus_client::registry::Registry;
 use tokio::{
     net::{TcpListener, TcpStream},
-    sync::Semaphore,
+    sync::{OwnedSemaphorePermit, Semaphore},
     task::JoinSet,
     time::{sleep, timeout},
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::{Observed, metrics};
+use crate::{
+    Observed, console, metrics,
+    show::{ROWS_MAX, Shown, Topic},
+};
 
-/// Connections at the same time; more wait to be accepted.
+/// Connections at the same time, without those to the console; more wait to be accepted.
 const CONNECTIONS_MAX: usize = 64;
+/// Connections to the console at the same time; more are refused.
+const CONSOLES_MAX: usize = 16;
 /// How long a request's head, or an idle connection between two requests, may take.
 const HEADER_WAIT_MAX: Duration = Duration::from_secs(10);
 /// How long a connection may live: whoever reads slowly does not keep a place for ever.
@@ -43,7 +52,7 @@ const HEAD_BYTES_MAX: usize = 16 << 10;
 /// Stop it after the proxy has drained, so that `/readyz` can say so. Not cancel safe: dropping it
 /// cuts connections.
 pub async fn serve(listener: TcpListener, observed: Arc<dyn Observed>, stop: CancellationToken) {
-    let router = router(observed);
+    let doors = Doors::new(observed);
     let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     let mut connections = JoinSet::new();
     loop {
@@ -57,11 +66,7 @@ pub async fn serve(listener: TcpListener, observed: Arc<dyn Observed>, stop: Can
             sleep(ACCEPT_PAUSE).await;
             continue;
         };
-        let (router, stop) = (router.clone(), stop.clone());
-        connections.spawn(async move {
-            connection(stream, router, stop).await;
-            drop(place);
-        });
+        connections.spawn(connection(stream, place, doors.clone(), stop.clone()));
     }
     drop(listener);
     if timeout(STOP_WAIT_MAX, async {
@@ -78,7 +83,7 @@ pub async fn serve(listener: TcpListener, observed: Arc<dyn Observed>, stop: Can
 async fn accept(
     listener: &TcpListener,
     places: &Arc<Semaphore>,
-) -> Option<(TcpStream, tokio::sync::OwnedSemaphorePermit)> {
+) -> Option<(TcpStream, OwnedSemaphorePermit)> {
     let place = Arc::clone(places).acquire_owned().await.ok()?;
     match listener.accept().await {
         Ok((stream, _)) => Some((stream, place)),
@@ -89,8 +94,69 @@ async fn accept(
     }
 }
 
-/// Serves one connection until it ends, is too old, or we are to stop.
-async fn connection(stream: TcpStream, router: Router, stop: CancellationToken) {
+/// What there is behind the port.
+#[derive(Clone)]
+struct Doors {
+    router: Router,
+    shown: Shown,
+    consoles: Arc<Semaphore>,
+}
+
+impl Doors {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "it is shown, and compared with nothing"
+    )]
+    fn new(observed: Arc<dyn Observed>) -> Self {
+        let shown = Shown {
+            observed,
+            since: SystemTime::now(),
+        };
+        Self {
+            router: router(shown.clone()),
+            shown,
+            consoles: Arc::new(Semaphore::new(CONSOLES_MAX)),
+        }
+    }
+}
+
+/// Serves one connection until it ends, or we are to stop. Who stays long gives its place back.
+async fn connection(
+    stream: TcpStream,
+    place: OwnedSemaphorePermit,
+    doors: Doors,
+    stop: CancellationToken,
+) {
+    let first = tokio::select! {
+        first = timeout(HEADER_WAIT_MAX, first_byte(&stream)) => first.ok().flatten(),
+        () = stop.cancelled() => None,
+    };
+    match first {
+        Some(console::FIRST_BYTE) => {
+            let room = doors.consoles.try_acquire_owned().ok();
+            let place = Some(place).filter(|_| room.is_none());
+            console::serve(stream, doors.shown, room.is_some(), &stop).await;
+            drop((room, place));
+        }
+        Some(_) => {
+            request(stream, doors.router, stop).await;
+            drop(place);
+        }
+        None => {}
+    }
+}
+
+/// What a client sends first, which stays to be read.
+async fn first_byte(stream: &TcpStream) -> Option<u8> {
+    let mut first = [0];
+    match stream.peek(&mut first).await {
+        Ok(1..) => Some(first[0]),
+        Ok(_) | Err(_) => None,
+    }
+}
+
+/// Serves HTTP on one connection until it ends, is too old, or we are to stop.
+async fn request(stream: TcpStream, router: Router, stop: CancellationToken) {
     let served = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEADER_WAIT_MAX)
@@ -113,23 +179,25 @@ async fn connection(stream: TcpStream, router: Router, stop: CancellationToken) 
     }
 }
 
-struct Shown {
-    observed: Arc<dyn Observed>,
+/// What requests are answered from.
+struct Pages {
+    shown: Shown,
     metrics: Registry,
 }
 
-fn router(observed: Arc<dyn Observed>) -> Router {
-    let metrics = metrics::registry(Arc::clone(&observed));
+fn router(shown: Shown) -> Router {
+    let metrics = metrics::registry(Arc::clone(&shown.observed));
     Router::new()
         .route("/metrics", get(show_metrics))
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(show_readiness))
-        .with_state(Arc::new(Shown { observed, metrics }))
+        .route("/api/{topic}", get(show_topic))
+        .with_state(Arc::new(Pages { shown, metrics }))
 }
 
-async fn show_metrics(State(shown): State<Arc<Shown>>) -> Response {
+async fn show_metrics(State(pages): State<Arc<Pages>>) -> Response {
     let mut page = String::new();
-    match prometheus_client::encoding::text::encode(&mut page, &shown.metrics) {
+    match prometheus_client::encoding::text::encode(&mut page, &pages.metrics) {
         Ok(()) => ([(header::CONTENT_TYPE, OPENMETRICS)], page).into_response(),
         Err(error) => {
             tracing::error!(%error, "cannot write the metrics");
@@ -138,14 +206,22 @@ async fn show_metrics(State(shown): State<Arc<Shown>>) -> Response {
     }
 }
 
-async fn show_readiness(State(shown): State<Arc<Shown>>) -> Response {
-    let readiness = shown.observed.readiness();
+async fn show_readiness(State(pages): State<Arc<Pages>>) -> Response {
+    let readiness = pages.shown.observed.readiness();
     let status = if readiness.is_ready() {
         StatusCode::OK
     } else {
         StatusCode::SERVICE_UNAVAILABLE
     };
     (status, Json(readiness.to_json())).into_response()
+}
+
+/// What the console shows under the same name.
+async fn show_topic(State(pages): State<Arc<Pages>>, Path(name): Path<String>) -> Response {
+    match Topic::named(&name) {
+        Some(topic) => Json(topic.table(&pages.shown, ROWS_MAX).to_json()).into_response(),
+        None => StatusCode::NOT_FOUND.into_response(),
+    }
 }
 
 const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";

@@ -1,13 +1,17 @@
 //! What the admin port shows of the proxy.
 
 use admin::{Observed, Part, Readiness};
-use session::Telemetry;
+use session::{Statistics, Telemetry};
 
 use crate::{database::State, front::Front};
 
 impl Observed for Front {
     fn telemetry(&self) -> &Telemetry {
         &self.services.sessions.telemetry
+    }
+
+    fn statistics(&self) -> &Statistics {
+        &self.services.sessions.statistics
     }
 
     fn store(&self) -> store::Status {

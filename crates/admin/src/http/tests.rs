@@ -1,45 +1,11 @@
-use std::{
-    net::SocketAddr,
-    sync::{
-        Mutex,
-        atomic::{AtomicBool, Ordering},
-    },
-};
+use std::{net::SocketAddr, sync::atomic::Ordering};
 
-use session::{RefusedFill, Telemetry};
+use session::RefusedFill;
 use sql::Reason;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::*;
-use crate::{Part, Readiness};
-
-/// A proxy that says what the test wants.
-struct Fake {
-    telemetry: Telemetry,
-    store: store::Store,
-    fenced: AtomicBool,
-    readiness: Mutex<Readiness>,
-}
-
-impl Observed for Fake {
-    fn telemetry(&self) -> &Telemetry {
-        &self.telemetry
-    }
-
-    fn store(&self) -> store::Status {
-        let mut status = self.store.status();
-        if self.fenced.load(Ordering::Relaxed) {
-            status.state = store::State::Fenced;
-            status.owed = 3;
-            status.entries = None;
-        }
-        status
-    }
-
-    fn readiness(&self) -> Readiness {
-        self.readiness.lock().unwrap().clone()
-    }
-}
+use crate::{Part, fake::Fake};
 
 struct Running {
     fake: Arc<Fake>,
@@ -49,19 +15,7 @@ struct Running {
 }
 
 async fn start() -> Running {
-    let limits = store::Limits {
-        bytes_max: 1 << 20,
-        entry_bytes_max: 1 << 16,
-        jitter_percent: 0,
-    };
-    let fake = Arc::new(Fake {
-        telemetry: Telemetry::default(),
-        store: store::Store::memory(limits),
-        fenced: AtomicBool::new(false),
-        readiness: Mutex::new(Readiness {
-            parts: vec![Part::ready("upstream")],
-        }),
-    });
+    let fake = Arc::new(Fake::default());
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let stop = CancellationToken::new();
@@ -246,4 +200,89 @@ fn every_reason_is_documented() {
             "{code} is not in docs/operations.md"
         );
     }
+}
+
+#[tokio::test]
+async fn what_the_console_shows_is_served_as_json() {
+    let running = start().await;
+    let (status, head, body) = running.request("GET /api/version").await;
+    assert_eq!(status, "HTTP/1.1 200 OK");
+    assert!(head.contains("content-type: application/json"), "{head}");
+    let version = env!("CARGO_PKG_VERSION");
+    let expected = serde_json::json!({ "columns": ["version"], "rows": [[version]] });
+    assert_eq!(body.parse::<serde_json::Value>().unwrap(), expected);
+    let (status, ..) = running.request("GET /api/nothing").await;
+    assert_eq!(status, "HTTP/1.1 404 Not Found");
+}
+
+/// Logs in to the console.
+async fn log_in(running: &Running) -> TcpStream {
+    let mut stream = TcpStream::connect(running.address).await.unwrap();
+    let login = b"\0\0\0\x15\0\x03\0\0user\0pgmemo\0\0";
+    stream.write_all(login).await.unwrap();
+    stream
+}
+
+#[tokio::test]
+async fn the_console_is_on_the_same_port() {
+    let running = start().await;
+    let mut stream = log_in(&running).await;
+    stream
+        .write_all(b"Q\0\0\0\x11SHOW VERSION\0X\0\0\0\x04")
+        .await
+        .unwrap();
+    let mut reply = Vec::new();
+    stream.read_to_end(&mut reply).await.unwrap();
+    let text = String::from_utf8_lossy(&reply);
+    assert!(
+        text.contains(env!("CARGO_PKG_VERSION")) && text.ends_with('I'),
+        "{text:?}"
+    );
+}
+
+#[tokio::test]
+async fn consoles_are_few_and_keep_nobody_from_the_metrics() {
+    let running = start().await;
+    let mut consoles = Vec::new();
+    for _ in 0..CONSOLES_MAX {
+        let mut stream = log_in(&running).await;
+        let mut first = [0];
+        stream.read_exact(&mut first).await.unwrap();
+        assert_eq!(first, *b"R");
+        consoles.push(stream);
+    }
+    let mut refused = log_in(&running).await;
+    let mut reply = String::new();
+    refused.read_to_string(&mut reply).await.unwrap();
+    assert!(reply.contains("53300"), "{reply:?}");
+    running.metrics().await;
+}
+
+#[tokio::test]
+async fn consoles_are_told_of_the_end() {
+    let running = start().await;
+    let mut stream = log_in(&running).await;
+    let mut first = [0];
+    stream.read_exact(&mut first).await.unwrap();
+    running.stop.cancel();
+    let mut reply = Vec::new();
+    stream.read_to_end(&mut reply).await.unwrap();
+    assert!(String::from_utf8_lossy(&reply).contains("57P01"));
+    running.task.await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_says_nothing_is_given_up() {
+    let running = start().await;
+    for said in [&b""[..], b"\0", b"G"] {
+        let mut stream = TcpStream::connect(running.address).await.unwrap();
+        stream.write_all(said).await.unwrap();
+        let mut reply = Vec::new();
+        stream.read_to_end(&mut reply).await.unwrap();
+        assert!(reply.is_empty() || said == b"G", "{reply:?}");
+    }
+    let mut stream = log_in(&running).await;
+    let mut reply = Vec::new();
+    stream.read_to_end(&mut reply).await.unwrap();
+    assert!(String::from_utf8_lossy(&reply).contains("57P05"));
 }

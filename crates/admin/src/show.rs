@@ -1,0 +1,120 @@
+//! What can be shown, by the names under which the console and the dashboard ask for it.
+
+mod reasons;
+mod statements;
+mod stats;
+
+use std::{sync::Arc, time::SystemTime};
+
+use crate::{
+    Observed,
+    table::{Column, Kind, Table, Value},
+};
+
+/// What is shown, and to whom it belongs.
+#[derive(Clone)]
+pub(crate) struct Shown {
+    pub(crate) observed: Arc<dyn Observed>,
+    /// Since when it has been counted.
+    pub(crate) since: SystemTime,
+}
+
+/// One thing that can be shown.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Topic {
+    Help,
+    Version,
+    Stats,
+    Statements,
+    Reasons,
+}
+
+impl Topic {
+    /// All, in the order in which they are explained.
+    pub(crate) const ALL: [Self; 5] = [
+        Self::Help,
+        Self::Version,
+        Self::Stats,
+        Self::Statements,
+        Self::Reasons,
+    ];
+
+    /// Its name, in lower case.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Help => "help",
+            Self::Version => "version",
+            Self::Stats => "stats",
+            Self::Statements => "statements",
+            Self::Reasons => "reasons",
+        }
+    }
+
+    /// What it shows.
+    const fn about(self) -> &'static str {
+        match self {
+            Self::Help => "what can be shown",
+            Self::Version => "the version of pgmemo",
+            Self::Stats => "what became of all statements, since the start",
+            Self::Statements => {
+                "what became of each statement, why it is not cached, and what to do; \
+                    LIMIT n shows those used most"
+            }
+            Self::Reasons => "why statements are not looked up, how often, and what to do",
+        }
+    }
+
+    /// The topic of that name, in whatever case.
+    pub(crate) fn named(name: &str) -> Option<Self> {
+        let named = |topic: &Self| topic.name().eq_ignore_ascii_case(name);
+        Self::ALL.into_iter().find(named)
+    }
+
+    /// Its columns.
+    pub(crate) const fn columns(self) -> &'static [Column] {
+        match self {
+            Self::Help => HELP,
+            Self::Version => VERSION,
+            Self::Stats => stats::COLUMNS,
+            Self::Statements => statements::COLUMNS,
+            Self::Reasons => reasons::COLUMNS,
+        }
+    }
+
+    /// What it shows now, in at most `limit` rows. Does not wait.
+    pub(crate) fn table(self, shown: &Shown, limit: usize) -> Table {
+        let mut table = Table::new(self.columns());
+        let observed = &*shown.observed;
+        match self {
+            Self::Help => table.rows.extend(Self::ALL.map(|topic| {
+                let command = format!("SHOW {}", topic.name().to_ascii_uppercase());
+                vec![command.into(), topic.about().into()]
+            })),
+            Self::Version => table.rows.push(vec![env!("CARGO_PKG_VERSION").into()]),
+            Self::Stats => table.rows.push(stats::row(observed, shown.since)),
+            Self::Statements => statements::rows(observed, limit, &mut table.rows),
+            Self::Reasons => reasons::rows(observed, &mut table.rows),
+        }
+        table.rows.truncate(limit);
+        table
+    }
+}
+
+/// Most rows that are shown.
+pub(crate) const ROWS_MAX: usize = 1_000;
+
+const HELP: &[Column] = &[Column("command", Kind::Text), Column("shows", Kind::Text)];
+
+const VERSION: &[Column] = &[Column("version", Kind::Text)];
+
+/// A moment as a value.
+fn time(at: SystemTime) -> Value {
+    let since = at.duration_since(SystemTime::UNIX_EPOCH);
+    let us = since
+        .ok()
+        .and_then(|since| i64::try_from(since.as_micros()).ok());
+    us.map_or(Value::Null, Value::Time)
+}
+
+#[cfg(test)]
+mod tests;
