@@ -19,6 +19,7 @@ mod registry;
 mod reload;
 mod rules;
 mod settings;
+mod shown;
 mod units;
 mod upstream;
 mod url;
@@ -31,5 +32,6 @@ pub use settings::{
     CacheSettings, ClientTls, Config, FunctionRule, Limits, OnOutage, RedisMode, RedisSettings,
     Secret, StoreChoice, TableRule,
 };
+pub use shown::ShownSetting;
 pub use units::{duration_text, size_text};
 pub use upstream::{ChannelBinding, ClientCertificate, Liveness, TlsMode, Upstream};
