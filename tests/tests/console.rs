@@ -87,6 +87,20 @@ fn psql_is_told_why_statements_are_not_cached() -> Result<()> {
     );
     let stats = psql(pgmemo, "SHOW STATS")?;
     ensure!(stats.contains(" | 8 | 2 | 3 | 3 | 0.25 | "), "{stats}");
+    let tables = psql(pgmemo, "SHOW TABLES")?;
+    ensure!(
+        tables.contains(" | public | t | 60 |  | 1 | 0\n"),
+        "{tables}"
+    );
+    let databases = psql(pgmemo, "SHOW DATABASES")?;
+    ensure!(databases.contains("postgres | ready | \n"), "{databases}");
+    let store = psql(pgmemo, "SHOW STORE")?;
+    ensure!(store.starts_with("up | 3 | "), "{store}");
+    let config = psql(pgmemo, "SHOW CONFIG")?;
+    ensure!(
+        config.contains("store | memory | memory | after a restart\n"),
+        "{config}"
+    );
     let top = psql(pgmemo, "show statements limit 1;")?;
     ensure!(top.lines().count() == 1, "{top}");
     let help = psql(pgmemo, "SHOW HELP")?;

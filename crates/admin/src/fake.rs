@@ -1,13 +1,17 @@
 //! A proxy for tests.
 
-use std::sync::{
-    Mutex,
-    atomic::{AtomicBool, Ordering},
+use std::{
+    sync::{
+        Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
 };
 
+use config::ShownSetting;
 use session::{Statistics, Telemetry};
 
-use crate::{Observed, Part, Readiness};
+use crate::{Observed, Part, Readiness, ShownDatabase, ShownTable};
 
 /// A proxy that says what the test wants.
 pub(crate) struct Fake {
@@ -44,6 +48,36 @@ impl Observed for Fake {
 
     fn statistics(&self) -> &Statistics {
         &self.statistics
+    }
+
+    fn settings(&self) -> Vec<ShownSetting> {
+        vec![ShownSetting {
+            key: "cache.default_ttl".to_owned(),
+            value: "5m".to_owned(),
+            default: Some("60s"),
+            reloads: true,
+        }]
+    }
+
+    fn databases(&self) -> Vec<ShownDatabase> {
+        vec![ShownDatabase {
+            name: "shop".to_owned(),
+            state: "ready",
+            reason: None,
+        }]
+    }
+
+    fn tables(&self, _: usize) -> Vec<ShownTable> {
+        let table = |name: &str, writes| ShownTable {
+            database: "shop".to_owned(),
+            schema: "public".to_owned(),
+            name: name.to_owned(),
+            ttl: Some(Duration::from_millis(1500)),
+            reason: None,
+            row_writes: writes,
+            table_writes: 0,
+        };
+        vec![table("stock", 7), table("city", 1)]
     }
 
     fn store(&self) -> store::Status {

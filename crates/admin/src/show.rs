@@ -1,8 +1,10 @@
 //! What can be shown, by the names under which the console and the dashboard ask for it.
 
 mod reasons;
+mod settings;
 mod statements;
 mod stats;
+mod store;
 
 use std::{sync::Arc, time::SystemTime};
 
@@ -27,16 +29,24 @@ pub(crate) enum Topic {
     Stats,
     Statements,
     Reasons,
+    Tables,
+    Databases,
+    Store,
+    Config,
 }
 
 impl Topic {
     /// All, in the order in which they are explained.
-    pub(crate) const ALL: [Self; 5] = [
+    pub(crate) const ALL: [Self; 9] = [
         Self::Help,
         Self::Version,
         Self::Stats,
         Self::Statements,
         Self::Reasons,
+        Self::Tables,
+        Self::Databases,
+        Self::Store,
+        Self::Config,
     ];
 
     /// Its name, in lower case.
@@ -47,6 +57,10 @@ impl Topic {
             Self::Stats => "stats",
             Self::Statements => "statements",
             Self::Reasons => "reasons",
+            Self::Tables => "tables",
+            Self::Databases => "databases",
+            Self::Store => "store",
+            Self::Config => "config",
         }
     }
 
@@ -61,6 +75,10 @@ impl Topic {
                     LIMIT n shows those used most"
             }
             Self::Reasons => "why statements are not looked up, how often, and what to do",
+            Self::Tables => "how long replies of each table live, and how often it is written",
+            Self::Databases => "which databases are watched, and how each is doing",
+            Self::Store => "where replies live: its state, how full it is, what went wrong",
+            Self::Config => "every setting and rule that is in force",
         }
     }
 
@@ -78,6 +96,10 @@ impl Topic {
             Self::Stats => stats::COLUMNS,
             Self::Statements => statements::COLUMNS,
             Self::Reasons => reasons::COLUMNS,
+            Self::Tables => settings::TABLES,
+            Self::Databases => settings::DATABASES,
+            Self::Store => store::COLUMNS,
+            Self::Config => settings::CONFIG,
         }
     }
 
@@ -94,6 +116,10 @@ impl Topic {
             Self::Stats => table.rows.push(stats::row(observed, shown.since)),
             Self::Statements => statements::rows(observed, limit, &mut table.rows),
             Self::Reasons => reasons::rows(observed, &mut table.rows),
+            Self::Tables => settings::tables(observed, limit, &mut table.rows),
+            Self::Databases => settings::databases(observed, &mut table.rows),
+            Self::Store => table.rows.push(store::row(observed)),
+            Self::Config => settings::config(observed, &mut table.rows),
         }
         table.rows.truncate(limit);
         table

@@ -241,6 +241,17 @@ impl Databases {
         states
     }
 
+    /// The databases of which something is known, by name, and what that is.
+    pub(crate) fn known(&self) -> Vec<(Box<str>, Arc<Knowledge>)> {
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let watched = known.watched.iter();
+        let mut known: Vec<_> = watched
+            .filter_map(|(name, database)| Some((name.clone(), database.knowledge()?)))
+            .collect();
+        known.sort_unstable_by(|a, b| a.0.cmp(&b.0));
+        known
+    }
+
     /// Which databases they are, as far as anybody was told.
     pub(crate) fn identities(&self) -> Vec<DatabaseId> {
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);

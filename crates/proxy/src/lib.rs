@@ -28,5 +28,6 @@ pub mod stream;
 mod tls;
 pub mod upstream;
 mod workers;
+mod written;
 
 pub use server::{BindError, Server};

@@ -1,6 +1,9 @@
 //! What the admin port shows of the proxy.
 
-use admin::{Observed, Part, Readiness};
+mod tables;
+
+use admin::{Observed, Part, Readiness, ShownDatabase, ShownTable};
+use config::ShownSetting;
 use session::{Statistics, Telemetry};
 
 use crate::{database::State, front::Front};
@@ -12,6 +15,20 @@ impl Observed for Front {
 
     fn statistics(&self) -> &Statistics {
         &self.services.sessions.statistics
+    }
+
+    fn settings(&self) -> Vec<ShownSetting> {
+        self.config.load().shown()
+    }
+
+    fn databases(&self) -> Vec<ShownDatabase> {
+        let states = self.services.databases.states().into_iter();
+        states.map(|(name, state)| database(name, state)).collect()
+    }
+
+    fn tables(&self, limit: usize) -> Vec<ShownTable> {
+        let known = self.services.databases.known();
+        tables::tables(&known, &self.services.written, limit)
     }
 
     fn store(&self) -> store::Status {
@@ -44,6 +61,22 @@ impl Observed for Front {
         Readiness {
             parts: vec![listener, upstream, store],
         }
+    }
+}
+
+fn database(name: Box<str>, state: State) -> ShownDatabase {
+    let (state, reason) = match state {
+        State::Starting => ("starting", None),
+        State::Ready => ("ready", None),
+        State::Unread(reason) => ("unread", Some(reason)),
+        State::Refused(reason) => ("refused", Some(reason)),
+        State::Disconnected => ("disconnected", None),
+        State::Vacant => ("vacant", None),
+    };
+    ShownDatabase {
+        name: name.into(),
+        state,
+        reason: reason.map(|reason| reason.as_ref().to_owned()),
     }
 }
 

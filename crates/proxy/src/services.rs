@@ -5,7 +5,7 @@ use std::sync::Arc;
 use store::{Flights, Store};
 use tokio_util::task::TaskTracker;
 
-use crate::{cancels::Cancels, database::Databases, refresh::Refresher};
+use crate::{cancels::Cancels, database::Databases, refresh::Refresher, written::Written};
 
 /// What all clients share.
 #[derive(Debug)]
@@ -16,6 +16,7 @@ pub(crate) struct Services {
     pub(crate) cancels: Cancels,
     pub(crate) refresher: Refresher,
     pub(crate) sessions: Arc<session::Shared>,
+    pub(crate) written: Written,
     /// Tasks that outlive their client.
     pub(crate) tasks: TaskTracker,
     /// See [`config::Config::testing_forget`].
@@ -39,6 +40,7 @@ impl Services {
             cancels: Cancels::default(),
             refresher,
             sessions,
+            written: Written::default(),
             tasks,
             forget,
         }

@@ -186,3 +186,16 @@ fn sums_and_ratios_add_up() {
         ]],
     );
 }
+
+#[test]
+fn tables_come_with_what_holds_for_them() {
+    check(
+        Topic::Tables,
+        Fake::default(),
+        &["table", "ttl_seconds", "writes_to_rows"],
+        &[
+            &["stock".into(), Value::Number(1.5), 7_u64.into()],
+            &["city".into(), Value::Number(1.5), 1_u64.into()],
+        ],
+    );
+}

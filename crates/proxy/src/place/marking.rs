@@ -69,6 +69,7 @@ impl Place {
                         Scope::Relation(..) | Scope::Epoch(_) | Scope::Drops(_) => {}
                     }
                 }
+                self.services.written.count(&scopes);
                 let hottest = self.services.refresher.hit_by(&scopes);
                 let mark = self.services.store.mark(&scopes).await;
                 self.services.flights.outdate(&scopes);
