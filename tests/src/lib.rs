@@ -29,6 +29,7 @@ pub mod load;
 pub mod metrics;
 pub mod net;
 pub mod pgmemo;
+pub mod pooler;
 pub mod postgres;
 pub mod random;
 pub mod redis;

@@ -6,6 +6,7 @@
 
 pub mod check;
 mod fingerprint;
+mod lent;
 mod reading;
 
 use std::{error::Error, io, sync::atomic::AtomicU64, time::Duration};
@@ -44,6 +45,12 @@ pub(crate) enum ControlError {
     /// There is no such database, or was none at that moment.
     #[error("{0}")]
     Absent(String),
+    /// What is set for a session stays with others.
+    #[error(
+        "the upstream lends its connections by the transaction, as a pooler does: name the server \
+         itself in its place, or a pool that lends them by the session"
+    )]
+    Pooled,
     /// There is no connection.
     #[error(transparent)]
     Upstream(#[from] UpstreamError),
@@ -71,6 +78,7 @@ impl ControlError {
             Self::Statement(_) | Self::NoEpoch | Self::Restless => true,
             Self::Refused(_)
             | Self::Absent(_)
+            | Self::Pooled
             | Self::Upstream(_)
             | Self::Lost(_)
             | Self::Row(_) => false,
@@ -188,6 +196,8 @@ pub(crate) struct Control {
     lost: CancellationToken,
     /// How many rows the catalogs had when the statements that read them were planned.
     planned_rows: AtomicU64,
+    /// The process at the other end, if somebody lends it: there nothing is set or prepared.
+    lent: Option<i32>,
 }
 
 impl Control {
@@ -198,12 +208,15 @@ impl Control {
         database: &str,
     ) -> Result<Self, ControlError> {
         let login = login(upstream, credentials, database);
-        let control = timeout(upstream.connect_timeout(), login)
+        let mut control = timeout(upstream.connect_timeout(), login)
             .await
             .unwrap_or_else(|_| Err(UpstreamError::Timeout(upstream.connect_timeout()).into()))?;
         upstream.note_itself(false);
-        control.execute(SETTINGS).await?;
-        control.prepare().await?;
+        control.look_behind(upstream, credentials, database).await?;
+        if control.lent.is_none() {
+            control.execute(SETTINGS).await?;
+            control.prepare().await?;
+        }
         Ok(control)
     }
 
@@ -227,6 +240,7 @@ impl Control {
             driver,
             lost,
             planned_rows: AtomicU64::new(0),
+            lent: None,
         }
     }
 
@@ -243,6 +257,7 @@ impl Control {
 
     /// Which database this is. Not cancel safe.
     pub(crate) async fn identity(&self) -> Result<Identity, ControlError> {
+        self.stays().await?;
         let rows = match self.query(IDENTITY).await {
             Err(ControlError::Statement(_)) => self.query(IDENTITY_FALLBACK).await?,
             rows => rows?,
@@ -279,7 +294,15 @@ impl Control {
         Ok(told == Some("t"))
     }
 
+    /// What comes of a question that is a transaction of its own.
     async fn query(&self, text: &str) -> Result<Vec<SimpleQueryRow>, ControlError> {
+        match self.lent {
+            Some(_) => self.rows(&format!("{SETTINGS_LENT}; {text}")).await,
+            None => self.rows(text).await,
+        }
+    }
+
+    async fn rows(&self, text: &str) -> Result<Vec<SimpleQueryRow>, ControlError> {
         let messages = within(self.client.simple_query(text)).await?;
         Ok(messages
             .into_iter()
@@ -396,6 +419,10 @@ const SETTINGS: &str = "SET search_path = ''; SET statement_timeout = '30s'; \
     SET lock_timeout = '2s'; SET idle_in_transaction_session_timeout = '60s'; \
     SET idle_session_timeout = 0; \
     SELECT set_config(name, '0', false) FROM pg_settings WHERE name = 'transaction_timeout'";
+
+/// The same for one question alone: what one string holds is one transaction.
+const SETTINGS_LENT: &str = "SET LOCAL search_path = ''; SET LOCAL statement_timeout = '30s'; \
+    SET LOCAL lock_timeout = '2s'";
 
 /// How long an answer may take: the server's own timeout, and time to say so.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(35);

@@ -29,13 +29,20 @@ async fn rules(config: &Config) -> Vec<Problem> {
             .chain(function_rules(config, &snapshot))
             .chain(function_tables(config, &snapshot))
             .collect(),
-        Err(error) => vec![Problem {
-            place: Place::Nowhere,
-            what: format!("{} cannot be watched: {error}", config.upstream),
-            remedy: "see that the server is up, and that the URL's user may log in and read \
-                its catalogs"
-                .to_owned(),
-        }],
+        Err(error) => vec![unwatched(config, &error)],
+    }
+}
+
+fn unwatched(config: &Config, error: &ControlError) -> Problem {
+    let remedy = if matches!(error, ControlError::Pooled) {
+        "let pgmemo reach PostgreSQL itself; a pooler may stand in front of pgmemo"
+    } else {
+        "see that the server is up, and that the URL's user may log in and read its catalogs"
+    };
+    Problem {
+        place: Place::Nowhere,
+        what: format!("{} cannot be watched: {error}", config.upstream),
+        remedy: remedy.to_owned(),
     }
 }
 

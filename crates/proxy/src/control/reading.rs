@@ -53,7 +53,7 @@ impl Control {
 
     /// What stands for all definitions, privileges and settings. Not cancel safe.
     pub(crate) async fn fingerprint(&self) -> Result<Fingerprint, ControlError> {
-        let rows = self.query(&format!("EXECUTE {FINGERPRINT}")).await?;
+        let rows = self.query(&self.run(FINGERPRINT, &statement())).await?;
         Fingerprint::of(&rows)
     }
 
@@ -85,8 +85,8 @@ impl Control {
         &self,
         known: Option<(&Fingerprint, Initdb)>,
     ) -> Result<Option<Reading>, ControlError> {
-        let begin = format!("{BEGIN}; EXECUTE {FINGERPRINT}");
-        let fingerprint = Fingerprint::of(&self.query(&begin).await?)?;
+        let begin = format!("{BEGIN}; {}", self.run(FINGERPRINT, &statement()));
+        let fingerprint = Fingerprint::of(&self.rows(&begin).await?)?;
         if known
             .as_ref()
             .is_some_and(|(known, _)| known.holds(&fingerprint))
@@ -116,8 +116,9 @@ impl Control {
     ) -> Result<Vec<(Kind, Vec<SimpleQueryRow>)>, ControlError> {
         let texts = queries
             .iter()
-            .map(|(number, _)| format!("EXECUTE {QUERY}{number}; "));
-        let texts: String = texts.chain(["ROLLBACK".to_owned()]).collect();
+            .map(|(number, query)| self.run(&format!("{QUERY}{number}"), query.text));
+        let texts: Vec<_> = texts.chain(["ROLLBACK".to_owned()]).collect();
+        let texts = texts.join("; ");
         let asked = self.client.simple_query(&texts);
         let mut rows = Vec::with_capacity(queries.len());
         let mut answer = Vec::new();
@@ -144,7 +145,7 @@ impl Control {
     /// may take for ever with many, and the server has no figures of catalogs that nobody has
     /// analysed.
     async fn plan_anew(&self, rows: u64) -> Result<(), ControlError> {
-        if rows / 2 <= self.planned_rows.load(Ordering::Relaxed) {
+        if self.lent.is_some() || rows / 2 <= self.planned_rows.load(Ordering::Relaxed) {
             return Ok(());
         }
         self.planned_rows.store(rows, Ordering::Relaxed);

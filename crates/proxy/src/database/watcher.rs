@@ -443,7 +443,7 @@ impl Watcher {
             ControlError::Refused(reason) | ControlError::Absent(reason) => {
                 State::Refused(reason.as_str().into())
             }
-            ControlError::Row(error) => State::Refused(error.to_string().into()),
+            ControlError::Row(_) | ControlError::Pooled => State::Refused(error.to_string().into()),
             ControlError::Upstream(_)
             | ControlError::Lost(_)
             | ControlError::Statement(_)
