@@ -257,6 +257,29 @@ async fn a_newcomer_recalls_a_watcher_that_was_refused() {
 }
 
 #[tokio::test]
+async fn a_watcher_that_was_refused_does_not_ask_for_each_who_comes_alone() {
+    let server = Postgres::start();
+    let mut config = config(&server, NEVER);
+    config.upstream.user = Some("scram".to_owned());
+    config.upstream.password = Some(Secret::new("wrong".to_owned()));
+    let Watched {
+        databases,
+        database,
+        ..
+    } = Watched::start(&config, "postgres");
+    database.wait_fresh(Instant::now() + SOON).await;
+    assert!(matches!(database.state(), State::Refused(_)));
+    drop(database);
+    for _ in 0..10 {
+        sleep(Duration::from_millis(20)).await;
+        let _client = databases.of(b"postgres").unwrap();
+        sleep(Duration::from_millis(50)).await;
+    }
+    let log = std::fs::read_to_string(server.file("log")).unwrap();
+    assert_eq!(log.matches("password authentication failed").count(), 1);
+}
+
+#[tokio::test]
 async fn any_role_over_any_channel_can_read_the_catalog() {
     let server = Postgres::shared();
     let mut config = config(&server, NEVER);

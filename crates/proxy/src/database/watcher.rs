@@ -124,9 +124,14 @@ impl Watcher {
         database
             .stop
             .run_until_cancelled(async {
-                let mut has_left = false;
+                let (mut has_left, mut held) = (false, Instant::now());
                 loop {
                     database.presence.wanted(has_left).await;
+                    if held > Instant::now() {
+                        // Who comes alone, again and again, may have gone by then.
+                        sleep_until(held).await;
+                        continue;
+                    }
                     let began = Instant::now();
                     // Its type is hidden: futures nest deeper here than the compiler follows.
                     let watch: Pin<Box<dyn Future<Output = _> + Send + '_>> =
@@ -139,6 +144,9 @@ impl Watcher {
                         }
                         Err(error) => {
                             let pause = self.disconnect(&error, began);
+                            if self.is_refused() && !matches!(error, ControlError::Absent(_)) {
+                                held = Instant::now() + pause.least;
+                            }
                             self.give_up().await;
                             self.rest(pause).await
                         }
@@ -475,6 +483,10 @@ impl Watcher {
             least,
             most: REFUSED_PAUSE_MAX,
         }
+    }
+
+    fn is_refused(&self) -> bool {
+        matches!(self.database.state(), State::Refused(_))
     }
 
     /// Whether the state was another one before.
