@@ -74,12 +74,11 @@ impl Session {
     }
 }
 
-/// A value as the server reads it; `None` if there is no limit, or it is not understood.
+/// A value as the server reads it (`parse_int` in `guc.c`, and numbers as its scanner has them); `None` if
+/// there is no limit, or it is not understood.
 fn duration(value: &str) -> Option<Duration> {
-    let value = value.trim();
-    let unit = value.find(|letter: char| letter.is_ascii_alphabetic());
-    let (number, unit) = value.split_at(unit.unwrap_or(value.len()));
-    let ms = match unit {
+    let (number, unit) = number(value.trim())?;
+    let ms = match unit.trim_start() {
         "" | "ms" => 1.0,
         "us" => 0.001,
         "s" => 1_000.0,
@@ -88,9 +87,41 @@ fn duration(value: &str) -> Option<Duration> {
         "d" => 86_400_000.0,
         _ => return None,
     };
-    let number: f64 = number.trim().parse().ok()?;
     let limit = Duration::try_from_secs_f64(number * ms / 1_000.0).ok()?;
     (!limit.is_zero()).then_some(limit)
+}
+
+/// A number, and what follows it. What begins with a zero is octal in quotes, and decimal without: the
+/// first is less.
+fn number(value: &str) -> Option<(f64, &str)> {
+    let lower = value.get(..2).unwrap_or_default().to_ascii_lowercase();
+    let (digits, radix) = match (&*lower, value.as_bytes()) {
+        ("0x", _) => (value.get(2..)?, 16),
+        ("0o", _) => (value.get(2..)?, 8),
+        ("0b", _) => (value.get(2..)?, 2),
+        (_, [b'0', b'0'..=b'7', ..]) => (value, 8),
+        _ => return decimal(value),
+    };
+    let end = digits.find(|digit: char| !(digit.is_digit(radix) || digit == '_'));
+    let (digits, rest) = digits.split_at(end.unwrap_or(digits.len()));
+    if rest.starts_with(['.', 'e', 'E', '8', '9']) {
+        return decimal(value);
+    }
+    let number = u32::from_str_radix(&digits.replace('_', ""), radix).ok()?;
+    Some((number.into(), rest))
+}
+
+fn decimal(value: &str) -> Option<(f64, &str)> {
+    let within = |digit: char| digit.is_ascii_digit() || matches!(digit, '.' | '_' | '+' | '-');
+    let end = |text: &str| text.find(|digit| !within(digit)).unwrap_or(text.len());
+    let mut all = end(value);
+    if let Some(exponent) = value.get(all..)?.strip_prefix(['e', 'E'])
+        && end(exponent) > 0
+    {
+        all += 1 + end(exponent);
+    }
+    let (number, rest) = value.split_at(all);
+    Some((number.replace('_', "").parse().ok()?, rest))
 }
 
 /// Of the time that a statement may take, one part in so many may be spent waiting.
@@ -111,6 +142,18 @@ mod tests {
             ("1h", ms(3_600_000)),
             ("1d", ms(86_400_000)),
             ("5000us", ms(5)),
+            ("3e2", ms(300)),
+            ("3E2ms", ms(300)),
+            ("0.3e1 s", ms(3_000)),
+            ("0x12c", ms(300)),
+            ("0X12C ms", ms(300)),
+            ("0b11s", ms(3_000)),
+            ("1_000", ms(1_000)),
+            ("0454", ms(300)),
+            ("0380", ms(380)),
+            ("3e", None),
+            ("0x", None),
+            ("0xs", None),
             ("0", None),
             ("0s", None),
             ("-1", None),

@@ -202,6 +202,16 @@ fn number(digits: &str) -> Option<String> {
     if let Ok(integer) = digits.parse::<i32>() {
         return Some(integer.to_string());
     }
+    // Since PostgreSQL 16; before, they are no numbers, and the statement fails.
+    let radixes = [(["0x", "0X"], 16), (["0o", "0O"], 8), (["0b", "0B"], 2)];
+    for (prefixes, radix) in radixes {
+        let prefixed = prefixes
+            .iter()
+            .find_map(|&prefix| digits.strip_prefix(prefix));
+        if let Some(Ok(integer)) = prefixed.map(|rest| i32::from_str_radix(rest, radix)) {
+            return Some(integer.to_string());
+        }
+    }
     let plain = |byte: u8| byte.is_ascii_digit() || matches!(byte, b'.' | b'e' | b'E');
     digits.bytes().all(plain).then(|| digits.to_owned())
 }
@@ -323,6 +333,9 @@ mod tests {
         );
         check("set x = -007", "x", Session, &["-7"]);
         check("set x = 1.50", "x", Session, &["1.50"]);
+        check("set x = 3e2", "x", Session, &["3e2"]);
+        check("set x = 0x12c", "x", Session, &["300"]);
+        check("set x = -0B11", "x", Session, &["-3"]);
         check("set x to default", "x", Session, &["DEFAULT"]);
         check("reset x", "x", Session, &["DEFAULT"]);
     }
