@@ -15,7 +15,8 @@ impl Session {
     /// What has to happen before a ReadyForQuery may reach the client: the marks of its segment
     /// end, so that the client's next read, anywhere, finds new versions.
     pub(crate) fn before_ready(&mut self, frame: &[u8]) -> Option<Need> {
-        let answered = self.answer.take().is_some() && !std::mem::take(&mut self.dropped);
+        let told = std::mem::take(&mut self.dropped);
+        let answered = self.answer.take().is_some() && !told;
         // Where replication begins, no command will ever complete.
         let status = backend::read_ready(frame).unwrap_or(Status::Idle);
         let Some(Slot::Server(Awaited { expect, .. })) = self.queue.front_mut() else {
@@ -26,7 +27,7 @@ impl Session {
         }
         let boundary = boundary_mut(expect)?;
         // Before the epoch is another: whoever reads the catalog under that has to see it.
-        if std::mem::take(&mut boundary.drops) {
+        if std::mem::take(&mut boundary.drops) || !told && may_have_dropped(boundary, status) {
             self.dropped = true;
             return Some(Need::Dropped);
         }
@@ -206,6 +207,14 @@ fn strays(boundary: &Boundary, status: Status) -> bool {
         && !boundary.control
         && !boundary.failed
         && boundary.judged != Judged::Cleared
+}
+
+/// Whether a segment that failed may have dropped code all the same: of such commands no tag tells.
+fn may_have_dropped(boundary: &Boundary, status: Status) -> bool {
+    boundary.failed
+        && boundary.ticket.is_some()
+        && boundary.unbounded
+        && outcome(boundary, status) != Outcome::RolledBack
 }
 
 /// How the work of a segment ended, as far as its marks are concerned.

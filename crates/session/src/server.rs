@@ -358,11 +358,15 @@ impl Session {
             }
             _ => (None, false),
         };
+        // Deferred triggers run now.
+        let commits = command == b"COMMIT" && self.transaction.unbounded;
         let boundary = self.queue.boundary_mut().unwrap_or(&mut self.segment);
         boundary.late |= is_query;
         boundary.ran = true;
         judge(boundary, command, judges);
-        boundary.drops |= sql::tag_drops(command);
+        // Code drops code as well, and no tag tells.
+        let unbounded = commits || boundary.unbounded && !sql::tag_clears(command);
+        boundary.drops |= unbounded || sql::tag_drops(command);
         match command {
             b"DEALLOCATE ALL" | b"DISCARD ALL" => self.registry.clear_statements(),
             b"PREPARE" => self.registry.note_prepare(deallocates.as_deref()),

@@ -38,6 +38,8 @@ pub(crate) struct Transaction {
     pub(crate) block: Block,
     /// What the open block has written so far, as far as its replies have come.
     pub(crate) writes: Writes,
+    /// It may have run any code, for all that its own statements say.
+    pub(crate) unbounded: bool,
     /// Settings were changed inside the block: what holds after it only the server can tell.
     pub(crate) settings: bool,
     /// Code ran inside the block that may commit by itself; what follows may be more of it.
@@ -51,6 +53,7 @@ impl Default for Transaction {
         Self {
             block: Block::Idle,
             writes: Writes::Nothing,
+            unbounded: false,
             settings: false,
             commits: false,
             queried: false,
@@ -109,6 +112,7 @@ impl Transaction {
             (None, None) => false,
         };
         self.commits |= boundary.commits;
+        self.unbounded |= boundary.unbounded;
         self.queried = !boundary.chains && (self.queried || boundary.queried);
         match status {
             Status::Idle => *self = Self::default(),

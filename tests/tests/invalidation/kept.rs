@@ -311,5 +311,25 @@ fn what_comes_and_goes_is_counted() {
             s1: SELECT * FROM log ORDER BY n
             ",
         ),
+        (
+            "C12 a function that code makes and drops",
+            "
+            d: CREATE FUNCTION f(bigint) RETURNS int LANGUAGE plpgsql AS $$ BEGIN RETURN 1; END $$
+            d: CREATE PROCEDURE better() LANGUAGE plpgsql AS $p$ BEGIN CREATE FUNCTION public.f(int) RETURNS int LANGUAGE plpgsql AS 'BEGIN INSERT INTO public.log VALUES (9, ''made''); RETURN 2; END'; COMMIT; PERFORM pg_advisory_unlock(7); PERFORM pg_advisory_lock(8); DROP FUNCTION public.f(int); END $p$
+            s1 hot: SELECT * FROM log ORDER BY n
+            p2: SELECT count(*) FROM t
+            d2: SELECT pg_advisory_lock(8)
+            p2: SELECT pg_advisory_lock(7)
+            p2 send: CALL better()
+            d3: SELECT pg_advisory_lock(7)
+            s2: BEGIN
+            s2: SELECT f(1)
+            d2: SELECT pg_advisory_unlock(8)
+            p2 wait:
+            s1 hot: SELECT * FROM log ORDER BY n
+            s2: COMMIT
+            s1: SELECT * FROM log ORDER BY n
+            ",
+        ),
     ]);
 }

@@ -43,6 +43,9 @@ pub(crate) struct Boundary {
     pub(crate) drops: bool,
     /// The server's tags so far prove that nothing was written after all.
     pub(crate) judged: Judged,
+    /// For all that its statements say, it may have run any code. Unlike what it may have written, this
+    /// does not grow with what others have done.
+    pub(crate) unbounded: bool,
     /// The settings it changes.
     pub(crate) settings: SettingsChange,
     /// It may create or drop temporary objects.
@@ -106,6 +109,7 @@ impl Boundary {
             piecemeal: false,
             late: false,
             drops: false,
+            unbounded: false,
             judged: Judged::No,
             settings: SettingsChange::None,
             temporary: false,
@@ -130,6 +134,7 @@ impl Boundary {
     /// What `plan` says is among what it may write.
     pub(crate) fn add(&mut self, writes: &Writes, plan: &Plan) {
         self.writes.add(writes);
+        self.unbounded |= plan.writes.is_unbounded();
         self.piecemeal |= plan.writes.is_unbounded() && !plan.effects.whole;
         self.commits |= plan.effects.commits;
         self.temporary |= plan.effects.temporary;
@@ -164,6 +169,7 @@ impl Boundary {
         self.piecemeal |= earlier.piecemeal;
         self.late |= earlier.late;
         self.drops |= earlier.drops;
+        self.unbounded |= earlier.unbounded;
         self.temporary |= earlier.temporary;
         self.founds = false;
         self.texts |= earlier.texts;
