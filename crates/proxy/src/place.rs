@@ -110,12 +110,18 @@ impl Place {
         }
     }
 
-    /// Code may have been dropped: whoever has not seen it in the catalog will not.
+    /// Code may have been dropped: whoever has not seen it in the catalog will not. If it is not known in
+    /// which database, it was most likely the one that bore the name last.
     pub(crate) async fn dropped(&self) {
-        let identity = self.database.get().and_then(|it| it.ledger().identity());
-        if let Some(identity) = identity {
+        if let Some(identity) = self.ledger_at_hand().and_then(|it| it.remembered()) {
             self.services.store.outdate(&[Scope::Drops(identity)]).await;
         }
+    }
+
+    /// What is remembered of the database.
+    fn ledger_at_hand(&self) -> Option<&Arc<Ledger>> {
+        let watched = self.database.get().map(|it| it.ledger());
+        watched.or(self.ledger.as_ref())
     }
 
     /// Settings may hold that no session was asked for yet: waits until they do.
@@ -209,6 +215,7 @@ impl Place {
         }
         let (database, process) = (self.database.get().cloned(), self.process);
         let store = self.services.store.clone();
+        let ledger = self.ledger_at_hand().cloned();
         self.services.tasks.spawn(async move {
             if let (Some(database), Some(process)) = (&database, process)
                 && !database.backend_gone(process, BACKEND_GONE_MAX).await
@@ -220,7 +227,7 @@ impl Place {
             }
             // It may have dropped code, and nobody has heard the tag.
             if marks.are_unbounded()
-                && let Some(identity) = database.as_ref().and_then(|it| it.ledger().identity())
+                && let Some(identity) = ledger.as_ref().and_then(|it| it.remembered())
             {
                 store.outdate(&[Scope::Drops(identity)]).await;
             }
