@@ -301,7 +301,7 @@ impl Identity {
 }
 
 /// Settings that decide how a statement is parsed and described, whatever its parameters; sorted.
-const READING: [&str; 11] = [
+const READING: [&str; 12] = [
     "array_nulls",
     "backslash_quote",
     "client_encoding",
@@ -309,6 +309,7 @@ const READING: [&str; 11] = [
     "datestyle",
     "escape_string_warning",
     "lc_monetary",
+    "restrict_nonsystem_relation_kind",
     "row_security",
     "standard_conforming_strings",
     "timezone_abbreviations",

@@ -239,6 +239,11 @@ fn statements_are_parsed_by_the_settings_of_each_client() {
                 "DateStyle",
                 both(date, "datestyle = DMY", "datestyle = MDY"),
             ),
+            ("restrict_nonsystem_relation_kind", {
+                let view = "SELECT id FROM seen ORDER BY id";
+                let restricted = Login::to("").with("restrict_nonsystem_relation_kind", "view");
+                prepare(prepare(talk(), view).by('b').login(restricted), view)
+            }),
             (
                 "client_min_messages",
                 both(
