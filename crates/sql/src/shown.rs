@@ -170,6 +170,8 @@ impl Out {
     }
 
     fn finish(mut self) -> String {
+        let end = self.text.trim_end_matches([' ', ';']).len();
+        self.text.truncate(end);
         if self.text.len() > SHOWN_BYTES_MAX {
             let end = self
                 .text
@@ -211,7 +213,7 @@ mod tests {
         );
         check(
             "SELECT 1.5e3::int, B'01', X'ff', $$a$$, $x$b$x$, U&'c', U&\"d\", \"E\" FROM t;",
-            "SELECT ?::int, ?, …, U&\"d\", \"E\" FROM t;",
+            "SELECT ?::int, ?, …, U&\"d\", \"E\" FROM t",
         );
         check("select 'open", "select ?…");
         check("  (select 1)  ", "(select ?)");
