@@ -1,4 +1,4 @@
-//! The console and its statistics, as people ask for them: by psql, by drivers, over HTTP.
+//! The console and the dashboard, as people ask for them: by psql, by drivers, in a browser.
 
 use std::process::Command;
 
@@ -184,5 +184,55 @@ async fn tokio_postgres_reads_the_console() -> Result<()> {
     );
     drop(client);
     driving.await??;
+    Ok(())
+}
+
+/// A browser draws the page, takes nothing else in, and draws it anew by itself.
+#[test]
+fn a_browser_shows_the_dashboard() -> Result<()> {
+    let Some(Ground { pgmemo, .. }) = &ground()? else {
+        return Ok(());
+    };
+    let dir = tempfile::tempdir()?;
+    let mut browser = Command::new("chromium");
+    browser
+        .args([
+            "--headless",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--disable-dev-shm-usage",
+        ])
+        .args([
+            "--enable-logging=stderr",
+            "--virtual-time-budget=12000",
+            "--dump-dom",
+        ])
+        .arg(format!("--user-data-dir={}", dir.path().display()))
+        .arg(format!("http://{}/", pgmemo.admin()));
+    let output = browser
+        .output()
+        .context("chromium is missing; run `cargo xtask setup`")?;
+    let page = String::from_utf8_lossy(&output.stdout);
+    let log = String::from_utf8_lossy(&output.stderr);
+    ensure!(
+        output.status.success(),
+        "chromium: {}\n{log}",
+        output.status
+    );
+    for expected in [
+        "data-live=\"yes\"",
+        "<td>SELECT v FROM t WHERE id = ?</td>",
+        "<td>SELECT now() FROM t WHERE v &lt;&gt; ?</td>",
+        "<td>clock 3</td>",
+        "aria-label=\"Hit rate, last 5 minutes, from 0 to 100 %\"",
+        "<li class=\"ready\">upstream ready</li>",
+    ] {
+        ensure!(
+            page.contains(expected),
+            "{expected} is not in\n{page}\n{log}"
+        );
+    }
+    ensure!(!page.contains("hush"), "{page}");
+    ensure!(!log.contains("Content Security Policy"), "{log}");
     Ok(())
 }

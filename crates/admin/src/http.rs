@@ -1,10 +1,7 @@
 //! The port: HTTP for most, the console for who speaks PostgreSQL's protocol. Few connections, short
 //! waits, nothing to send to it.
 
-use std::{
-    sync::Arc,
-    time::{Duration, SystemTime},
-};
+use std::{sync::Arc, time::Duration};
 
 use axum::{
     Json, Router,
@@ -23,12 +20,14 @@ use tokio::{
     net::{TcpListener, TcpStream},
     sync::{OwnedSemaphorePermit, Semaphore},
     task::JoinSet,
-    time::{sleep, timeout},
+    time::{MissedTickBehavior, interval, sleep, timeout},
 };
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    Observed, console, metrics,
+    Observed, console,
+    history::SAMPLE_EVERY,
+    metrics, page,
     show::{ROWS_MAX, Shown, Topic},
 };
 
@@ -52,7 +51,9 @@ const HEAD_BYTES_MAX: usize = 16 << 10;
 /// Stop it after the proxy has drained, so that `/readyz` can say so. Not cancel safe: dropping it
 /// cuts connections.
 pub async fn serve(listener: TcpListener, observed: Arc<dyn Observed>, stop: CancellationToken) {
-    let doors = Doors::new(observed);
+    let doors = Doors::new(Shown::new(observed));
+    let mut samples = interval(SAMPLE_EVERY);
+    samples.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     let mut connections = JoinSet::new();
     loop {
@@ -60,6 +61,10 @@ pub async fn serve(listener: TcpListener, observed: Arc<dyn Observed>, stop: Can
             () = stop.cancelled() => break,
             // Finished connections leave the set; a panic in one is its own affair.
             Some(_) = connections.join_next() => continue,
+            _ = samples.tick() => {
+                doors.shown.sample();
+                continue;
+            }
             accepted = accept(&listener, &places) => accepted,
         };
         let Some((stream, place)) = accepted else {
@@ -103,15 +108,7 @@ struct Doors {
 }
 
 impl Doors {
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "it is shown, and compared with nothing"
-    )]
-    fn new(observed: Arc<dyn Observed>) -> Self {
-        let shown = Shown {
-            observed,
-            since: SystemTime::now(),
-        };
+    fn new(shown: Shown) -> Self {
         Self {
             router: router(shown.clone()),
             shown,
@@ -188,11 +185,18 @@ struct Pages {
 fn router(shown: Shown) -> Router {
     let metrics = metrics::registry(Arc::clone(&shown.observed));
     Router::new()
+        .route("/", get(show_page))
+        .route("/page.css", get(page::style))
+        .route("/page.js", get(page::script))
         .route("/metrics", get(show_metrics))
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(show_readiness))
         .route("/api/{topic}", get(show_topic))
         .with_state(Arc::new(Pages { shown, metrics }))
+}
+
+async fn show_page(State(pages): State<Arc<Pages>>) -> Response {
+    page::page(&pages.shown)
 }
 
 async fn show_metrics(State(pages): State<Arc<Pages>>) -> Response {

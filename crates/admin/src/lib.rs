@@ -1,4 +1,4 @@
-//! Metrics and health over HTTP, and the console in PostgreSQL's protocol, on one port.
+//! Metrics, health and a dashboard over HTTP, and the console in PostgreSQL's protocol, on one port.
 //!
 //! `/metrics` for Prometheus, `/healthz` for whoever restarts processes, `/readyz` for whoever
 //! sends clients here, and `SHOW …` for whoever asks with `psql`. All are read only and without a
@@ -10,8 +10,10 @@
 mod console;
 #[cfg(test)]
 mod fake;
+mod history;
 mod http;
 mod metrics;
+mod page;
 mod readiness;
 mod show;
 mod table;

@@ -1,5 +1,6 @@
 //! What can be shown, by the names under which the console and the dashboard ask for it.
 
+mod history;
 mod reasons;
 mod settings;
 mod statements;
@@ -10,6 +11,7 @@ use std::{sync::Arc, time::SystemTime};
 
 use crate::{
     Observed,
+    history::History,
     table::{Column, Kind, Table, Value},
 };
 
@@ -19,6 +21,22 @@ pub(crate) struct Shown {
     pub(crate) observed: Arc<dyn Observed>,
     /// Since when it has been counted.
     pub(crate) since: SystemTime,
+    pub(crate) history: Arc<History>,
+}
+
+impl Shown {
+    pub(crate) fn new(observed: Arc<dyn Observed>) -> Self {
+        Self {
+            observed,
+            since: now(),
+            history: Arc::default(),
+        }
+    }
+
+    /// Takes a sample of what has been counted.
+    pub(crate) fn sample(&self) {
+        self.history.sample(now(), self.observed.telemetry());
+    }
 }
 
 /// One thing that can be shown.
@@ -33,11 +51,12 @@ pub(crate) enum Topic {
     Databases,
     Store,
     Config,
+    History,
 }
 
 impl Topic {
     /// All, in the order in which they are explained.
-    pub(crate) const ALL: [Self; 9] = [
+    pub(crate) const ALL: [Self; 10] = [
         Self::Help,
         Self::Version,
         Self::Stats,
@@ -47,6 +66,7 @@ impl Topic {
         Self::Databases,
         Self::Store,
         Self::Config,
+        Self::History,
     ];
 
     /// Its name, in lower case.
@@ -61,6 +81,7 @@ impl Topic {
             Self::Databases => "databases",
             Self::Store => "store",
             Self::Config => "config",
+            Self::History => "history",
         }
     }
 
@@ -79,6 +100,7 @@ impl Topic {
             Self::Databases => "which databases are watched, and how each is doing",
             Self::Store => "where replies live: its state, how full it is, what went wrong",
             Self::Config => "every setting and rule that is in force",
+            Self::History => "hits, misses and bypasses of every five seconds of the last hour",
         }
     }
 
@@ -100,6 +122,7 @@ impl Topic {
             Self::Databases => settings::DATABASES,
             Self::Store => store::COLUMNS,
             Self::Config => settings::CONFIG,
+            Self::History => history::COLUMNS,
         }
     }
 
@@ -120,6 +143,7 @@ impl Topic {
             Self::Databases => settings::databases(observed, &mut table.rows),
             Self::Store => table.rows.push(store::row(observed)),
             Self::Config => settings::config(observed, &mut table.rows),
+            Self::History => history::rows(&shown.history.samples(), &mut table.rows),
         }
         table.rows.truncate(limit);
         table
@@ -132,6 +156,14 @@ pub(crate) const ROWS_MAX: usize = 1_000;
 const HELP: &[Column] = &[Column("command", Kind::Text), Column("shows", Kind::Text)];
 
 const VERSION: &[Column] = &[Column("version", Kind::Text)];
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "it is shown, and compared with nothing"
+)]
+fn now() -> SystemTime {
+    SystemTime::now()
+}
 
 /// A moment as a value.
 fn time(at: SystemTime) -> Value {

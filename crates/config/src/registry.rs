@@ -94,8 +94,8 @@ pub const SETTINGS: &[Setting] = &[
         flag: Some("admin"),
         default: DefaultValue::Text("127.0.0.1:9187"),
         reloads: false,
-        help: "Where metrics and health are served over HTTP, and the console to `psql`, without a \
-            password.",
+        help: "Where metrics, health and the dashboard are served over HTTP, and the console to `psql`, \
+            without a password.",
         form: Form::AddressOrOff(|draft, address| draft.admin = address),
     },
     Setting {

@@ -18,7 +18,10 @@ const VERSIONS: [&str; 3] = ["16", "17", "18"];
 /// Installs what is missing, and these versions of PostgreSQL beside 18.
 pub(crate) fn run(versions: &[&str]) -> Result<()> {
     servers()?;
-    install(&[Need::program("pgbouncer", &["pgbouncer"])])?;
+    install(&[
+        Need::program("pgbouncer", &["pgbouncer"]),
+        Need::program("chromium", &["chromium"]),
+    ])?;
     postgres::fetch("18")?;
     for &version in versions {
         if !VERSIONS.contains(&version) {

@@ -141,7 +141,7 @@ async fn nothing_else_is_served() {
     let check = async |request: &str, status: &str| {
         assert_eq!(running.request(request).await.0, status, "{request}");
     };
-    check("GET /", "HTTP/1.1 404 Not Found").await;
+    check("GET /nothing", "HTTP/1.1 404 Not Found").await;
     check("POST /metrics", "HTTP/1.1 405 Method Not Allowed").await;
 }
 
@@ -285,4 +285,26 @@ async fn who_says_nothing_is_given_up() {
     let mut reply = Vec::new();
     stream.read_to_end(&mut reply).await.unwrap();
     assert!(String::from_utf8_lossy(&reply).contains("57P05"));
+}
+
+#[tokio::test]
+async fn the_page_takes_in_nothing_from_elsewhere() {
+    let running = start().await;
+    for (path, kind) in [
+        ("/", "text/html"),
+        ("/page.css", "text/css"),
+        ("/page.js", "text/javascript"),
+    ] {
+        let (status, head, body) = running.request(&format!("GET {path}")).await;
+        assert_eq!(status, "HTTP/1.1 200 OK");
+        assert!(
+            head.contains(&format!("content-type: {kind}; charset=utf-8")),
+            "{head}"
+        );
+        assert!(
+            head.contains("content-security-policy: default-src 'self';"),
+            "{head}"
+        );
+        assert!(!body.contains("://"), "{path}");
+    }
 }

@@ -111,15 +111,21 @@ impl Count {
 
     /// What keeps it most from being a hit, and what can be done.
     fn advice(&self, refused: &[(RefusedFill, u64)]) -> (Value, Value) {
-        let bypass = self.reasons.first();
-        let unkept = refused.iter().max_by_key(|(_, count)| *count);
+        let bypass = self.reasons.first().copied();
+        let unkept = refused.iter().copied().max_by_key(|(_, count)| *count);
+        let bypassed = bypass.map_or(0, |(_, count)| count);
+        let refused = unkept.map_or(0, |(_, count)| count);
+        // Misses whose replies were kept, and of no more use than they cost.
+        let vain = self.misses.saturating_sub(refused);
+        if vain > self.hits && vain > bypassed.max(refused) {
+            return (Value::Null, SELDOM.into());
+        }
         match (bypass, unkept) {
-            (Some((reason, count)), _) if unkept.is_none_or(|(_, most)| count >= most) => {
+            (Some((reason, _)), _) if bypassed >= refused => {
                 (reason.code().into(), reason.remedy().into())
             }
             (_, Some((why, _))) => (why.code().into(), why.remedy().into()),
-            (_, None) if self.misses > self.hits => (Value::Null, SELDOM.into()),
-            (_, None) => (Value::Null, Value::Null),
+            (Some(_) | None, None) => (Value::Null, Value::Null),
         }
     }
 }

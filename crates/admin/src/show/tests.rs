@@ -6,8 +6,8 @@ use crate::fake::Fake;
 
 fn shown(fake: Fake) -> Shown {
     Shown {
-        observed: Arc::new(fake),
         since: SystemTime::UNIX_EPOCH,
+        ..Shown::new(Arc::new(fake))
     }
 }
 
@@ -32,6 +32,7 @@ fn every_topic_has_as_many_values_as_columns() {
     let fake = Fake::default();
     fake.telemetry.bypass(Reason::Clock).inc();
     let shown = shown(fake);
+    (0..2).for_each(|_| shown.sample());
     for topic in Topic::ALL {
         assert_eq!(Topic::named(topic.name()), Some(topic));
         let table = topic.table(&shown, ROWS_MAX);

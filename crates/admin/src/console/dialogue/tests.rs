@@ -1,4 +1,4 @@
-use std::{sync::Arc, time::SystemTime};
+use std::sync::Arc;
 
 use proptest::prelude::*;
 use session::Lane;
@@ -7,10 +7,7 @@ use super::*;
 use crate::fake::Fake;
 
 fn dialogue(fake: Fake) -> Dialogue {
-    Dialogue::new(Shown {
-        observed: Arc::new(fake),
-        since: SystemTime::UNIX_EPOCH,
-    })
+    Dialogue::new(Shown::new(Arc::new(fake)))
 }
 
 /// A proxy with so many statements, each used as often as its number says.
