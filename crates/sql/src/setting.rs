@@ -438,7 +438,6 @@ mod tests {
             "set x = ",
             "set x = 1 2",
             "set x = E'a\\n'",
-            "set x = 0x1F",
             "set x = 1_000",
             "set x = 'a' 'b'",
         ] {
