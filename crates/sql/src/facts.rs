@@ -3,6 +3,7 @@
 use catalog::Event;
 
 use crate::pin::outline::Outline;
+use crate::used::Used;
 use crate::{Effects, Reason};
 
 /// A name as the server folds it.
@@ -205,6 +206,8 @@ pub(crate) struct Read {
     pub(crate) zoned: Vec<Shape>,
     /// It names the type `time`.
     pub(crate) names_time: bool,
+    /// What it does more with columns than to show them.
+    pub(crate) used: Used,
 }
 
 /// What could come of an expression, where only text matters.
@@ -290,6 +293,7 @@ impl Read {
         let types: usize = self.types.iter().map(Name::bytes).sum();
         let zoned: usize = self.zoned.iter().map(Shape::bytes).sum();
         size_of::<Self>()
+            + self.used.bytes()
             + casts
             + zoned
             + outputs

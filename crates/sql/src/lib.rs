@@ -45,6 +45,7 @@ mod temporary;
 mod text;
 mod tokens;
 mod transaction;
+mod used;
 mod utility;
 mod views;
 mod walk;

@@ -9,6 +9,7 @@ use crate::facts::Read;
 use crate::plain::{is_row_star, plain};
 use crate::scan::{Kind, Lexeme};
 use crate::tokens::{identifier, is_star, is_word};
+use crate::used::used;
 use crate::walk::{CURRENT_SETTING, walk};
 use crate::{Reason, hidden};
 
@@ -49,6 +50,7 @@ pub(crate) fn read(text: &[u8], lexemes: &[Lexeme<'_>]) -> Result<Box<Read>, Rea
         [word, next] => is_word(word, "operator") && next.kind == Kind::Mark(b'('),
         _ => false,
     });
+    read.used = used(lexemes);
     read.symbols.extend(symbols(lexemes));
     read.symbols.sort_unstable();
     read.symbols.dedup();

@@ -85,19 +85,19 @@ impl Viewer<'_> {
             named.push(self.resolve(name)?);
         }
         for relation in &named {
-            self.relation(relation, found)?;
+            self.relation(relation, Some(read), found)?;
         }
         for id in below {
             let relation = self.snapshot.relation(*id).ok_or(Reason::UnknownRelation)?;
-            self.relation(relation, found)?;
+            self.relation(relation, Some(read), found)?;
         }
         let hidden = self.hidden_relations(read, lexical, &named);
         for relation in &hidden {
             if relation.kind == RelationKind::CompositeType {
                 // No query reads from it: only values are made of it.
-                self.storage(relation)?;
+                self.storage(relation, None)?;
             } else {
-                self.relation(relation, found)?;
+                self.relation(relation, Some(read), found)?;
             }
         }
         self.rows(read)?;
@@ -176,15 +176,20 @@ impl Viewer<'_> {
         })
     }
 
-    /// Adds what a relation stands for.
-    fn relation(&self, relation: &Relation, found: &mut Found) -> Result<(), Reason> {
-        self.storage(relation)?;
+    /// Adds what a relation stands for, of which a query reads.
+    fn relation(
+        &self,
+        relation: &Relation,
+        read: Option<&Read>,
+        found: &mut Found,
+    ) -> Result<(), Reason> {
+        self.storage(relation, read)?;
         match relation.kind {
             RelationKind::Table | RelationKind::PartitionedTable => {
                 self.policies(relation, found)?;
                 for id in self.snapshot.descendants(relation.id) {
                     let child = self.snapshot.relation(id).ok_or(Reason::UnknownRelation)?;
-                    self.storage(child)?;
+                    self.storage(child, read)?;
                     if child.kind == RelationKind::ForeignTable {
                         return Err(Reason::ForeignTable);
                     }
@@ -218,13 +223,14 @@ impl Viewer<'_> {
         for Name { schema, name } in &read.types {
             let schema = schema.as_deref();
             let row = self.snapshot.resolve_relation(self.path, schema, name);
-            row.map_or(Ok(()), |row| self.storage(row))?;
+            row.map_or(Ok(()), |row| self.storage(row, None))?;
         }
         Ok(())
     }
 
-    /// Whether rows stay until somebody changes them, and look the same until then.
-    fn storage(&self, relation: &Relation) -> Result<(), Reason> {
+    /// Whether rows stay until somebody changes them, and look the same until then. `None` if it is not
+    /// known what is done with them.
+    fn storage(&self, relation: &Relation, read: Option<&Read>) -> Result<(), Reason> {
         if relation.temporary {
             return Err(Reason::Temporary);
         }
@@ -235,8 +241,12 @@ impl Viewer<'_> {
             return Err(Reason::Unlogged);
         }
         // Comparing these with text may ask for today's date, to know the zone's offset.
-        let zoned = |&(_, kind): &(_, _)| self.trust.zoned.has(self.snapshot, kind);
-        if relation.columns.iter().any(zoned) {
+        let used = |name: &str| read.is_none_or(|read| read.whole_rows || read.used.may_be(name));
+        let zoned = &self.trust.zoned;
+        let depends = |&(ref name, kind): &(Box<str>, _)| {
+            zoned.has(self.snapshot, kind) && (used(name) || !zoned.holds(kind))
+        };
+        if relation.columns.iter().any(depends) {
             return Err(Reason::Clock);
         }
         let named = |&(_, kind): &(_, _)| self.trust.named.has(self.snapshot, kind);
@@ -379,7 +389,7 @@ impl Viewer<'_> {
         if let Some(reads) = self.trust.listed(function.id) {
             return reads.iter().find_map(|&id| {
                 let relation = self.snapshot.relation(id);
-                let added = relation.map(|relation| self.relation(relation, found));
+                let added = relation.map(|relation| self.relation(relation, None, found));
                 added.unwrap_or(Err(Reason::UnknownRelation)).err()
             });
         }

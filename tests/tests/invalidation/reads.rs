@@ -111,6 +111,7 @@ fn what_depends_on_more_than_tables_is_asked_every_time() {
             "
             d: CREATE TABLE s (day date, begins time, at timestamptz, zone text); INSERT INTO s VALUES ('2024-01-01', '12:00', '2024-01-01 20:00+00', 'Europe/Helsinki')
             d: CREATE DOMAIN zoned AS timetz; CREATE TYPE opening AS (at timetz); CREATE TABLE z (id int, by zoned); CREATE TABLE o (id int, p opening)
+            d: INSERT INTO z VALUES (1, '12:00+02'), (2, '11:30+01'); INSERT INTO o VALUES (1, '(12:00+03)')
             d: CREATE VIEW vs AS SELECT begins AT TIME ZONE zone AS b, at AT TIME ZONE zone AS a FROM s; CREATE VIEW va AS SELECT at AT TIME ZONE zone AS a FROM s
             s1 cold: SELECT count(begins AT TIME ZONE zone) FROM s
             s1 cold: SELECT count(timezone(zone, begins)) FROM s
@@ -121,6 +122,11 @@ fn what_depends_on_more_than_tables_is_asked_every_time() {
             s1 cold: SELECT count('12:00'::zoned) FROM s
             s1 cold: SELECT count('(12:00)'::opening) FROM s
             s1 cold: SELECT count(p) FROM o
+            s1 cold: SELECT id FROM z WHERE id = 1 AND '12:00' = by
+            s1 cold: SELECT b FROM z AS q (a, b) WHERE b > '11:00'
+            s1 hot: SELECT id, by AS due FROM z WHERE id IN (1, 2) LIMIT 5
+            s1 hot: SELECT * FROM z WHERE id = 1
+            s1 hot ext: SELECT z.*, p FROM z JOIN o ON o.id = z.id WHERE z.id = $1 <- 1
             s1 hot: SELECT (day + begins) AT TIME ZONE zone, at AT TIME ZONE zone AT TIME ZONE 'UTC' FROM s
             s1 hot: SELECT max(at) AT TIME ZONE 'UTC', max(day + begins) AT TIME ZONE 'UTC' FROM s
             s1 hot: SELECT a FROM va

@@ -70,7 +70,7 @@ impl Viewer<'_> {
                 types.hold_any(&reference.types) || !reference.functions.is_disjoint(&called);
             if runs {
                 let relation = self.snapshot.relation(reference.relation);
-                self.relation(relation.ok_or(Reason::UnknownRelation)?, found)?;
+                self.relation(relation.ok_or(Reason::UnknownRelation)?, None, found)?;
             }
         }
         Ok(())

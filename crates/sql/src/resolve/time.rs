@@ -2,8 +2,9 @@
 //!
 //! A `time` that `AT TIME ZONE` is applied to becomes a `time with time zone` by the offset that the
 //! session's zone has today, and is moved by the one that the other zone has. A timestamp has the
-//! offset of its own day. So it matters what may be a time of day. Values of `timetz` itself are kept
-//! away: text without a zone is read as one by the same offset.
+//! offset of its own day. So it matters what may be a time of day. Values of `timetz` itself are
+//! kept away from all else: text without a zone is read as one by the same offset. A column of them may be
+//! shown and sorted by ([`crate::used`]).
 
 use catalog::{Function, RelationKind, Snapshot, TypeId, TypeKind};
 use foldhash::HashSet;

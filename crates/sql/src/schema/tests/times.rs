@@ -104,7 +104,7 @@ fn what_is_not_known_not_to_be_one_may_be_declared_to_be() {
 fn what_holds_a_time_with_a_zone_is_left_alone() {
     let db = database();
     for text in [
-        "select by from due",
+        "select f(by) from due",
         "select '12:00'::zoned_time from t",
         "select f('12:00') from t",
         "select timetz_hash(begins) from slot",
@@ -163,4 +163,80 @@ fn what_holds_names_of_objects_is_told_from_what_does_not() {
     let refused = Err(Reason::SystemCatalog);
     assert_eq!(db.read("select * from all_sizes"), refused);
     assert_eq!(db.read("select * from sizes"), refused);
+}
+
+/// Beside it, text would be read as one by the offset of today.
+#[test]
+fn a_time_with_a_zone_is_shown_and_not_used() {
+    let db = Database::with(|db| {
+        db.table(
+            "public",
+            "shop",
+            &["id", "name text", "at timetz", "noon time"],
+        );
+        db.table("public", "other", &["id", "at time"]);
+        let shown = "SELECT shop.id,\n    shop.at AS opens\n   FROM public.shop;";
+        db.view("public", "shows", &["id", "opens timetz"], shown, &[]);
+        let used = "SELECT shop.id, (shop.at = shop.noon) AS sharp FROM public.shop;";
+        db.view("public", "compares", &["id", "sharp"], used, &[]);
+    });
+    for text in [
+        "select id from shop where name = 'x'",
+        "select at from shop",
+        "select distinct at, id from shop where id = $1 order by at desc nulls last, id limit 3",
+        r#"select s1_0.id, s1_0."at" as at, s1_0.name AS "at_2" from public.shop s1_0 where s1_0.id in ($1, $2)"#,
+        "select shop.id, shop.name, shop.at from shop join other on other.id = shop.id",
+        "select * from shop where id = 1 order by at",
+        "select s.* from shop s where name like '12:%'",
+        "select count(*) from shop",
+        "select at, count(*) from shop group by at having count(*) > 1",
+        "select id from other where exists (select 1 from shop s where s.id = other.id)",
+        "with x as (select id from shop) select x.id, shop.at from shop join x on x.id = shop.id",
+        "select lower(name), at from shop where lower(name) = $1",
+        "select opens from shows where id = 2",
+        "select id, at from shop where lower(name) = 'x' and not (id = 3) order by lower(name), at",
+    ] {
+        assert!(db.read(text).is_ok(), "{text}: {:?}", db.read(text));
+    }
+    for text in [
+        "select id from shop where at = '12:00'",
+        "select id from shop where '12:00' = shop.at",
+        "select id from shop where at = $1",
+        "select id from shop where \"at\" in ('12:00')",
+        "select id from shop where at between '1:00' and '2:00'",
+        "select at = noon from shop",
+        "select coalesce(at, '12:00') from shop",
+        "select coalesce('12:00', at, '13:00'), id from shop",
+        "select array['12:00', at, '13:00'] from shop",
+        "select case when id = 1 then at else '12:00' end from shop",
+        "select at from shop union select '12:00'",
+        "select '12:00' in (select at from shop)",
+        "select '12:00' in (select * from shop) from other",
+        "select 1 from other where '12:00' in (table shop)",
+        "select '12:00' = any (select s.at from shop s) from other",
+        "select x from (select at as x from shop) q where x = '12:00'",
+        "select b from shop q(a, n, b, c) where b = '12:00'",
+        "select b from shop as q (a, n, b, c) where b = '12:00'",
+        r#"select b from (select * from shop) "q"(a, n, b, c) where b = '12:00'"#,
+        "select b from shop as row(a, n, b, c) where b = '12:00'",
+        "select b from shop over(a, n, b, c) where b = '12:00'",
+        "select b from shop by (a, n, b, c) where b = '12:00'",
+        "select b from public.shop q(a, n, b, c) where b = '12:00'",
+        "select b from (shop join other on true) q(a, n, b, c) where b = '12:00'",
+        "with q(a, n, b, c) as (select * from shop) select b from q where b = '12:00'",
+        "with q as (select id, at as b from shop) select b from q where b = '12:00'",
+        "select 1 from shop natural join other",
+        "select 1 from shop join other using (at)",
+        "select 1 from shop join other using (id) where other.at = shop.at",
+        "select shop from shop where shop = row(1, 'x', '12:00', '12:00')",
+        "select 1 from shop where (id, at) = (1, '12:00')",
+        "select max(at) from shop",
+        "select at at time zone 'UTC' from shop",
+        "select at::text from shop",
+        "select U&\"at\" from shop",
+        "select sharp from compares",
+        "select id from shows where opens > '12:00'",
+    ] {
+        assert!(db.read(text).is_err(), "{text}");
+    }
 }
