@@ -6,6 +6,7 @@ mod meaning;
 mod own;
 mod perils;
 mod pins;
+mod sentence;
 
 use std::sync::Arc;
 
@@ -14,14 +15,14 @@ use catalog::{Function, FunctionId, Relation, RelationId, RowSecurity, SearchPat
 pub use self::combine::plan_without_catalog;
 use self::combine::{Place, combine, reloading};
 use crate::effects::{Effects as Outcomes, Outcome, Within};
-use crate::facts::{Bound, Lexical, Name, Read, Sentence};
+use crate::facts::{Lexical, Name, Read};
 use crate::needs::Needs;
 use crate::reports::runs_query;
 use crate::resolve::{DEPTH_MAX, Kept, Memo, Trust, Viewer};
 use crate::views::{Views, views};
 use crate::{
-    Analysis, Context, Effects, FunctionRule, Meaning, Plan, Reason, SettingsEffect, Sight,
-    Temporary, Writes, classes,
+    Analysis, Context, Effects, FunctionRule, Plan, Reason, SettingsEffect, Sight, Temporary,
+    Writes, classes,
 };
 
 /// A catalog snapshot with what was derived from it.
@@ -112,107 +113,6 @@ impl Schema {
             self.sentence(sentence, None, temporary)
         });
         reloading(plan, analysis.reloads())
-    }
-
-    /// Without a context names mean everything they could mean.
-    fn sentence(
-        &self,
-        sentence: &Sentence,
-        context: Option<&Context<'_>>,
-        temporary: &Temporary,
-    ) -> Plan {
-        let path = context.map(|context| context.path);
-        let mut effects = sentence.effects.clone();
-        let mut settings = Box::default();
-        let (mut builtin_parameters, mut timeless_parameters) = (false, false);
-        let (mut formed_literals, mut folds) = (false, false);
-        let mut meant = Box::default();
-        let mut own = false;
-        let (read, writes) = match (&sentence.read, &sentence.writes) {
-            (read, Bound::Lexical(lexical)) => {
-                let needs = match (read, context) {
-                    // Its names may mean what is not in the snapshot.
-                    (Ok(_), Some(_)) if !temporary.is_plain() => Err(Reason::TemporaryObjects),
-                    (Ok(read), Some(context)) => self.read(read, lexical, context),
-                    (Ok(_), None) => Err(Reason::SettingsUnknown),
-                    (Err(reason), _) => Err(*reason),
-                };
-                let read = needs.map(|needs| {
-                    settings = needs.settings;
-                    builtin_parameters = needs.builtin_parameters;
-                    timeless_parameters = needs.timeless_parameters;
-                    formed_literals = needs.formed_literals;
-                    folds = needs.folds;
-                    meant = needs.meant;
-                    needs.relations
-                });
-                // Whatever such a read runs is known to write nothing.
-                let mut writes = match &read {
-                    Ok(_) if self.runs_code(lexical, path, temporary) => Writes::Code,
-                    Ok(_) => Writes::Nothing,
-                    Err(_) => {
-                        own = self.is_own(lexical, path, temporary);
-                        self.lexical(lexical, path, temporary, &mut effects)
-                    }
-                };
-                if read.is_err() && writes.is_nothing() && self.hinges(lexical, &read, path) {
-                    writes = Writes::Code;
-                }
-                (read, writes)
-            }
-            (read, Bound::Nothing) => (Err(refusal(read)), Writes::Nothing),
-            (read, Bound::Own(defined)) if self.keeps_apart(defined, path, temporary) => {
-                let writes = self.own_definition(defined, path, temporary, &mut effects);
-                (Err(refusal(read)), writes)
-            }
-            (read, bound @ (Bound::Own(_) | Bound::Everything | Bound::Cluster)) => {
-                if !self.snapshot.event_triggers().is_empty() {
-                    // Definitions run their functions.
-                    effects.settings = SettingsEffect::Unknown;
-                    effects.makes = None;
-                }
-                let writes = match bound {
-                    Bound::Cluster => Writes::Cluster,
-                    Bound::Nothing | Bound::Lexical(_) | Bound::Own(_) | Bound::Everything => {
-                        Writes::Everything
-                    }
-                };
-                (Err(refusal(read)), writes)
-            }
-        };
-        if let (Err(_), Bound::Lexical(lexical)) = (&read, &sentence.writes) {
-            effects.calls_unknown = self.calls_unknown(lexical, path);
-        }
-        let pinned = path
-            .filter(|_| temporary.is_plain())
-            .map(|path| self.pinned(sentence, &read, &writes, path));
-        let meaning = match (&sentence.writes, context) {
-            (Bound::Lexical(lexical), Some(context)) => {
-                let named = sentence.read.as_deref().ok();
-                self.meaning(lexical, named, (&read, &meant), context)
-            }
-            (
-                Bound::Lexical(_)
-                | Bound::Nothing
-                | Bound::Own(_)
-                | Bound::Everything
-                | Bound::Cluster,
-                _,
-            ) => Meaning::default(),
-        };
-        Plan {
-            read,
-            meaning,
-            settings,
-            builtin_parameters,
-            timeless_parameters,
-            formed_literals,
-            folds,
-            writes,
-            own,
-            pinned: pinned.unwrap_or_default(),
-            effects,
-        }
     }
 
     /// Whether code runs at logins.
@@ -443,11 +343,6 @@ impl Schema {
 fn has_code(snapshot: &Snapshot) -> bool {
     let mut all = snapshot.all_functions();
     all.any(|it| !it.id.is_builtin() && it.extension.is_none())
-}
-
-/// Why a statement without a bound from its words is not looked up.
-fn refusal(read: &Result<Box<Read>, Reason>) -> Reason {
-    read.as_ref().err().copied().unwrap_or(Reason::Unsupported)
 }
 
 /// Locks that belong to the session.

@@ -72,7 +72,7 @@ pub(super) fn combine(analysis: &Analysis, plan: impl Fn(&Sentence, Place) -> Pl
 }
 
 /// The plan of what does nothing.
-fn nothing(reason: Reason) -> Plan {
+pub(super) fn nothing(reason: Reason) -> Plan {
     Plan {
         read: Err(reason),
         meaning: Meaning::default(),

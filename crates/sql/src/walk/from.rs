@@ -1,7 +1,7 @@
 //! What a query selects from.
 
 use sqlparser::ast::{
-    FunctionArg, FunctionArgExpr, Join, JoinConstraint, JoinOperator, ObjectName, TableAlias,
+    Expr, FunctionArg, FunctionArgExpr, Join, JoinConstraint, JoinOperator, ObjectName, TableAlias,
     TableAliasColumnDef, TableFactor, TableFunctionArgs, TableWithJoins,
 };
 
@@ -111,16 +111,7 @@ impl Walk {
                 with_ordinality,
             } => {
                 self.absent(*with_offset || with_offset_alias.is_some());
-                self.call(unnest(), Some(array_exprs.len()));
-                // `FROM unnest` takes any number, as many calls of one.
-                self.call(unnest(), Some(1));
-                self.exprs(array_exprs);
-                // Of several arrays each gives a column.
-                let source = match array_exprs.as_slice() {
-                    [one] => shape(one),
-                    _ => Shape::Text,
-                };
-                self.rows(source, "unnest".into(), alias.as_ref(), *with_ordinality);
+                self.unnested(array_exprs, alias.as_ref(), *with_ordinality);
             }
             TableFactor::NestedJoin {
                 table_with_joins,
@@ -139,6 +130,19 @@ impl Walk {
             | TableFactor::XmlTable { .. }
             | TableFactor::SemanticView { .. } => self.unsupported(),
         }
+    }
+
+    /// `FROM unnest(…)`: of several arrays each gives a column.
+    fn unnested(&mut self, arrays: &[Expr], alias: Option<&TableAlias>, with_ordinality: bool) {
+        self.call(unnest(), Some(arrays.len()));
+        // It takes any number, as many calls of one.
+        self.call(unnest(), Some(1));
+        self.exprs(arrays);
+        let source = match arrays {
+            [one] => shape(one),
+            _ => Shape::Text,
+        };
+        self.rows(source, "unnest".into(), alias, with_ordinality);
     }
 
     fn relation(&mut self, object: &ObjectName, alias: Option<&TableAlias>) {

@@ -1,6 +1,7 @@
 //! Operators and casts of the user's, and whether a query could mean them.
 
 use super::*;
+use crate::Meaning;
 
 /// An operator whose function may do what it likes, over types by name: `mood` is an enum of the
 /// user's, `label` a domain over text.
