@@ -31,6 +31,7 @@ mod pipeline;
 mod planned;
 mod portals;
 mod prepared;
+mod probe;
 mod queue;
 mod recipe;
 mod recorder;
@@ -50,6 +51,7 @@ mod temporary;
 mod tests;
 mod texts;
 mod timeouts;
+mod told;
 mod transaction;
 mod wanted;
 

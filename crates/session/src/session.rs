@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use cache::{CacheKey, Version};
-use sql::Plan;
 use wire::{
     HEADER,
     backend::{self, Status},
@@ -15,9 +14,7 @@ use crate::{
     copy::CopyIn,
     mirror::Mirror,
     need::{Answer, Login, Question},
-    own,
-    prepared::Prepared,
-    queue::{Awaited, Boundary, Expect, Passed, Queue, Route, Slot},
+    queue::{Awaited, Boundary, Expect, Queue, Route, Slot},
     recorder::{Recorder, Recording},
     registry::{Name, Registry, Undo},
     texts::Texts,
@@ -34,7 +31,7 @@ pub struct Session {
     pub(crate) shared: Arc<Shared>,
     pub(crate) knowledge: Option<Arc<Knowledge>>,
     /// From which what was sent was told, if there was ever any knowledge.
-    definitions: Option<Definitions>,
+    pub(crate) definitions: Option<Definitions>,
     /// Under which epoch the first call was sent, of what is not done yet, of a function that is not
     /// known.
     pub(crate) unknown: Option<Version>,
@@ -180,69 +177,6 @@ impl Session {
             records: Vec::new(),
             to_client: Output::default(),
             to_server: Output::default(),
-        }
-    }
-
-    /// What is known of the database from now on. Call when it changes.
-    pub fn know(&mut self, knowledge: Option<Arc<Knowledge>>) {
-        let passed = |now: &&Arc<Knowledge>| self.unknown.is_some_and(|then| then != now.epoch);
-        if knowledge.as_ref().filter(passed).is_some() {
-            self.taint(Passed::Code);
-        }
-        if generation(self.knowledge.as_ref()) != generation(knowledge.as_ref()) {
-            self.mirror
-                .relearn(generation(knowledge.as_ref()), &self.shared);
-            if let Some(known) = &knowledge {
-                self.registry.note_generation(known.generation);
-            }
-        }
-        if let Some(known) = &knowledge {
-            let now = known.definitions();
-            let then = self.definitions.replace(now);
-            if let Some(then) = then.filter(|then| !then.are(&now)) {
-                self.distrust(&then, &now);
-            }
-        }
-        self.knowledge = knowledge;
-    }
-
-    /// What was sent so far was told from definitions that may not be those it has met.
-    fn distrust(&mut self, then: &Definitions, now: &Definitions) {
-        // What was dropped may have been anything, and met by what is merely read.
-        let passed = if then.perils != now.perils || then.drops != now.drops {
-            Passed::All
-        } else if then.have_code_of(now) {
-            Passed::Rows
-        } else {
-            Passed::Code
-        };
-        self.taint(passed);
-    }
-
-    fn taint(&mut self, passed: Passed) {
-        if self.transaction.is_open() {
-            passed.taint(&mut self.transaction.writes);
-        }
-        if self.forwarded {
-            self.segment.distrust(passed);
-        }
-        self.queue.distrust(passed);
-    }
-
-    /// From what it was told what is to be marked: the epoch, and the definitions.
-    pub fn told_from(&self) -> Option<(Version, Definitions)> {
-        let known = self.knowledge.as_ref()?;
-        Some(match self.unknown {
-            Some(epoch) => (epoch, Definitions::UNKNOWN),
-            None => (known.epoch, known.definitions()),
-        })
-    }
-
-    /// Notes that a statement calls what is not known, if it does: unless the epoch stays what it was,
-    /// it may have been there for a while.
-    pub(crate) fn note_unknown(&mut self, plan: &Plan) {
-        if plan.effects.calls_unknown && self.unknown.is_none() {
-            self.unknown = self.knowledge.as_ref().map(|known| known.epoch);
         }
     }
 
@@ -422,90 +356,9 @@ impl Session {
         self.status() == Status::Failed && !self.segment.control
     }
 
-    /// Asks the server about the state of this session. Call only when it is idle.
-    pub(crate) fn probe(&mut self) {
-        let schema = self.knowledge.as_ref().map(|known| &known.schema);
-        let shared = schema.map_or(&[][..], |schema| schema.settings());
-        let asked = self.mirror.ask(shared);
-        let details = self.mirror.wants_details();
-        let own = self.registry.own_name(own::STATE);
-        crate::identity::put_probe(self.to_server.tail(), &own, &asked.names, details);
-        let execution = Default::default();
-        for expect in [
-            Expect::Close,
-            Expect::Parse(None),
-            Expect::Bind(None),
-            Expect::Execute(execution),
-            Expect::Close,
-        ] {
-            self.queue.push(Slot::Server(Awaited {
-                expect,
-                route: Route::Probe,
-                undo: None,
-            }));
-        }
-        let boundary = Boundary::new(self.segment.segment.saturating_sub(1));
-        let expect = Expect::Sync(boundary);
-        self.queue.push(Slot::Server(Awaited {
-            expect,
-            route: Route::Probe,
-            undo: None,
-        }));
-    }
-
     /// Whether the server stands between commands with nothing of this segment sent.
     pub(crate) fn server_is_quiet(&self) -> bool {
         self.queue.is_empty() && !self.forwarded && !self.skipping && !self.unsynced
-    }
-
-    /// Tries to know the session's state; false if the server has to be waited for.
-    ///
-    /// While anything is on its way that could change the state, nothing is recalled: what led here
-    /// is not known before its replies have come.
-    pub(crate) fn knows_itself(&mut self) -> bool {
-        let Some(knowledge) = &self.knowledge else {
-            return true;
-        };
-        if !self.mirror.can_ask() || self.transaction.is_open() {
-            return true;
-        }
-        if !self.server_is_quiet() {
-            if self.forwarded || self.skipping || self.unsynced || self.waits >= WAITS_MAX {
-                return true;
-            }
-            // Behind whole segments, as pools send what resets a session together with what comes
-            // next: their replies tell what led here.
-            self.waits += 1;
-            self.stall();
-            return false;
-        }
-        if self.mirror.recall(&self.shared, knowledge) {
-            return true;
-        }
-        self.probe();
-        self.stalled = true;
-        false
-    }
-
-    /// A statement may read settings that nobody has asked for. The server is asked for them with the
-    /// state of each session, as soon as that stands outside of blocks.
-    pub(crate) fn want_settings(&mut self, prepared: &Prepared) {
-        let Some(knowledge) = &self.knowledge else {
-            return;
-        };
-        let read = &prepared.plan.settings;
-        if !read.is_empty() && !self.mirror.has_settings(read) {
-            let known = knowledge.schema.settings();
-            for name in read.iter().filter(|name| !known.contains(name)) {
-                self.shared.wanted().add(name);
-            }
-        }
-        // What the store has said belongs to who the session was when it was asked.
-        let told = self.answer.is_some() || self.granted || self.missed.is_some();
-        let may_ask = || !told && !self.transaction.is_open() && self.server_is_quiet();
-        if self.mirror.wants_more(&self.shared) && may_ask() {
-            self.mirror.adopt(&self.shared);
-        }
     }
 
     /// A client message waits for all replies that are owed; the server must not hold them back.
@@ -517,14 +370,6 @@ impl Session {
         self.stalled = true;
     }
 }
-
-fn generation(knowledge: Option<&Arc<Knowledge>>) -> Option<u64> {
-    knowledge.map(|knowledge| knowledge.generation)
-}
-
-/// How often what a client sends in one go is held back for its own effects. Whoever changes settings
-/// again and again amid a long pipeline would pay for each change with the way to the server.
-const WAITS_MAX: u8 = 2;
 
 /// Client messages longer than this, in bytes, pass without being read.
 pub(crate) const INSPECTED_MAX: usize = 1024 * 1024;
