@@ -424,6 +424,9 @@ impl Prepared {
             Err(_) => 0,
         };
         let plan = size_of::<Plan>() + relations * 4 + self.plan.pinned.bytes();
+        // What is counted of it may have had to make room for others, and is kept by it alone then.
+        let tally = self.tally.as_ref().map_or(0, |tally| tally.bytes());
+        let plan = plan + tally;
         // The plan is counted with the form; but the form may go, and be planned anew, while texts
         // hold what it had.
         let shared = !self.literals.is_empty();

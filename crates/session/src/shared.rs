@@ -370,6 +370,22 @@ mod tests {
     }
 
     #[test]
+    fn what_is_counted_of_a_statement_counts_with_it() {
+        let limits = Limits {
+            analysis_bytes_max: 1 << 20,
+            entry_bytes_max: 1 << 10,
+            statements_max: 1,
+        };
+        let shared = Shared::new(limits, Arc::default());
+        let text = b"DELETE FROM t";
+        let plan = || Prepared::new(text, None);
+        let counted = shared.prepared(1, text, plan);
+        let tally = counted.tally.as_ref().unwrap();
+        assert_eq!(counted.bytes(), plan().bytes() + tally.bytes());
+        assert!(tally.bytes() < 1024, "{}", tally.bytes());
+    }
+
+    #[test]
     fn borrowed_and_owned_keys_hash_alike() {
         let state = foldhash::fast::FixedState::default();
         let hash = |value: &dyn Fn(&mut <foldhash::fast::FixedState as BuildHasher>::Hasher)| {

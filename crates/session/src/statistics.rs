@@ -7,7 +7,7 @@
 use std::{
     collections::HashMap,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
 };
@@ -48,11 +48,18 @@ struct Row {
 #[derive(Debug)]
 pub struct Tally {
     stripes: [Stripe; STRIPES],
-    reasons: [Counter; Reason::ALL.len()],
-    refused: [Counter; RefusedFill::ALL.len()],
+    /// Most statements need none.
+    refusals: OnceLock<Box<Refusals>>,
     text: Arc<str>,
     /// It had to make room for others.
     gone: AtomicBool,
+}
+
+/// Why a statement was not looked up, and why its replies were not kept.
+#[derive(Debug)]
+struct Refusals {
+    reasons: [Counter; Reason::ALL.len()],
+    unkept: [Counter; RefusedFill::ALL.len()],
 }
 
 /// What one thread counts, or a few, so that those of many do not wait for each other.
@@ -82,7 +89,7 @@ impl Lane {
 }
 
 /// Stripes of a tally.
-const STRIPES: usize = 8;
+const STRIPES: usize = 4;
 
 /// Of so many uses, one looks whether the statement is still kept.
 const LOOKS_EACH: u64 = 256;
@@ -94,8 +101,7 @@ impl Tally {
     fn new(text: Arc<str>) -> Self {
         Self {
             stripes: Default::default(),
-            reasons: std::array::from_fn(|_| Counter::default()),
-            refused: Default::default(),
+            refusals: OnceLock::new(),
             text,
             gone: AtomicBool::new(false),
         }
@@ -123,12 +129,16 @@ impl Tally {
 
     /// How often it was not looked up for this reason.
     pub fn bypasses(&self, reason: Reason) -> u64 {
-        self.reasons.get(reason as usize).map_or(0, Counter::value)
+        let counter = self.refusals.get();
+        let counter = counter.and_then(|it| it.reasons.get(reason as usize));
+        counter.map_or(0, Counter::value)
     }
 
     /// How often its reply was not kept for this reason.
     pub fn refused(&self, why: RefusedFill) -> u64 {
-        self.refused.get(why as usize).map_or(0, Counter::value)
+        let counter = self.refusals.get();
+        let counter = counter.and_then(|it| it.unkept.get(why as usize));
+        counter.map_or(0, Counter::value)
     }
 
     /// Of how many misses the time is known, and all of these together, in microseconds.
@@ -149,7 +159,10 @@ impl Tally {
 
     /// How often it was seen.
     pub fn calls(&self) -> u64 {
-        let bypasses: u64 = self.reasons.iter().map(Counter::value).sum();
+        let bypasses = self.refusals.get().map_or(0, |it| {
+            let counts = it.reasons.iter().map(Counter::value);
+            counts.sum::<u64>()
+        });
         self.hits() + self.misses() + self.writes() + bypasses
     }
 
@@ -171,9 +184,24 @@ impl Tally {
 
     /// Its reply was recorded, and is not kept.
     pub fn refuse(&self, why: RefusedFill) {
-        if let Some(counter) = self.refused.get(why as usize) {
+        if let Some(counter) = self.refusals().unkept.get(why as usize) {
             counter.inc();
         }
+    }
+
+    fn refusals(&self) -> &Refusals {
+        self.refusals.get_or_init(|| {
+            Box::new(Refusals {
+                reasons: std::array::from_fn(|_| Counter::default()),
+                unkept: Default::default(),
+            })
+        })
+    }
+
+    /// What it takes, in bytes.
+    pub(crate) fn bytes(&self) -> usize {
+        let refusals = self.refusals.get().map_or(0, |it| size_of_val(&**it));
+        size_of::<Self>() + self.text.len() + refusals
     }
 }
 
@@ -233,7 +261,7 @@ impl Statistics {
     /// It is not looked up.
     pub fn bypass(&self, tally: Option<&Arc<Tally>>, reason: Reason) {
         let tally = tally.unwrap_or(&self.unread);
-        if let Some(counter) = tally.reasons.get(reason as usize) {
+        if let Some(counter) = tally.refusals().reasons.get(reason as usize) {
             self.used(tally, counter.inc_from());
         }
     }
