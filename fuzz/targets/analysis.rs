@@ -48,6 +48,7 @@ fn check(text: &[u8]) {
         assert!(plan.read.is_err() || analysis.is_candidate());
     }
 
+    assert!(sql::shown(text).len() <= sql::SHOWN_BYTES_MAX);
     let significant = sql::significant_text(text);
     assert!(significant.len() <= text.len());
     assert_eq!(sql::significant_text(&significant), significant);
