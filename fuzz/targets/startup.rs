@@ -8,7 +8,7 @@
 #![no_main]
 
 #[path = "../../crates/proxy/src"]
-#[expect(unreachable_pub, reason = "it is part of another crate")]
+#[expect(unreachable_pub, dead_code, reason = "it is part of another crate")]
 mod proxy {
     pub(crate) mod greeting;
     pub(crate) mod login {
