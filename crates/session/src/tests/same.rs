@@ -53,6 +53,7 @@ fn check(script: &Script, rounds: usize, chaos: Option<u64>, pace: Option<u64>) 
             *world.database.borrow(),
             "rows after round {round}"
         );
+        world.assert_counts_add_up();
     }
 }
 

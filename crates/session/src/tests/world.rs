@@ -19,7 +19,9 @@ use super::{
     message::{Message, put, show_client},
     model::{self, Database, Server},
 };
-use crate::{Answer, Knowledge, Limits, Login, Need, Outcome, Session, Shared, Telemetry};
+use crate::{
+    Answer, Knowledge, Limits, Login, Need, Outcome, RefusedFill, Session, Shared, Tally, Telemetry,
+};
 
 /// A sequence of arbitrary numbers that repeats for the same seed.
 #[derive(Clone, Debug)]
@@ -120,6 +122,25 @@ impl World {
 
     pub(super) fn hits(&self) -> u64 {
         self.shared.telemetry.hits.value()
+    }
+
+    /// What was counted of each statement is what was counted of all.
+    pub(super) fn assert_counts_add_up(&self) {
+        let (all, tallies) = (&self.shared.telemetry, self.shared.statistics.tallies());
+        let sum = |of: &dyn Fn(&Tally) -> u64| tallies.iter().map(|it| of(it)).sum::<u64>();
+        assert_eq!(all.hits.value(), sum(&Tally::hits), "hits");
+        assert_eq!(all.misses.value(), sum(&Tally::misses), "misses");
+        for reason in Reason::ALL {
+            let expected = all.bypass(reason).value();
+            assert_eq!(expected, sum(&|it| it.bypasses(reason)), "{reason:?}");
+        }
+        for why in RefusedFill::ALL {
+            assert_eq!(
+                all.refused(why).value(),
+                sum(&|it| it.refused(why)),
+                "{why:?}"
+            );
+        }
     }
 
     /// The catalog may be another one.
