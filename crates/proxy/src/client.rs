@@ -251,8 +251,7 @@ impl Client {
                 if outcome == Outcome::Reloaded {
                     self.place.reloaded(self.marked).await;
                 }
-                let committed = outcome != Outcome::RolledBack;
-                let everything = self.marks.end(ticket, committed).await;
+                let everything = self.marks.end(ticket, outcome).await;
                 delay(Point::Ended).await;
                 if everything {
                     self.place.catalog_changed();

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 
+use session::Outcome;
 use store::Mark;
 
 pub(crate) use self::{
@@ -19,8 +20,9 @@ pub(crate) enum Held {
     Relations(Mark, Told),
     /// Nothing is being written, as far as definitions say.
     Code(Told),
-    /// Anything may be written, definitions included.
-    Everything(Mark),
+    /// Anything may be written, definitions included; with what would show that it was nothing all the
+    /// same.
+    Everything(Mark, Option<Told>),
     /// Something is being written in a database whose identity is not known yet.
     Blind(Blind),
 }
@@ -46,7 +48,7 @@ impl Marks {
     pub(crate) fn are_unbounded(&self) -> bool {
         self.0
             .iter()
-            .any(|(_, held)| matches!(held, Held::Everything(_)))
+            .any(|(_, held)| matches!(held, Held::Everything(..)))
     }
 
     /// Whether none is held.
@@ -57,19 +59,26 @@ impl Marks {
     /// Ends all marks up to `ticket`. Returns whether definitions may have changed.
     ///
     /// Not cancel safe.
-    pub(crate) async fn end(&mut self, ticket: u64, committed: bool) -> bool {
+    pub(crate) async fn end(&mut self, ticket: u64, outcome: Outcome) -> bool {
         let mut everything = false;
+        let committed = outcome != Outcome::RolledBack;
         while let Some((_, held)) = self.0.pop_front_if(|(held, _)| *held <= ticket) {
-            everything |= committed && matches!(held, Held::Everything(_));
             match held {
+                Held::Everything(mark, Some(told)) if outcome == Outcome::Skipped => {
+                    mark.clear().await;
+                    everything |= Box::pin(told.verify()).await;
+                }
                 Held::Relations(mark, told) if committed => {
                     everything |= Box::pin(told.end(mark)).await;
                     told.renew();
                 }
                 Held::Code(told) if committed => everything |= Box::pin(told.verify()).await,
                 Held::Code(_) => {}
-                Held::Everything(mark) if committed => mark.bump().await,
-                Held::Relations(mark, _) | Held::Everything(mark) => mark.clear().await,
+                Held::Everything(mark, _) if committed => {
+                    everything = true;
+                    mark.bump().await;
+                }
+                Held::Relations(mark, _) | Held::Everything(mark, _) => mark.clear().await,
                 Held::Blind(blind) => blind.end().await,
             }
         }
@@ -78,6 +87,6 @@ impl Marks {
 
     /// Ends all of them as if committed.
     pub(crate) async fn end_all(&mut self) -> bool {
-        self.end(u64::MAX, true).await
+        self.end(u64::MAX, Outcome::Committed).await
     }
 }

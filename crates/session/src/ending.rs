@@ -142,6 +142,7 @@ impl Session {
         }
         if boundary.barren {
             (boundary.writes, boundary.commits) = (Writes::Nothing, false);
+            boundary.unbounded = false;
         }
         let in_block = status != Status::Idle;
         let chained = boundary.is_chained();
@@ -225,8 +226,12 @@ fn outcome(boundary: &Boundary, status: Status) -> Outcome {
     let commits = boundary.commits || boundary.control || piecemeal;
     let undone = boundary.failed && !boundary.late && !commits && status == Status::Idle;
     let harmless = boundary.judged == Judged::Cleared && !boundary.failed;
+    let alone = !boundary.commits && !boundary.control && !boundary.reloads;
+    let skipped = boundary.skipped && boundary.judged == Judged::Pending && alone;
     if undone || harmless || boundary.barren {
         Outcome::RolledBack
+    } else if skipped && !boundary.failed && status == Status::Idle {
+        Outcome::Skipped
     } else if boundary.reloads {
         Outcome::Reloaded
     } else {

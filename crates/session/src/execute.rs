@@ -128,11 +128,7 @@ impl Session {
         self.materialize_level(&prepared.plan, true);
         self.materialize_for(&prepared.plan, prepared.words());
         self.may_use_names(&prepared.plan, prepared.words());
-        let mut execution = Execution {
-            deallocates: prepared.plan.effects.deallocates.to_vec().into(),
-            judges: prepared.plan.effects.tag_judges,
-            ..Execution::default()
-        };
+        let mut execution = Execution::of(&prepared.plan);
         self.take_recording(name, prepared, limit, &mut execution);
         if let Some(recording) = &mut execution.recording {
             recording.lead = self.take_lead(&recording.question.key);

@@ -95,7 +95,8 @@ impl Session {
         let segment = &mut self.segment;
         if !plan.writes.is_nothing() {
             let first = segment.writes.is_nothing() && segment.judged == Judged::No;
-            segment.judged = if effects.tag_judges && first {
+            let judges = effects.tag_judges || effects.skips.is_some();
+            segment.judged = if judges && first {
                 Judged::Pending
             } else {
                 Judged::Guilty

@@ -41,6 +41,8 @@ pub enum Outcome {
     /// The same; and the server's processes were told to read the configuration, which they do when
     /// they get round to it.
     Reloaded,
+    /// Nothing was written, unless something fires on definitions of which nobody knew when the mark was set.
+    Skipped,
     /// Nothing was written.
     RolledBack,
 }

@@ -10,6 +10,8 @@ mod boundary;
 use std::{collections::VecDeque, sync::Arc};
 
 use bytes::Bytes;
+use sql::{Plan, Skips};
+use wire::backend::said_by;
 
 pub(crate) use self::boundary::{Boundary, Judged, Passed, SettingsChange};
 use crate::{
@@ -109,6 +111,31 @@ pub(crate) struct Execution {
     pub(crate) deallocates: VecDeque<Box<str>>,
     /// It was not understood, and its tag says whether it is harmless.
     pub(crate) judges: bool,
+    /// What the server says if it does nothing, and has yet to say.
+    pub(crate) skips: Option<Arc<Skips>>,
+    /// It has said so.
+    pub(crate) skipped: bool,
+}
+
+impl Execution {
+    /// What a statement of this plan carries along.
+    pub(crate) fn of(plan: &Plan) -> Self {
+        Self {
+            deallocates: plan.effects.deallocates.to_vec().into(),
+            judges: plan.effects.tag_judges,
+            skips: plan.effects.skips.clone(),
+            ..Self::default()
+        }
+    }
+
+    /// A NoticeResponse has come.
+    pub(crate) fn note(&mut self, notice: &[u8]) {
+        if let Some(skips) = &self.skips
+            && let Some((routine, message)) = said_by(notice)
+        {
+            self.skipped |= skips.is_told(routine, message);
+        }
+    }
 }
 
 /// Where the RowDescription of a recording comes from.

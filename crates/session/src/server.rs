@@ -13,7 +13,7 @@ use crate::{
     copy::CopyIn,
     ending::judge,
     need::{Need, SessionError},
-    queue::{Awaited, Boundary, Expect, Route, Slot},
+    queue::{Awaited, Boundary, Expect, Judged, Route, Slot},
     registry::Undo,
     session::{Session, reserve},
 };
@@ -175,6 +175,13 @@ impl Session {
 
     fn asynchronous(&mut self, message: u8, frame: &[u8]) {
         if message == tag::NOTICE {
+            if let Some(Slot::Server(Awaited {
+                expect: Expect::Query(execution, _) | Expect::Execute(execution),
+                ..
+            })) = self.queue.front_mut()
+            {
+                execution.note(frame);
+            }
             self.refuse_recording(RefusedFill::Notice);
             if std::mem::take(&mut self.just_recorded)
                 && let Some(record) = self.recorded.pop()
@@ -343,7 +350,7 @@ impl Session {
                 ..
             }))
         );
-        let (deallocates, judges) = match front {
+        let (deallocates, judges, skipped) = match front {
             Some(Slot::Server(Awaited {
                 expect: Expect::Query(execution, _) | Expect::Execute(execution),
                 undo,
@@ -354,19 +361,23 @@ impl Session {
                     *undo = None;
                 }
                 let name = names.then(|| execution.deallocates.pop_front()).flatten();
-                (name, execution.judges)
+                (name, execution.judges, execution.skipped)
             }
-            _ => (None, false),
+            _ => (None, false, false),
         };
         // Deferred triggers run now.
         let commits = command == b"COMMIT" && self.transaction.unbounded;
         let boundary = self.queue.boundary_mut().unwrap_or(&mut self.segment);
         boundary.late |= is_query;
         boundary.ran = true;
-        judge(boundary, command, judges);
-        // Code drops code as well, and no tag tells.
-        let unbounded = commits || boundary.unbounded && !sql::tag_clears(command);
-        boundary.drops |= unbounded || sql::tag_drops(command);
+        if skipped && boundary.judged == Judged::Pending {
+            boundary.skipped = true;
+        } else {
+            judge(boundary, command, judges);
+            // Code drops code as well, and no tag tells.
+            let unbounded = commits || boundary.unbounded && !sql::tag_clears(command);
+            boundary.drops |= unbounded || sql::tag_drops(command);
+        }
         match command {
             b"DEALLOCATE ALL" | b"DISCARD ALL" => self.registry.clear_statements(),
             b"PREPARE" => self.registry.note_prepare(deallocates.as_deref()),

@@ -86,8 +86,7 @@ impl Session {
                 let execution = Execution {
                     recording,
                     description: Description::InReply,
-                    deallocates: prepared.plan.effects.deallocates.to_vec().into(),
-                    judges: false,
+                    ..Execution::of(&prepared.plan)
                 };
                 self.forward_query(&prepared, writes, execution)
             }

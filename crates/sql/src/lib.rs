@@ -39,6 +39,7 @@ mod scan;
 mod schema;
 mod setting;
 mod shown;
+mod skips;
 mod statement;
 mod tag;
 mod temporary;
@@ -64,6 +65,7 @@ pub use plan::{
 pub use reason::Reason;
 pub use schema::{Schema, plan_without_catalog};
 pub use shown::{SHOWN_BYTES_MAX, shown};
+pub use skips::Skips;
 pub use statement::may_be_shared;
 pub use tag::{tag_clears, tag_drops};
 pub use temporary::{PLAIN_MAX, Reaching, Temporary, may_name};

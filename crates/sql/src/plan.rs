@@ -1,9 +1,11 @@
 //! What may be done with a statement: the outcome of analysis and name resolution.
 
+use std::sync::Arc;
+
 use catalog::{RelationId, RoleId, RowClass, SearchPath};
 
 use crate::pin::{Pinned, WRITE_ROWS_MAX};
-use crate::{Assignment, Form, Reason, Temporary};
+use crate::{Assignment, Form, Reason, Skips, Temporary};
 
 /// What the names of a statement mean, as digests that are comparable within one process.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -240,6 +242,8 @@ pub struct Effects {
     pub commits: bool,
     /// What it writes may have no bound, but if it fails, nothing of that has happened.
     pub whole: bool,
+    /// What the server says if it has done nothing; whatever fires on definitions is not there.
+    pub skips: Option<Arc<Skips>>,
     /// It may tell the server to read its configuration, at once, whatever becomes of its block.
     pub reloads: bool,
     /// It calls a function that is not known. If there was one all the same, made by another session

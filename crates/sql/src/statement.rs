@@ -3,13 +3,15 @@
 //! Commands are told by their keywords. Only what could be a read is handed to the parser; what a
 //! statement may write is never the parser's opinion.
 
+use std::sync::Arc;
+
 use crate::facts::{Bound, Read, Sentence};
 use crate::pin::outline::{Outline, outline};
 use crate::scan::{Kind, Lexeme};
 use crate::tokens::{Tokens, is_any, is_word};
 use crate::{
-    Effects, Reason, SettingsEffect, assign, lexical, own, prepared, read, setting, transaction,
-    utility,
+    Effects, Reason, SettingsEffect, assign, lexical, own, prepared, read, setting, skips,
+    transaction, utility,
 };
 
 /// One statement, from its lexemes without blanks. `text` is what they were cut from; `None` if
@@ -31,7 +33,12 @@ pub(crate) fn sentence(text: Option<&[u8]>, lexemes: &[Lexeme<'_>]) -> Sentence 
         return rows(Err(Reason::Writes), lexical::bound(lexemes), outline);
     }
     if tokens.any(&DEFINITION) {
-        return definition(lexemes, runs_query(lexemes));
+        let mut definition = definition(lexemes, runs_query(lexemes));
+        if text.is_none() {
+            // There are no commas left.
+            definition.effects.skips = None;
+        }
+        return definition;
     }
     transaction::control(tokens)
         .or_else(|| setting::setting(tokens))
@@ -136,6 +143,7 @@ fn definition(lexemes: &[Lexeme<'_>], runs: bool) -> Sentence {
         // What follows a body of SQL was not told apart from it.
         commits: has("atomic"),
         whole: !runs && !is_piecemeal(lexemes),
+        skips: skips::skips(lexemes).map(Arc::new),
         ..Effects::default()
     };
     Sentence {

@@ -142,6 +142,22 @@ pub fn sqlstate(frame: &[u8]) -> Option<&[u8]> {
     }
 }
 
+/// Which function of the server's says what a NoticeResponse says, and the text; `None` if that came of
+/// code, or is not told.
+pub fn said_by(frame: &[u8]) -> Option<(&[u8], &[u8])> {
+    let mut body = Body::of(frame, tag::NOTICE).ok()?;
+    let (mut routine, mut message) = (None, None);
+    loop {
+        match body.u8().ok()? {
+            0 => return routine.zip(message),
+            b'R' => routine = body.cstr().ok(),
+            b'M' => message = body.cstr().ok(),
+            b'W' => return None,
+            _ => _ = body.cstr().ok()?,
+        }
+    }
+}
+
 /// Whether an ErrorResponse says that the text of a query is not understood, or means nothing: so it
 /// does before it runs any of it.
 ///

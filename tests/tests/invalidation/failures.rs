@@ -4,7 +4,7 @@ use anyhow::Result;
 use pgmemo_tests::wire::Frontend;
 
 use super::{
-    check,
+    check, check_instances,
     pair::{warm, with_sessions},
 };
 
@@ -69,6 +69,85 @@ fn definitions_that_fail_leave_replies_alone() {
         s1 still: SELECT v FROM t WHERE id = 1
         s2 fails: CREATE UNIQUE INDEX ON t ((1))
         s1 still: SELECT v FROM t WHERE id = 1
+        ",
+    )]);
+}
+
+#[test]
+fn definitions_that_are_skipped_leave_replies_alone() {
+    check(&[
+        (
+            "skipped definitions",
+            "
+            d: CREATE SCHEMA x; CREATE SEQUENCE s; CREATE INDEX by_v ON t (v)
+            s1 hot: SELECT v FROM t WHERE id = 1
+            s2: CREATE TABLE IF NOT EXISTS u (id int, a text, b text)
+            s1 still: SELECT v FROM t WHERE id = 1
+            s2: CREATE TABLE IF NOT EXISTS u AS SELECT 1 AS id
+            s1 still: SELECT v FROM t WHERE id = 1
+            s2: CREATE EXTENSION IF NOT EXISTS plpgsql
+            s1 still: SELECT v FROM t WHERE id = 1
+            s2: CREATE SCHEMA IF NOT EXISTS x
+            s2: CREATE SEQUENCE IF NOT EXISTS public.s
+            s2: CREATE INDEX IF NOT EXISTS by_v ON t (v)
+            s1 still: SELECT v FROM t WHERE id = 1
+            s2: DROP TABLE IF EXISTS nope
+            s2: DROP TABLE IF EXISTS nowhere.nope CASCADE
+            s2: DROP FUNCTION IF EXISTS nope(int, text)
+            s2: DROP TRIGGER IF EXISTS nope ON t
+            s2: DROP VIEW IF EXISTS nope
+            s1 still: SELECT v FROM t WHERE id = 1
+            ",
+        ),
+        (
+            "definitions that are not skipped",
+            "
+            d: CREATE TABLE w AS SELECT 1 AS id
+            s1 hot: SELECT v FROM t WHERE id = 1
+            s1 hot: SELECT id FROM w
+            s2: CREATE TABLE IF NOT EXISTS new (id int)
+            s1 fails: SELECT nope FROM new
+            s1 hot: SELECT id FROM w
+            s2: DROP TABLE IF EXISTS nope, w
+            s1 fails: SELECT id FROM w
+            s2: BEGIN
+            s2: CREATE TABLE IF NOT EXISTS t (id int)
+            s2: CREATE TABLE w AS SELECT 2 AS id
+            s2: COMMIT
+            s1: SELECT id FROM w
+            s1 hot: SELECT id FROM w
+            s2 simple: CREATE TABLE IF NOT EXISTS t (id int); UPDATE w SET id = 3
+            s1: SELECT id FROM w
+            ",
+        ),
+        (
+            "what fires on definitions that are skipped",
+            "
+            d: CREATE TABLE w AS SELECT 0 AS n
+            d: CREATE FUNCTION count_up() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN UPDATE public.w SET n = n + 1; END $$
+            s1 hot: SELECT n FROM w
+            s2: CREATE EVENT TRIGGER counts ON ddl_command_end EXECUTE FUNCTION count_up()
+            s2: CREATE TABLE IF NOT EXISTS t (id int)
+            s1: SELECT n FROM w
+            s1 hot: SELECT n FROM w
+            s2: CREATE TABLE IF NOT EXISTS t (id int)
+            s1: SELECT n FROM w
+            s2: DROP EVENT TRIGGER counts
+            ",
+        ),
+    ]);
+    check_instances(&[(
+        "what fires on definitions, and was made through another instance",
+        "
+        d: CREATE TABLE w AS SELECT 0 AS n
+        d: CREATE FUNCTION count_up() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN UPDATE public.w SET n = n + 1; END $$
+        s1 hot: SELECT n FROM w
+        p2s: CREATE EVENT TRIGGER counts ON ddl_command_end EXECUTE FUNCTION count_up()
+        p2r hot: SELECT n FROM w
+        s2: CREATE TABLE IF NOT EXISTS t (id int)
+        p2r: SELECT n FROM w
+        s1: SELECT n FROM w
+        p2s: DROP EVENT TRIGGER counts
         ",
     )]);
 }

@@ -4,6 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use cache::Scope;
 use catalog::DatabaseId;
+use session::Definitions;
 use sql::Writes;
 use store::Mark;
 use tokio::time::Instant;
@@ -84,14 +85,17 @@ impl Place {
                 let scope = Scope::Epoch(identity);
                 let mark = self.services.store.mark(&[scope]).await;
                 self.services.flights.outdate(&[scope]);
-                Some(Held::Everything(mark))
+                // Any change since then could be one of what fires on definitions.
+                let planned = planned.map(|(epoch, _)| (epoch, Definitions::UNKNOWN));
+                let told = self.told(database, identity, planned);
+                Some(Held::Everything(mark, Some(told)))
             }
             Writes::Cluster => {
                 telemetry.epoch_bumps.inc();
                 let scopes = self.cluster(identity);
                 let mark = self.services.store.mark(&scopes).await;
                 self.services.flights.outdate(&scopes);
-                Some(Held::Everything(mark))
+                Some(Held::Everything(mark, None))
             }
         }
     }

@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use catalog::DatabaseId;
 use config::Config;
-use session::{Shared, Telemetry};
+use session::{Outcome, Shared, Telemetry};
 use sql::Writes;
 use store::{Flights, Store};
 
@@ -48,7 +48,7 @@ async fn what_is_written_where_nobody_watches_is_noted_for_those_who_come() {
     assert!(ledger.is_blind(), "whoever comes now must not record");
     let mut marks = Marks::default();
     marks.push(1, held.expect("a mark"));
-    marks.end(1, true).await;
+    marks.end(1, Outcome::Committed).await;
     assert!(!ledger.is_blind());
 
     // What is known by then of the name is marked, and given up.
@@ -61,7 +61,7 @@ async fn what_is_written_where_nobody_watches_is_noted_for_those_who_come() {
     let held = place.mark(&Writes::Everything, None).await;
     assert_eq!(services.store.epoch(id).await, Ok(None));
     marks.push(2, held.expect("a mark"));
-    marks.end(2, true).await;
+    marks.end(2, Outcome::Committed).await;
     let after = services.store.epoch(id).await.unwrap();
     assert!(after.is_some() && after != before);
 }

@@ -46,6 +46,9 @@ pub(crate) struct Boundary {
     /// For all that its statements say, it may have run any code. Unlike what it may have written, this
     /// does not grow with what others have done.
     pub(crate) unbounded: bool,
+    /// Its one statement has done nothing, as the server says, unless something fires on definitions of
+    /// which nobody knew.
+    pub(crate) skipped: bool,
     /// The settings it changes.
     pub(crate) settings: SettingsChange,
     /// It may create or drop temporary objects.
@@ -111,6 +114,7 @@ impl Boundary {
             drops: false,
             unbounded: false,
             judged: Judged::No,
+            skipped: false,
             settings: SettingsChange::None,
             temporary: false,
             founds: false,
@@ -172,6 +176,7 @@ impl Boundary {
         self.unbounded |= earlier.unbounded;
         self.temporary |= earlier.temporary;
         self.founds = false;
+        self.skipped = false;
         self.texts |= earlier.texts;
         self.judged = match (earlier.judged, self.judged) {
             (Judged::No, verdict) | (verdict, Judged::No) => verdict,

@@ -12,9 +12,11 @@ pub fn plan_without_catalog(analysis: &Analysis) -> Plan {
             Bound::Cluster => Writes::Cluster,
         },
         effects: match &sentence.writes {
-            Bound::Nothing | Bound::Own(_) | Bound::Everything | Bound::Cluster => {
-                sentence.effects.clone()
-            }
+            // Event triggers may be there.
+            Bound::Nothing | Bound::Own(_) | Bound::Everything | Bound::Cluster => Effects {
+                skips: None,
+                ..sentence.effects.clone()
+            },
             // Any function may be called.
             Bound::Lexical(_) => Effects {
                 settings: SettingsEffect::Unknown,
@@ -150,6 +152,7 @@ fn merge(all: &mut Effects, one: &Effects) {
         sight: _,
         commits,
         whole: _,
+        skips: _,
         tag_judges: _,
         deallocates: _,
         reloads: _,

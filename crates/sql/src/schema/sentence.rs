@@ -93,6 +93,7 @@ impl Schema {
             // Their functions run.
             plan.effects.settings = SettingsEffect::Unknown;
             plan.effects.makes = None;
+            plan.effects.skips = None;
         }
         plan.writes = writes;
     }
