@@ -7,7 +7,7 @@
 //! Not to be taken for the form of a statement (`form`), by which it is planned: what is shown decides
 //! nothing.
 
-use crate::scan::{Kind, Lexeme, lexemes};
+use crate::scan::{Kind, Lexeme, is_ambiguous, lexemes};
 use crate::tokens::is_any;
 
 /// The text of a statement string without its values, in at most [`SHOWN_BYTES_MAX`] bytes. Longer
@@ -38,6 +38,14 @@ pub fn shown(text: &[u8]) -> String {
         };
         if lexeme.kind == Kind::Mark(b';') {
             place = Place::Start;
+        }
+        if is_ambiguous(&lexeme) {
+            // Where backslashes escape, it ends elsewhere, and what follows here is a part of it. A string
+            // may turn that on for its own end.
+            if place != Place::Hidden {
+                out.value(REST);
+            }
+            break;
         }
         if place != Place::Hidden {
             out.put(&lexeme);
@@ -107,7 +115,7 @@ impl Out {
             Kind::String | Kind::Escape | Kind::Bits | Kind::Dollar | Kind::Number => {
                 self.value(b"?");
             }
-            Kind::Unterminated => self.value("?…".as_bytes()),
+            Kind::Unterminated => self.value(REST),
             // An identifier, or a string.
             Kind::Unicode if !lexeme.bytes.ends_with(b"\"") => self.value(b"?"),
             Kind::Parameter => self.value(lexeme.bytes),
@@ -128,8 +136,8 @@ impl Out {
 
     fn value(&mut self, shown: &[u8]) {
         match self.last {
-            Last::Comma(end) => self.contract(end),
-            Last::Value | Last::Other => self.word(shown),
+            Last::Comma(end) if shown != REST => self.contract(end),
+            Last::Comma(_) | Last::Value | Last::Other => self.word(shown),
         }
         self.last = Last::Value;
     }
@@ -186,6 +194,9 @@ impl Out {
 /// Most bytes of a statement that are shown.
 pub const SHOWN_BYTES_MAX: usize = 2048;
 
+/// What stands for a literal of which it is not certain where it ends, and for what follows.
+const REST: &[u8] = "?…".as_bytes();
+
 /// What stands for further values of a list, and for further lists.
 const MORE: &str = ", …";
 
@@ -216,6 +227,12 @@ mod tests {
             "SELECT ?::int, ?, …, U&\"d\", \"E\" FROM t",
         );
         check("select 'open", "select ?…");
+        check(r"select 'a\'secret', 2 from t", "select ?…");
+        check(
+            r"set standard_conforming_strings = off; select 1, 'a\'secret'",
+            "SET …; select ?, ?…",
+        );
+        check(r"select E'a\'b', 'a\b' from t", "select ?, … from t");
         check("  (select 1)  ", "(select ?)");
         check("", "");
     }
@@ -246,6 +263,7 @@ mod tests {
     fn of_what_takes_bare_values_the_first_word_is_shown() {
         check("set app.token to s3cret", "SET …");
         check("ALTER ROLE x SET app.token TO s3cret", "ALTER …");
+        check(r"set app.token to 'a\'s3cret'", "SET …");
         check(
             "/* x */ begin; select 1; set x = y; commit",
             "BEGIN …; select ?; SET …; COMMIT …",
