@@ -119,7 +119,7 @@ const fn type_of(kind: Kind) -> (u32, i16) {
 /// Fields of an ErrorResponse, by their letters.
 pub(super) fn put_error(out: &mut BytesMut, fields: &[(u8, &str)]) {
     put(out, tag::ERROR, |body| {
-        for (letter, text) in fields {
+        for (letter, text) in fields.iter().filter(|(_, text)| !text.is_empty()) {
             body.put_u8(*letter);
             body.put_slice(text.replace('\0', " ").as_bytes());
             body.put_u8(0);
