@@ -55,7 +55,8 @@ impl Query {
 pub const BEGIN: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; \
     SET LOCAL search_path = ''; SET LOCAL jit = off; SET LOCAL quote_all_identifiers = off; \
     SET LOCAL standard_conforming_strings = on; \
-    SET LOCAL lock_timeout = '2s'; SET LOCAL statement_timeout = '30s'";
+    SET LOCAL lock_timeout = '2s'; SET LOCAL statement_timeout = '30s'; \
+    SET LOCAL idle_in_transaction_session_timeout = '60s'";
 
 /// One row that says which cluster, database and incarnation this is; see [`crate::Identity`].
 ///
