@@ -264,9 +264,41 @@ fn quoted(text: &[u8], opening: usize, quote: u8) -> Option<usize> {
     }
 }
 
-/// The length of `E'…'`.
+/// The length of `E'…'`. A string goes on behind a line's end, in the mode in which it began; `None`
+/// if backslashes there decide where it ends, which nobody could tell from the rest alone.
 fn escaped(text: &[u8]) -> Option<usize> {
-    let mut at = 2;
+    let length = to_quote(text, 2)?;
+    let mut end = length;
+    while let Some(blank) = to_continuation(text.get(end..)?) {
+        let start = end + blank + 1;
+        end = to_quote(text, start)?;
+        if text.get(start..end)?.contains(&b'\\') {
+            return None;
+        }
+    }
+    Some(length)
+}
+
+/// How far it is to the quote with which a string goes on (`quotecontinue` in `scan.l`).
+fn to_continuation(text: &[u8]) -> Option<usize> {
+    let (mut at, mut on_another_line) = (0, false);
+    loop {
+        match text.get(at)? {
+            b'\n' | b'\r' => on_another_line = true,
+            &space if may_be_space(space) => {}
+            b'-' if text.get(at + 1) == Some(&b'-') => {
+                at += run(text.get(at..)?, |byte| !matches!(byte, b'\n' | b'\r'));
+                continue;
+            }
+            b'\'' if on_another_line => return Some(at),
+            _ => return None,
+        }
+        at += 1;
+    }
+}
+
+/// Where a string of which `at` is the inside ends if backslashes escape.
+fn to_quote(text: &[u8], mut at: usize) -> Option<usize> {
     loop {
         at += memchr::memchr2(b'\'', b'\\', text.get(at..)?)?;
         let backslash = text.get(at) == Some(&b'\\');
@@ -355,6 +387,19 @@ mod tests {
         );
         check("date'x' \"a\"\"b\"", &["date", "'x'", "\"a\"\"b\""]);
         check("'open", &["'open"]);
+    }
+
+    #[test]
+    fn literals_that_go_on_with_escapes_have_no_end_that_is_told() {
+        let open = |text: &str| check(text, &[text]);
+        open("E'a'\n'\\'' x --'");
+        open("E'a' -- '\r\t'\\'' x --'");
+        open("E'a'\n--'\n'b' \n 'c\\''");
+        check("E'a'\n'b' x", &["E'a'", "'b'", "x"]);
+        check("E'a' '\\' x", &["E'a'", r"'\'", "x"]);
+        check("E'a'\n/**/'\\' x", &["E'a'", "/**/", r"'\'", "x"]);
+        check("'a'\n'\\' x", &["'a'", r"'\'", "x"]);
+        check("E'a'\n--", &["E'a'", "--"]);
     }
 
     #[test]
