@@ -161,6 +161,23 @@ fn what_is_known_is_read_behind_views_and_policies() {
             ",
         ),
         (
+            "B06 casts and operators of functions that are read",
+            "
+            d: CREATE FUNCTION written(int) RETURNS text IMMUTABLE STRICT LANGUAGE sql AS 'SELECT textin(int4out($1))'; CREATE CAST (int AS text) WITH FUNCTION written(int) AS IMPLICIT
+            d: CREATE FUNCTION same(boolean, int) RETURNS boolean IMMUTABLE LANGUAGE sql AS 'SELECT $1 = ($2 <> 0)'; CREATE OPERATOR = (LEFTARG = boolean, RIGHTARG = int, FUNCTION = same)
+            d: CREATE FUNCTION below(int, text) RETURNS boolean STABLE LANGUAGE sql AS 'SELECT $1 < max(id) FROM public.u WHERE w <> $2'; CREATE OPERATOR <~ (LEFTARG = int, RIGHTARG = text, FUNCTION = below)
+            d: CREATE TABLE p (id int PRIMARY KEY, b boolean, n int, v text); INSERT INTO p VALUES (1, true, 7, 'a'), (2, false, 8, 'b')
+            s1 hot: SELECT * FROM p ORDER BY id
+            s1 hot: SELECT upper(n) AS c, length(n) AS l FROM p WHERE b = 1
+            s1 hot: SELECT id FROM p WHERE id <~ v ORDER BY id
+            s1 cold: SELECT id FROM p WHERE now() > '2000-01-01'
+            s2: UPDATE p SET n = 99, b = true
+            s1: SELECT upper(n) AS c, length(n) AS l FROM p WHERE b = 1 ORDER BY id
+            s2: INSERT INTO u VALUES (7, 1, 'z')
+            s1: SELECT id FROM p WHERE id <~ v ORDER BY id
+            ",
+        ),
+        (
             "C21 views over the server's own casts",
             "
             d: CREATE TYPE mood AS ENUM ('sad', 'happy'); CREATE DOMAIN short AS varchar(5)

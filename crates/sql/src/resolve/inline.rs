@@ -88,11 +88,13 @@ impl Memo {
         found.map(|(_, needs)| needs.clone())
     }
 
-    /// Until it is known, it is refused: so are circles. `None` if it is one too many.
+    /// Until it is known, it needs nothing: what it needs is among what whoever has begun it finds, and
+    /// where it is refused, so is the plan. An operator may be meant by what its own function says. `None`
+    /// if it is one too many.
     fn begin(&self, call: Call) -> Option<usize> {
         let mut all = self.0.borrow_mut();
         (all.len() < BODIES_MAX).then(|| {
-            all.push((call, Err(Reason::UnknownFunction)));
+            all.push((call, Ok(Needs::default())));
             all.len() - 1
         })
     }
@@ -200,7 +202,10 @@ impl Viewer<'_> {
 /// Whether a function that is run by an IMMUTABLE one depends on its arguments alone.
 pub(super) fn is_immutable(function: &Function) -> bool {
     let kind = function.returns;
-    function.volatility == Volatility::Immutable && (is_formless(kind) || is_polymorphic(kind))
+    // What a value is written as hangs on its type.
+    let written = kind.oid() == CSTRING_OID && function.takes.iter().all(|&it| is_formless(it));
+    function.volatility == Volatility::Immutable
+        && (is_formless(kind) || is_polymorphic(kind) || written)
 }
 
 /// Whether the text of a builtin type's values is the same whatever is set.
@@ -313,6 +318,8 @@ fn without_parameters(text: &str) -> Option<String> {
     }
     Some(plain)
 }
+
+const CSTRING_OID: u32 = 2_275;
 
 /// Bodies that are read for one plan.
 const BODIES_MAX: usize = 64;

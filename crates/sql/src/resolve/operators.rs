@@ -5,7 +5,7 @@
 //! without being asked, or if no operand has a type of its own. So a query over builtin types does
 //! not care what an extension has defined for its own.
 
-use catalog::{Cast, Operator, Relation, TypeId};
+use catalog::{Cast, FunctionId, Operator, Relation, TypeId};
 use foldhash::HashSet;
 
 use super::text::is_polymorphic;
@@ -44,12 +44,8 @@ impl Viewer<'_> {
         for operator in doubtful {
             let texts = TEXTS.contains(&&*operator.symbol);
             let literal = read.untyped && !texts;
-            if literal || types.could_be(operator) {
-                let function = self.snapshot.function(operator.function);
-                let refused = function.map(|function| self.function(function, found));
-                if refused != Some(None) {
-                    return Err(Reason::UnknownOperator);
-                }
+            if (literal || types.could_be(operator)) && !self.may_run(operator.function, found) {
+                return Err(Reason::UnknownOperator);
             }
         }
         // Only for operators does a row become one of another type by itself.
@@ -58,11 +54,20 @@ impl Viewer<'_> {
         // (`json_categorize_type`), `||` and `quote_literal()` to text, `JSON_EXISTS` from text.
         let cast =
             |cast: &Cast| end(&cast.source) && (cast.target.is_builtin() || end(&cast.target));
-        if casts.iter().any(cast) || checked.iter().any(|&kind| types.holds(kind)) {
+        let mut met = casts.iter().filter(|it| cast(it));
+        if met.any(|it| !self.may_run(it.function, found))
+            || checked.iter().any(|&kind| types.holds(kind))
+        {
             return Err(Reason::UnknownCast);
         }
         found.builtin_parameters = true;
         Ok(())
+    }
+
+    /// Whether the function of an operator or a cast may be run; adds what it reads.
+    fn may_run(&self, function: FunctionId, found: &mut Found) -> bool {
+        let function = self.snapshot.function(function);
+        function.is_some_and(|function| self.function(function, found).is_none())
     }
 
     /// Whether an operator is found under its name. What stands behind the order of a type is, wherever
@@ -90,9 +95,12 @@ impl<'a> Types<'a> {
         let mut types = Self::named_in(viewer, read, lexical, tables);
         for symbol in &read.symbols {
             for operator in viewer.snapshot.operators(symbol) {
-                // What is not trusted is not run.
-                if is_trusted_operator(viewer.snapshot, operator) {
-                    types.function(operator.function);
+                // What is neither trusted nor read is not run.
+                let function = operator.function;
+                if is_trusted_operator(viewer.snapshot, operator)
+                    || viewer.trust.reads_more(function)
+                {
+                    types.function(function);
                 }
             }
         }

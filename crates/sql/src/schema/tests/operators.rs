@@ -246,6 +246,34 @@ fn a_cast_counts_where_its_types_occur() {
     check("mood", "json", "select * from t", true);
 }
 
+/// A cast to text, as old applications want it, whose function has this body.
+fn written_by(volatility: Volatility, body: &'static str) -> Database {
+    Database::with(move |db| {
+        db.function("public", "written", Language::Sql, volatility, body);
+        let (number, text) = (kind(db, "int4"), kind(db, "text"));
+        let function = db.last_function().expect("it was made");
+        (function.arguments, function.takes) = ((1, 1), [number].into());
+        function.returns = text;
+        let id = function.id;
+        db.cast("int4", "text", id);
+    })
+}
+
+#[test]
+fn a_cast_needs_what_its_function_reads() {
+    let check = |volatility, body, expected: Result<&[&str], Reason>| {
+        let db = written_by(volatility, body);
+        let expected = expected.map(|names| names.iter().map(|&it| it.to_owned()).collect());
+        assert_eq!(db.read("select id from t where id = 1"), expected, "{body}");
+    };
+    let (stable, immutable) = (Volatility::Stable, Volatility::Immutable);
+    check(immutable, "select lower('a')", Ok(&["t"]));
+    check(stable, "select v from u where id = 1", Ok(&["t", "u"]));
+    check(immutable, "select v from u", Err(Reason::UnknownCast));
+    check(stable, "select now()", Err(Reason::UnknownCast));
+    check(Volatility::Volatile, "select 'a'", Err(Reason::UnknownCast));
+}
+
 #[test]
 fn what_a_view_keeps_is_looked_at_by_its_identity() {
     let check = |extension: Option<&str>, volatility, operator: bool| {
