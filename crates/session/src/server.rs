@@ -374,9 +374,10 @@ impl Session {
             boundary.skipped = true;
         } else {
             judge(boundary, command, judges);
-            // Code drops code as well, and no tag tells.
-            let unbounded = commits || boundary.unbounded && !sql::tag_clears(command);
-            boundary.drops |= unbounded || sql::tag_drops(command);
+            // Code drops code as well, and no tag tells; so does what goes along with a table.
+            let code = commits || boundary.unbounded && !sql::tag_clears(command);
+            let along = boundary.defines && command.starts_with(b"DROP ");
+            boundary.drops |= code || along || sql::tag_drops(command);
         }
         match command {
             b"DEALLOCATE ALL" | b"DISCARD ALL" => self.registry.clear_statements(),

@@ -46,6 +46,8 @@ pub(crate) struct Boundary {
     /// For all that its statements say, it may have run any code. Unlike what it may have written, this
     /// does not grow with what others have done.
     pub(crate) unbounded: bool,
+    /// The same of definitions, which run none but may drop some.
+    pub(crate) defines: bool,
     /// Its one statement has done nothing, as the server says, unless something fires on definitions of
     /// which nobody knew.
     pub(crate) skipped: bool,
@@ -113,6 +115,7 @@ impl Boundary {
             late: false,
             drops: false,
             unbounded: false,
+            defines: false,
             judged: Judged::No,
             skipped: false,
             settings: SettingsChange::None,
@@ -138,8 +141,11 @@ impl Boundary {
     /// What `plan` says is among what it may write.
     pub(crate) fn add(&mut self, writes: &Writes, plan: &Plan) {
         self.writes.add(writes);
-        self.unbounded |= plan.writes.is_unbounded();
-        self.piecemeal |= plan.writes.is_unbounded() && !plan.effects.whole;
+        if plan.writes.is_unbounded() {
+            self.unbounded |= !plan.effects.whole;
+            self.piecemeal |= !plan.effects.whole;
+            self.defines |= plan.effects.whole;
+        }
         self.commits |= plan.effects.commits;
         self.temporary |= plan.effects.temporary;
     }
@@ -174,6 +180,7 @@ impl Boundary {
         self.late |= earlier.late;
         self.drops |= earlier.drops;
         self.unbounded |= earlier.unbounded;
+        self.defines |= earlier.defines;
         self.temporary |= earlier.temporary;
         self.founds = false;
         self.skipped = false;

@@ -91,6 +91,7 @@ impl Schema {
     fn define(&self, writes: Writes, plan: &mut Plan) {
         if !self.snapshot.event_triggers().is_empty() {
             // Their functions run.
+            plan.effects.whole = false;
             plan.effects.settings = SettingsEffect::Unknown;
             plan.effects.makes = None;
             plan.effects.skips = None;
