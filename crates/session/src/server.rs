@@ -261,9 +261,14 @@ impl Session {
         if self.meets_fence(message) {
             return Ok(());
         }
-        let Some(Slot::Server(Awaited { expect, route, .. })) = self.queue.front_mut() else {
+        let Some(Slot::Server(awaited)) = self.queue.front_mut() else {
             return Err(SessionError::Unexpected(message));
         };
+        let Awaited {
+            expect,
+            route,
+            undo,
+        } = awaited;
         let relayed = *route == Route::Relay;
         let is_query = matches!(expect, Expect::Query(..));
         let done = match (&mut *expect, message) {
@@ -287,11 +292,15 @@ impl Session {
                 true
             }
             (Expect::Execute(_), tag::EMPTY_QUERY | tag::PORTAL_SUSPENDED) => {
+                // Nothing has run: a portal of which the Bind has failed is as good as empty.
+                let back = undo.take().filter(|_| message == tag::EMPTY_QUERY);
                 self.refuse_recording(RefusedFill::Incomplete);
                 // No tag will say what it did, and another's must not speak for it.
                 let boundary = self.queue.boundary_mut().unwrap_or(&mut self.segment);
                 boundary.convict();
                 boundary.ran = true;
+                let segment = boundary.segment;
+                self.registry.undo(back.into_iter().collect(), segment);
                 true
             }
             (Expect::Execute(_) | Expect::Query(..), tag::COMMAND_COMPLETE) => {
