@@ -275,7 +275,7 @@ impl Front {
     fn meets_itself(&self) {
         if !self.upstream.note_itself(true) {
             tracing::error!(
-                "`upstream` leads back to this pgmemo: name the server in it, not what clients                  connect to; until then nobody is let in"
+                "`upstream` leads back to this pgmemo: name the server in it, not what clients connect to; until then nobody is let in"
             );
         }
     }

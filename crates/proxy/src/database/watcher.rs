@@ -479,10 +479,12 @@ impl Watcher {
         }
         // Who has come since then is in a database that is there.
         let least = if absent { PAUSE_MIN } else { REFUSED_PAUSE_MIN };
-        Pause {
-            least,
-            most: REFUSED_PAUSE_MAX,
-        }
+        // Nobody is let in who could ask whether the way leads to a server now.
+        let most = match self.common.upstream.is_itself() {
+            true => REFUSED_PAUSE_MIN,
+            false => REFUSED_PAUSE_MAX,
+        };
+        Pause { least, most }
     }
 
     fn is_refused(&self) -> bool {
