@@ -45,8 +45,8 @@ impl Reason {
             }
             Self::UnknownOperator => {
                 "uses an operator, or could by the types in it mean one, whose function is \
-                    neither built in nor compiled code of an extension that is declared \
-                    IMMUTABLE"
+                    neither built in, nor compiled code of an extension that is declared \
+                    IMMUTABLE, nor one query in SQL that can be read"
             }
             Self::UnknownCast => {
                 "could use a cast, or the check of a domain, with such a function, or reads a \
@@ -109,7 +109,9 @@ impl Reason {
             Self::SessionState => "pass the value as a parameter",
             Self::UnknownFunction => "list it in `[functions]` if it qualifies",
             Self::UnknownOperator => "list its function in `[functions]` if it qualifies",
-            Self::UnknownCast => "make such a view anew",
+            Self::UnknownCast => {
+                "list its function in `[functions]` if it qualifies; make such a view anew"
+            }
             Self::Sample => "nothing",
             Self::Unsupported => "nothing; please report it if it is frequent",
             Self::Hint => "remove the hint",
