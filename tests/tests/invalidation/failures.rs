@@ -100,6 +100,28 @@ fn definitions_that_are_skipped_leave_replies_alone() {
             ",
         ),
         (
+            "an index that is skipped behind what it has computed",
+            "
+            d: CREATE FUNCTION w() RETURNS int LANGUAGE plpgsql AS $$ BEGIN UPDATE public.t SET v = 'w' WHERE id = 1; RETURN 1; END $$
+            d: CREATE FUNCTION constant() RETURNS int IMMUTABLE LANGUAGE plpgsql AS $$ BEGIN RETURN public.w(); END $$
+            d: CREATE INDEX by_v ON t (v)
+            s1 hot: SELECT v FROM t WHERE id = 1
+            s2: CREATE INDEX IF NOT EXISTS by_v ON t ((id + constant()))
+            s1: SELECT v FROM t WHERE id = 1
+            ",
+        ),
+        (
+            "an index that is skipped behind its condition",
+            "
+            d: CREATE FUNCTION w() RETURNS int LANGUAGE plpgsql AS $$ BEGIN UPDATE public.t SET v = 'w' WHERE id = 1; RETURN 1; END $$
+            d: CREATE FUNCTION constant() RETURNS int IMMUTABLE LANGUAGE plpgsql AS $$ BEGIN RETURN public.w(); END $$
+            d: CREATE INDEX by_v ON t (v)
+            s1 hot: SELECT v FROM t WHERE id = 1
+            s2: CREATE INDEX IF NOT EXISTS by_v ON t (v) WHERE id = constant()
+            s1: SELECT v FROM t WHERE id = 1
+            ",
+        ),
+        (
             "definitions that are not skipped",
             "
             d: CREATE TABLE w AS SELECT 1 AS id
