@@ -50,8 +50,10 @@ impl Session {
     /// to be made, and the server may not be in a state to make them.
     pub(crate) fn awaits_names(&mut self, plan: &Plan) -> bool {
         let form = || self.changes_form(plan) || self.opens_block(plan);
+        // What has been dropped in the same segment is not to be made anew.
+        let unsettled = self.queue.is_unsettled() || self.registry.may_drop_any();
         let waits = (plan.effects.names || plan.effects.temporary || form())
-            && self.queue.is_unsettled()
+            && unsettled
             && self.registry.has_absent();
         if waits
             || self.awaits_snapshot(plan)

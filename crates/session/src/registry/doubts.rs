@@ -36,6 +36,11 @@ impl Registry {
         self.all_unsure && !name.is_empty()
     }
 
+    /// The same for any with a name.
+    pub(crate) const fn may_drop_any(&self) -> bool {
+        self.all_unsure
+    }
+
     /// Whether messages of a segment before this one leave open what the name stands for.
     pub(crate) fn is_unsure(&self, name: &[u8], segment: u64) -> bool {
         !self.unsure.is_empty()
