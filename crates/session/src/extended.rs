@@ -197,6 +197,10 @@ impl Session {
 
     pub(crate) fn close(&mut self, frame: &[u8]) -> Step {
         if let Ok((Target::Statement, name)) = frontend::target(frame) {
+            if self.may_close_for_certain(name) {
+                self.registry.close_for_certain(name, self.segment.segment);
+                return self.forward_part(Expect::Close);
+            }
             if self.awaits(name) || self.forwarded && self.awaits_parsed(name) {
                 return Step::Wait;
             }
@@ -238,6 +242,18 @@ impl Session {
         self.forwarded = true;
         self.push_server(Expect::Close, undo);
         Step::Forward
+    }
+
+    /// Whether a Close that is the first of its segment, which is not skipped, leaves nothing of a statement
+    /// under way, whatever has become of that.
+    fn may_close_for_certain(&self, statement: &[u8]) -> bool {
+        !statement.is_empty()
+            && !self.forwarded
+            && self.queue.is_unsettled()
+            && self.status() == backend::Status::Idle
+            && !self.queue.has_control()
+            && self.registry.is_unsure(statement, self.segment.segment)
+            && !self.registry.may_drop(statement)
     }
 
     /// Sends a part of the extended protocol on as it is.

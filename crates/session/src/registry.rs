@@ -147,7 +147,10 @@ pub(crate) struct Registry {
     /// Statements that were made, or made anew, or closed, by messages that the server may yet
     /// skip, and in which segment.
     unsure: Map<u64>,
-    /// The same for portals of which the server may turn out to have none, or one that was lost.
+    /// The last segment whose first message has closed the statement of a name: no earlier one brings that
+    /// back.
+    closed: Map<u64>,
+    /// Portals of which the server may turn out to have none, or one that was lost.
     unsure_portals: Map<Doubt>,
     /// What would have come back after an error in this segment, had not later ones bound portals of
     /// the same names, which may turn out to have been skipped as well.

@@ -19,6 +19,15 @@ impl Registry {
         self.unsure.insert(kept(name), segment);
     }
 
+    /// The statement of this name is closed by a message that is not skipped: what becomes of earlier
+    /// ones is nothing to it any more.
+    pub(crate) fn close_for_certain(&mut self, name: &[u8], segment: u64) {
+        let name = kept(name);
+        self.remove_statement(&name);
+        self.unsure.remove(&name);
+        self.closed.insert(name, segment);
+    }
+
     /// Whether the server has a portal of this name is not known before `segment` has ended.
     pub(crate) fn doubt_portal(&mut self, name: &[u8], segment: u64, made: bool) {
         let doubt = self.unsure_portals.entry(kept(name));
@@ -88,6 +97,9 @@ impl Registry {
     pub(crate) fn settle(&mut self) {
         if !self.unsure.is_empty() {
             self.unsure.clear();
+        }
+        if !self.closed.is_empty() {
+            self.closed.clear();
         }
         if !self.unsure_portals.is_empty() {
             self.unsure_portals.clear();

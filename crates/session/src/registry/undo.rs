@@ -86,6 +86,7 @@ impl Registry {
                 Undo::Statement(name, former) => self.undo_statement(name, former, segment),
                 Undo::Unnamed => self.server_unnamed = true,
                 Undo::Stranger(name) => self.strangers.remove(&name),
+                Undo::Absent(name) if self.is_parsed_behind(&name, segment) => {}
                 Undo::Absent(name) => {
                     if let Some(statement) = self.statement_mut(&name) {
                         statement.on_server = false;
@@ -138,10 +139,14 @@ impl Registry {
         portal.is_some_and(|it| it.segment > segment)
     }
 
+    /// Whether a later segment has parsed a statement of this name, or closed what there was.
     fn is_parsed_behind(&self, name: &[u8], segment: u64) -> bool {
         let long = self.long_unnamed.filter(|_| name.is_empty());
         let statement = self.statements.get(name).map(|it| it.segment);
-        long.max(statement).is_some_and(|it| it > segment)
+        let closed = self.closed.get(name).copied();
+        long.max(statement)
+            .max(closed)
+            .is_some_and(|it| it > segment)
     }
 
     fn undo_portal(&mut self, name: Name, former: Former, segment: u64) {
