@@ -383,9 +383,10 @@ impl Session {
             boundary.skipped = true;
         } else {
             judge(boundary, command, judges);
-            // Code drops code as well, and no tag tells; so does what goes along with a table.
+            // Code drops code as well, and no tag tells; so do definitions that run some, or take it along
+            // with something else.
             let code = commits || boundary.unbounded && !sql::tag_clears(command);
-            let along = boundary.defines && command.starts_with(b"DROP ");
+            let along = boundary.defines && !sql::tag_only_makes(command);
             boundary.drops |= code || along || sql::tag_drops(command);
         }
         match command {

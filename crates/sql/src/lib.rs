@@ -67,6 +67,6 @@ pub use schema::{Schema, plan_without_catalog};
 pub use shown::{SHOWN_BYTES_MAX, shown};
 pub use skips::Skips;
 pub use statement::may_be_shared;
-pub use tag::{tag_clears, tag_drops};
+pub use tag::{tag_clears, tag_drops, tag_only_makes};
 pub use temporary::{PLAIN_MAX, Reaching, Temporary, may_name};
 pub use text::{has_foreign_names, has_nocache_hint, last_parameter, significant_text};

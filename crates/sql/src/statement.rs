@@ -244,10 +244,12 @@ const NAMES: [&str; 4] = [
 const SHARED: [&str; 6] = ["database", "group", "owned", "role", "system", "user"];
 
 /// Words of definitions that may commit on the way, or change what no transaction holds.
-const PIECEMEAL: [&str; 6] = [
+const PIECEMEAL: [&str; 7] = [
     "concurrently",
     "database",
     "materialized",
+    // Its bounds are expressions, which are computed.
+    "partition",
     "subscription",
     "system",
     "tablespace",

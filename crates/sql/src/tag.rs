@@ -23,6 +23,29 @@ pub fn tag_drops(tag: &[u8]) -> bool {
     DROPPING.contains(&tag.strip_suffix(b"\0").unwrap_or(tag))
 }
 
+/// Whether a definition with this tag runs no code and takes nothing along, event triggers aside: it says
+/// what is there from now on.
+pub fn tag_only_makes(tag: &[u8]) -> bool {
+    MAKING.contains(&tag.strip_suffix(b"\0").unwrap_or(tag))
+}
+
+const MAKING: [&[u8]; 14] = [
+    b"ALTER ROLE",
+    b"COMMENT",
+    b"CREATE FUNCTION",
+    b"CREATE PROCEDURE",
+    b"CREATE ROLE",
+    b"CREATE SEQUENCE",
+    b"CREATE TABLE",
+    b"CREATE TRIGGER",
+    b"CREATE TYPE",
+    b"CREATE VIEW",
+    b"GRANT",
+    b"GRANT ROLE",
+    b"REVOKE",
+    b"REVOKE ROLE",
+];
+
 const DROPPING: [&[u8]; 17] = [
     b"ALTER DOMAIN",
     b"ALTER EXTENSION",
@@ -94,6 +117,8 @@ mod tests {
     fn what_drops_code_is_known() {
         assert!(tag_drops(b"DROP CAST\0") && tag_drops(b"DROP FUNCTION"));
         assert!(!tag_drops(b"DROP TABLE") && !tag_drops(b"CREATE FUNCTION"));
+        assert!(tag_only_makes(b"CREATE TABLE\0") && tag_only_makes(b"GRANT"));
+        assert!(!tag_only_makes(b"ALTER TABLE") && !tag_only_makes(b"CREATE INDEX"));
     }
 
     #[test]

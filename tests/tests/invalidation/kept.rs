@@ -329,6 +329,25 @@ fn what_comes_and_goes_is_counted() {
             ",
         ),
         (
+            "C12 a function that goes with the default of a new column",
+            "
+            d: CREATE FUNCTION f(bigint) RETURNS int LANGUAGE plpgsql AS $$ BEGIN RETURN 1; END $$
+            d: CREATE FUNCTION dropper() RETURNS int LANGUAGE plpgsql AS $$ BEGIN DROP FUNCTION IF EXISTS public.f(int); RETURN 1; END $$
+            d: CREATE TABLE z AS SELECT 1 AS id
+            s1 hot: SELECT * FROM log ORDER BY n
+            s2: SELECT f(1)
+            p2: SELECT count(*) FROM t
+            d2: SELECT pg_advisory_lock(7)
+            p2: CREATE FUNCTION f(int) RETURNS int LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_advisory_xact_lock(7); INSERT INTO log VALUES (9, 'made'); RETURN 2; END $$
+            s2 send: SELECT f(1)
+            p2: ALTER TABLE z ADD COLUMN c int DEFAULT dropper()
+            s1 hot: SELECT * FROM log ORDER BY n
+            d2: SELECT pg_advisory_unlock(7)
+            s2 wait:
+            s1: SELECT * FROM log ORDER BY n
+            ",
+        ),
+        (
             "C12 a function that code makes and drops",
             "
             d: CREATE FUNCTION f(bigint) RETURNS int LANGUAGE plpgsql AS $$ BEGIN RETURN 1; END $$

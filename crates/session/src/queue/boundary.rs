@@ -46,7 +46,7 @@ pub(crate) struct Boundary {
     /// For all that its statements say, it may have run any code. Unlike what it may have written, this
     /// does not grow with what others have done.
     pub(crate) unbounded: bool,
-    /// The same of definitions, which run none but may drop some.
+    /// The same of definitions, of which the tag tells more.
     pub(crate) defines: bool,
     /// Its one statement has done nothing, as the server says, unless something fires on definitions of
     /// which nobody knew.
