@@ -292,6 +292,7 @@ impl Fixture {
             arguments: (0, u16::MAX),
             takes: [].into(),
             returns: type_named("text"),
+            columns: [].into(),
             volatility,
             language,
             definer: false,

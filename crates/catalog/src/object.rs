@@ -280,6 +280,8 @@ pub struct Function {
     pub takes: Box<[TypeId]>,
     /// The type of what it returns.
     pub returns: TypeId,
+    /// If that is a record with columns of its own: their types, those of its arguments among them.
+    pub columns: Box<[TypeId]>,
     /// Its declared volatility.
     pub volatility: Volatility,
     /// What it is written in.

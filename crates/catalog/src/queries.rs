@@ -260,7 +260,8 @@ SELECT p.oid, p.pronamespace, p.proname, p.prokind, p.pronargs, p.pronargdefault
     CASE WHEN p.oid < 16384 OR l.lanname NOT IN ('sql', 'plpgsql') THEN NULL
         WHEN p.prosqlbody IS NOT NULL THEN pg_get_function_sqlbody(p.oid)
         ELSE p.prosrc END,
-    array_to_string(p.proconfig, chr(31)), e.extname
+    array_to_string(p.proconfig, chr(31)), e.extname,
+    coalesce(array_to_string(p.proallargtypes, ' '), '')
 FROM pg_proc p
 JOIN pg_language l ON l.oid = p.prolang
 LEFT JOIN pg_depend d ON d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e'

@@ -263,6 +263,7 @@ fn function(row: &mut Row<'_, '_>) -> Result<Function, RowError> {
         support: [].into(),
         settings: row.names(),
         extension: row.next().map(Into::into),
+        columns: row.list(TypeId::from_oid)?,
     })
 }
 

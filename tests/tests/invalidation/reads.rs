@@ -113,6 +113,9 @@ fn what_depends_on_more_than_tables_is_asked_every_time() {
             d: CREATE DOMAIN zoned AS timetz; CREATE TYPE opening AS (at timetz); CREATE TABLE z (id int, by zoned); CREATE TABLE o (id int, p opening)
             d: INSERT INTO z VALUES (1, '12:00+02'), (2, '11:30+01'); INSERT INTO o VALUES (1, '(12:00+03)')
             d: CREATE VIEW vs AS SELECT begins AT TIME ZONE zone AS b, at AT TIME ZONE zone AS a FROM s; CREATE VIEW va AS SELECT at AT TIME ZONE zone AS a FROM s
+            d: CREATE FUNCTION due() RETURNS TABLE (q timetz, i int) LANGUAGE sql STABLE AS 'SELECT begins, 1 FROM public.s'; CREATE FUNCTION days() RETURNS TABLE (q date, i int) LANGUAGE sql STABLE AS 'SELECT day, 1 FROM public.s'
+            s1 cold: SELECT count(q) FROM due()
+            s1 hot: SELECT count(q) FROM days()
             s1 cold: SELECT count(begins AT TIME ZONE zone) FROM s
             s1 cold: SELECT count(timezone(zone, begins)) FROM s
             s1 cold: SELECT count((begins + interval '1 hour') AT TIME ZONE zone) FROM s

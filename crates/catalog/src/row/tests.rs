@@ -95,15 +95,15 @@ fn a_function_says_how_many_arguments_it_takes() {
     let builder = read(&[
         (
             Kind::Functions,
-            "17872|2200|f|f|3|2|t|23 25|25|s|sql|f|select 1|search_path=a\u{1f}jit=off|",
+            "17872|2200|f|f|3|2|t|23 25|25|s|sql|f|select 1|search_path=a\u{1f}jit=off||23 25 20",
         ),
         (
             Kind::Functions,
-            "17873|2200|g|p|2|1|f|23 23|2278|v|plpython3u|t|||",
+            "17873|2200|g|p|2|1|f|23 23|2278|v|plpython3u|t||||",
         ),
         (
             Kind::Functions,
-            "17884|2200|h|a|1|0|f|2276|20|i|internal|f|||hstore",
+            "17884|2200|h|a|1|0|f|2276|20|i|internal|f|||hstore|",
         ),
         (Kind::Support, "17884|17883 0 17882 0 0 0 0 0"),
     ]);

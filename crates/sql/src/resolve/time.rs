@@ -103,6 +103,7 @@ impl Holders {
     pub(super) fn is_in(&self, snapshot: &Snapshot, function: &Function) -> bool {
         let kinds = function.takes.iter().chain([&function.returns]);
         kinds
+            .chain(&function.columns)
             .copied()
             .any(|kind| !is_polymorphic(kind) && self.has(snapshot, kind))
     }
