@@ -7,7 +7,7 @@ use std::{fs, time::Instant};
 
 use anyhow::Result;
 use pgmemo_tests::{
-    Postgres, Version,
+    Version,
     dialogue::{
         generate, notation,
         shrink::shrink,
@@ -32,7 +32,7 @@ fn made_up(version: Version) -> Result<()> {
     let end = Instant::now() + env::seconds("PGMEMO_DIALOGUE_SECONDS", SECONDS);
     let most = env::number("PGMEMO_DIALOGUE_DIFFERENCES", DIFFERENCES_MAX);
     let seed = seed();
-    let mut stage = Stage::new(Postgres::shared(version), seed)?;
+    let mut stage = Stage::new(version, seed)?;
     let (mut played, mut messages, mut found) = (0_u64, 0, Vec::new());
     while Instant::now() < end && (found.len() as u64) < most {
         let number = seed.wrapping_add(played);
@@ -67,7 +67,7 @@ fn made_up(version: Version) -> Result<()> {
 #[test]
 fn dialogues_that_once_differed_are_the_same() {
     let folder = env::root().join("tests/golden");
-    let mut stage = Stage::new(Postgres::shared(Version::System), 1).unwrap();
+    let mut stage = Stage::new(Version::System, 1).unwrap();
     let mut failures = Vec::new();
     let mut files: Vec<_> = fs::read_dir(folder)
         .unwrap()

@@ -6,7 +6,7 @@ use anyhow::{Context, Result, ensure};
 
 use super::{Burst, Dialogue, Say, oracle::Oracle, pool};
 use crate::{
-    Pgmemo, Postgres, Store,
+    Pgmemo, Postgres, Store, Version,
     net::{SOON, eventually},
     postgres::Database,
     wire::{Conn, Login, Message},
@@ -47,18 +47,21 @@ impl fmt::Display for Difference {
     }
 }
 
-/// The servers, each with a database of its own for PostgreSQL and for either pgmemo.
+/// A server with a database for itself and for either pgmemo.
+///
+/// Nobody else works with it: a server that is told of more changed definitions than it can remember,
+/// in whichever database, plans all that is prepared anew, with the settings of that moment
+/// (`sinvaladt.c`), and names of prepared transactions are the cluster's.
 #[derive(Debug)]
 pub struct Stage {
     oracle: Oracle,
     /// The server loses its way where protocols are mixed: PostgreSQL 18 believes that a transaction
     /// is still to be begun behind the Sync that has ended one, and refuses what comes (XX000).
     keeps_apart: bool,
-    /// Names of prepared transactions are the cluster's: one stage at a time has them.
-    gate: Conn,
     direct: Scene,
     plain: (Scene, Pgmemo),
     forgetful: (Scene, Pgmemo),
+    _postgres: Postgres,
 }
 
 /// What was said to each burst, in order, and what sessions were told by others meanwhile: that
@@ -70,11 +73,12 @@ struct Heard {
 }
 
 impl Stage {
-    /// Starts pgmemo twice. The seed says which hits are refused.
-    pub fn new(postgres: &Postgres, seed: u64) -> Result<Self> {
-        let direct = Scene::new(postgres)?;
-        let plain = Pgmemo::start(postgres, Store::Memory, &[])?;
-        let forgetful = Pgmemo::start_forgetful(postgres, Store::Memory, seed)?;
+    /// Starts PostgreSQL, and pgmemo twice. The seed says which hits are refused.
+    pub fn new(version: Version, seed: u64) -> Result<Self> {
+        let postgres = Postgres::start(version)?;
+        let direct = Scene::new(&postgres)?;
+        let plain = Pgmemo::start(&postgres, Store::Memory, &[])?;
+        let forgetful = Pgmemo::start_forgetful(&postgres, Store::Memory, seed)?;
         let version = direct
             .database
             .connect()?
@@ -82,10 +86,10 @@ impl Stage {
         Ok(Self {
             oracle: Oracle::new(&direct.database)?,
             keeps_apart: version.parse::<u32>()? >= 180_000,
-            gate: postgres.connect("postgres")?,
             direct,
-            plain: (Scene::new(postgres)?, plain),
-            forgetful: (Scene::new(postgres)?, forgetful),
+            plain: (Scene::new(&postgres)?, plain),
+            forgetful: (Scene::new(&postgres)?, forgetful),
+            _postgres: postgres,
         })
     }
 
@@ -107,19 +111,7 @@ impl Stage {
         if self.keeps_apart && dialogue.mixes_protocols() {
             return Ok(None);
         }
-        let prepares = dialogue.to_string().contains("PREPARE TRANSACTION");
-        if prepares {
-            self.gate.run("SELECT pg_advisory_lock(2)")?;
-        }
-        let difference = self.compare_whole(&dialogue, ways);
-        if prepares {
-            self.gate.run("SELECT pg_advisory_unlock(2)")?;
-        }
-        difference
-    }
-
-    fn compare_whole(&mut self, dialogue: &Dialogue, ways: &[Way]) -> Result<Option<Difference>> {
-        let (expected, left) = self.direct(dialogue)?;
+        let (expected, left) = self.direct(&dialogue)?;
         for &way in ways {
             let (scene, pgmemo) = match way {
                 Way::Plain | Way::InPieces => &mut self.plain,
@@ -127,7 +119,7 @@ impl Stage {
             };
             scene.restore(Some(pgmemo))?;
             let (name, address) = (scene.database.name(), pgmemo.address());
-            let mut what = through(name, address, way, dialogue, &expected)?;
+            let mut what = through(name, address, way, &dialogue, &expected)?;
             scene.forget_prepared()?;
             if what.is_none() {
                 let found = scene.signature()?;
