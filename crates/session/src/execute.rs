@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use bytes::{Bytes, BytesMut};
 use sql::Plan;
 use wire::{
     backend,
@@ -9,10 +10,11 @@ use wire::{
 };
 
 use crate::{
+    RefusedFill,
     client::Step,
     prepared::{Prepared, Types},
     queue::{Description, Execution, Expect, Slot},
-    registry::{Registry, Source},
+    registry::{Registry, Source, Undo},
     session::Session,
     stale::ends_block,
 };
@@ -56,16 +58,7 @@ impl Session {
             }
             Source::Entry { entry, sent } => {
                 let reply = deliver(entry, sent, limit);
-                self.note_pipelined();
-                if self.queue.is_empty() {
-                    for part in &reply {
-                        self.to_client.put_shared(part);
-                    }
-                } else {
-                    for part in reply {
-                        self.queue.push(Slot::Local(part, None));
-                    }
-                }
+                self.put_recorded(reply);
                 Step::Done
             }
             Source::Control { .. } if failed => {
@@ -89,6 +82,20 @@ impl Session {
                     None => self.stranger(),
                 };
                 self.execute_on_server(name, &prepared, limit)
+            }
+        }
+    }
+
+    /// A portal has been run here: its rows leave, behind all that the client has asked for before.
+    fn put_recorded(&mut self, reply: Vec<Bytes>) {
+        self.note_pipelined();
+        if self.queue.is_empty() {
+            for part in &reply {
+                self.to_client.put_shared(part);
+            }
+        } else {
+            for part in reply {
+                self.queue.push(Slot::Local(part, None));
             }
         }
     }
@@ -220,13 +227,24 @@ impl Session {
         };
         execution.recording = Some(recording);
     }
+
+    /// An Execute at the head has ended without a tag; `back` is what comes back if nothing has run.
+    pub(crate) fn end_untagged(&mut self, back: Option<Undo>) {
+        self.refuse_recording(RefusedFill::Incomplete);
+        // No tag will say what it did, and another's must not speak for it.
+        let boundary = self.queue.boundary_mut().unwrap_or(&mut self.segment);
+        boundary.convict();
+        boundary.ran = true;
+        let segment = boundary.segment;
+        self.registry.undo(back.into_iter().collect(), segment);
+    }
 }
 
 /// The frames that an Execute with a row limit delivers from a recorded reply (0: no limit).
 ///
 /// A portal that has returned as many rows as were asked for is suspended even if none is left;
 /// the next Execute finds that out, and its tag counts its own rows only.
-fn deliver(entry: &cache::Entry, sent: &mut usize, limit: i32) -> Vec<bytes::Bytes> {
+fn deliver(entry: &cache::Entry, sent: &mut usize, limit: i32) -> Vec<Bytes> {
     let limit = u64::try_from(limit).unwrap_or(0);
     if limit == 0 && *sent == 0 {
         *sent = entry.data().len();
@@ -243,9 +261,9 @@ fn deliver(entry: &cache::Entry, sent: &mut usize, limit: i32) -> Vec<bytes::Byt
     *sent += bytes;
     let rows_part = data.slice(..bytes.min(data.len()));
     let end = if limit > 0 && rows == limit {
-        bytes::Bytes::from_static(backend::PORTAL_SUSPENDED)
+        Bytes::from_static(backend::PORTAL_SUSPENDED)
     } else {
-        let mut tag = bytes::BytesMut::new();
+        let mut tag = BytesMut::new();
         backend::put_command_complete(&mut tag, format!("SELECT {rows}").as_bytes());
         tag.freeze()
     };
