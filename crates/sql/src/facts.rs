@@ -104,6 +104,8 @@ pub(crate) struct Lexical {
     pub(crate) hidden_query: bool,
     /// Event triggers fire on its command.
     pub(crate) fires: bool,
+    /// The procedure that it calls.
+    pub(crate) procedure: Option<Name>,
 }
 
 impl Lexical {
@@ -111,7 +113,8 @@ impl Lexical {
         let names =
             |names: &[Box<str>]| size_of_val(names) + names.iter().map(|n| n.len()).sum::<usize>();
         let targets: usize = self.targets.iter().map(|target| target.name.bytes()).sum();
-        let calls: usize = self.calls.iter().chain(&self.run).map(Name::bytes).sum();
+        let calls = self.calls.iter().chain(&self.run).chain(&self.procedure);
+        let calls: usize = calls.map(Name::bytes).sum();
         size_of::<Self>()
             + size_of_val(&*self.targets)
             + size_of_val(&*self.calls)

@@ -202,6 +202,7 @@ impl Reader {
                 quoted,
                 hidden_query,
                 fires: _,
+                procedure: _,
             } = *found;
             if hidden_query || !targets.is_empty() {
                 return None;
@@ -247,6 +248,7 @@ impl Reader {
             quoted: self.quoted,
             hidden_query: self.hidden_query,
             fires: false,
+            procedure: None,
         }))
     }
 }

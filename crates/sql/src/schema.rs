@@ -162,6 +162,9 @@ impl Schema {
         for call in &lexical.calls {
             run.add(&self.by_hidden(call, path));
         }
+        if self.lacks_procedure(lexical, path) {
+            run.add(&Outcome::EVERYTHING);
+        }
         for target in &lexical.targets {
             let meant = self.meant(path, &target.name);
             if meant.is_empty() {

@@ -93,7 +93,11 @@ fn query(text: Option<&[u8]>, lexemes: &[Lexeme<'_>]) -> Sentence {
 }
 
 /// A statement that reads or writes rows; without a bound it may call anything.
-fn rows(read: Result<Box<Read>, Reason>, writes: Bound, outline: Option<Box<Outline>>) -> Sentence {
+pub(crate) fn rows(
+    read: Result<Box<Read>, Reason>,
+    writes: Bound,
+    outline: Option<Box<Outline>>,
+) -> Sentence {
     let effects = match &writes {
         Bound::Lexical(lexical) => Effects {
             names: lexical.words.iter().any(|word| NAMES.contains(&&**word)),

@@ -4,8 +4,9 @@ use catalog::Event;
 
 use crate::facts::{Bound, Lexical, Name, Sentence, Target};
 use crate::scan::{Kind, Lexeme};
+use crate::statement::rows;
 use crate::tokens::{Tokens, is_any, is_word};
-use crate::{Effects, SettingsEffect, Sight, lexical, prepared};
+use crate::{Effects, Reason, SettingsEffect, Sight, lexical, prepared};
 
 /// COPY, TRUNCATE, EXPLAIN, CALL, DO, REFRESH and what writes nothing; `None` if it is none of
 /// them, or not understood.
@@ -17,7 +18,9 @@ pub(crate) fn utility(mut tokens: Tokens<'_>) -> Option<Sentence> {
             pins: true,
             ..Effects::default()
         }))
-    } else if tokens.any(&["call", "do"]) {
+    } else if tokens.word("call") {
+        Some(call(tokens).unwrap_or_else(code))
+    } else if tokens.word("do") {
         Some(code())
     } else if tokens.word("copy") {
         copy(&mut tokens)
@@ -44,6 +47,20 @@ fn code() -> Sentence {
         pins: true,
         ..Effects::default()
     })
+}
+
+/// `CALL p(…)`: a procedure is read as functions are. It may have been replaced by one that ends
+/// transactions, so that what it has done may be there though it failed.
+fn call(mut tokens: Tokens<'_>) -> Option<Sentence> {
+    let words = tokens.rest();
+    let procedure = tokens.name()?;
+    let Bound::Lexical(mut found) = lexical::bound(words) else {
+        return None;
+    };
+    found.procedure = Some(procedure);
+    let mut sentence = rows(Err(Reason::NotARead), Bound::Lexical(found), None);
+    sentence.effects.commits = true;
+    Some(sentence)
 }
 
 fn targets(targets: Vec<Target>) -> Sentence {

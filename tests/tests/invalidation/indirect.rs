@@ -369,6 +369,69 @@ fn code_reaches_as_far_as_its_names() {
             ",
         ),
         (
+            "C12 procedures write what their bodies name, and empty nothing",
+            "
+            d: CREATE TABLE apart (id int); INSERT INTO apart VALUES (1)
+            d: CREATE PROCEDURE rename(which int, name text) LANGUAGE plpgsql AS $$ BEGIN UPDATE t SET v = name WHERE id = which; END $$
+            d: CREATE PROCEDURE outer_one(INOUT n int, name text DEFAULT 'by default') LANGUAGE plpgsql AS $$ BEGIN IF n > 0 THEN CALL rename(n, name); END IF; n := n + 1; END $$
+            d: CREATE PROCEDURE in_sql(text) LANGUAGE sql AS $$ INSERT INTO log VALUES (7, $1); CALL rename(2, $1) $$
+            d: CREATE FUNCTION noted() RETURNS text LANGUAGE plpgsql AS $$ BEGIN INSERT INTO log VALUES (8, 'noted'); RETURN 'noted'; END $$
+            s1 hot: SELECT * FROM apart
+            s1 hot: SELECT * FROM t ORDER BY id
+            s1 hot: SELECT * FROM log ORDER BY n
+            s2: CALL rename(1, 'called')
+            s1: SELECT * FROM t ORDER BY id
+            s1 still: SELECT * FROM log ORDER BY n
+            s1 hot: SELECT * FROM t ORDER BY id
+            s2: CALL public.outer_one(1)
+            s1: SELECT * FROM t ORDER BY id
+            s1 hot: SELECT * FROM t ORDER BY id
+            s2: CALL in_sql('in sql')
+            s1: SELECT * FROM t ORDER BY id
+            s1: SELECT * FROM log ORDER BY n
+            s1 hot: SELECT * FROM log ORDER BY n
+            s2: CALL rename(1, noted())
+            s1: SELECT * FROM log ORDER BY n
+            s1 hot: SELECT * FROM t ORDER BY id
+            s2: BEGIN
+            s2: CALL rename(which => 2, name => 'in a block')
+            s2: SELECT * FROM t ORDER BY id
+            s1: SELECT * FROM t ORDER BY id
+            s2: COMMIT
+            s1: SELECT * FROM t ORDER BY id
+            s1 hot: SELECT * FROM t ORDER BY id
+            s2: BEGIN
+            s2: CALL rename(2, 'undone')
+            s2: ROLLBACK
+            s1: SELECT * FROM t ORDER BY id
+            s1 still: SELECT * FROM apart
+            ",
+        ),
+        (
+            "C12 a procedure is replaced, or one is made that is called instead",
+            "
+            d: CREATE PROCEDURE p(bigint) LANGUAGE plpgsql AS $$ BEGIN UPDATE t SET v = 'first'; END $$
+            d: CREATE PROCEDURE o() LANGUAGE plpgsql AS $$ BEGIN CALL p(1); END $$
+            s2: CALL o()
+            s1 hot: SELECT * FROM t ORDER BY id
+            s1 hot: SELECT * FROM log ORDER BY n
+            s2: CREATE OR REPLACE PROCEDURE p(bigint) LANGUAGE plpgsql AS $$ BEGIN INSERT INTO log VALUES (1, 'p'); COMMIT; INSERT INTO log VALUES (2, 'p'); END $$
+            s2: CALL o()
+            s1: SELECT * FROM log ORDER BY n
+            s1 hot: SELECT * FROM log ORDER BY n
+            s2: CREATE PROCEDURE p(int) LANGUAGE plpgsql AS $$ BEGIN DELETE FROM log; END $$
+            s2: CALL o()
+            s1: SELECT * FROM log ORDER BY n
+            s1 hot: SELECT * FROM log ORDER BY n
+            s2: DROP PROCEDURE p(int)
+            s2: CALL p(1)
+            s1: SELECT * FROM log ORDER BY n
+            s1 hot: SELECT * FROM log ORDER BY n
+            s2 fails: CALL nowhere(1)
+            s1: SELECT * FROM log ORDER BY n
+            ",
+        ),
+        (
             "C12 a report writes what its query does, and empties nothing",
             "
             d: CREATE EXTENSION tablefunc

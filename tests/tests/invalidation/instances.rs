@@ -114,6 +114,17 @@ fn instances_that_share_a_store_share_what_they_know() {
             ",
         ),
         (
+            "C12 a procedure that one replaces by what commits and fails",
+            "
+            d: CREATE PROCEDURE p() LANGUAGE plpgsql AS $$ BEGIN UPDATE t SET v = 'called'; END $$
+            p2: CALL p()
+            s1: CREATE OR REPLACE PROCEDURE p() LANGUAGE plpgsql AS $$ BEGIN INSERT INTO log VALUES (4, 'kept'); COMMIT; PERFORM 1 / 0; END $$
+            s1 hot: SELECT * FROM log ORDER BY n
+            p2 fails: CALL p()
+            s1: SELECT * FROM log ORDER BY n
+            ",
+        ),
+        (
             "C36 prepared at one, committed at the other",
             "
             s1 hot: SELECT * FROM t ORDER BY id

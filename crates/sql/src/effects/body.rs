@@ -217,7 +217,9 @@ impl<'a> Scanner<'a> {
     fn allowed(&self, word: &str) -> bool {
         match self.dialect {
             Dialect::Statement => CLIENT.contains(&word),
-            Dialect::Sql => SQL.contains(&word) || matches!(word, "begin" | "end" | "return"),
+            Dialect::Sql => {
+                SQL.contains(&word) || matches!(word, "begin" | "call" | "end" | "return")
+            }
             Dialect::Rule => SQL.contains(&word) || word == "nothing",
             Dialect::PlPgSql => SQL.contains(&word) || PLPGSQL.contains(&word),
         }
@@ -412,9 +414,10 @@ const SQL: [&str; 21] = [
 ];
 
 /// Words at which a statement of PL/pgSQL begins or a block goes on.
-const PLPGSQL: [&str; 22] = [
+const PLPGSQL: [&str; 23] = [
     "assert",
     "begin",
+    "call",
     "case",
     "continue",
     "declare",
@@ -438,12 +441,11 @@ const PLPGSQL: [&str; 22] = [
 ];
 
 /// Every other SQL statement, for places where a statement may begin but need not.
-const FORBIDDEN: [&str; 30] = [
+const FORBIDDEN: [&str; 29] = [
     "abort",
     "alter",
     "analyse",
     "analyze",
-    "call",
     "checkpoint",
     "cluster",
     "comment",

@@ -36,6 +36,14 @@ impl Schema {
         run.any(|it| self.is_missing(it, lexical, path))
     }
 
+    /// Whether a procedure is called that is not there, for all that is known.
+    pub(super) fn lacks_procedure(&self, lexical: &Lexical, path: Option<&SearchPath>) -> bool {
+        lexical.procedure.as_ref().is_some_and(|it| {
+            let callable = self.callable(path, it.schema.as_deref(), &it.name);
+            callable.is_empty()
+        })
+    }
+
     /// What a call may lead to in a schema that is not known.
     pub(super) fn by_hidden(&self, call: &Name, path: Option<&SearchPath>) -> Outcome {
         let Name { schema, name } = call;

@@ -12,6 +12,7 @@ fn check_body(language: Language, body: &str, expected: Option<&[&str]>) {
         Volatility::Volatile,
         "DELETE FROM city",
     );
+    db.plpgsql("dynamic", "BEGIN EXECUTE 'x'; END");
     let function = db.function("public", "f", language, Volatility::Volatile, body);
     let expected = expected.map_or(Writes::Everything, |names| {
         let known = ["city", "person", "audit"].into_iter().zip(tables);
@@ -129,6 +130,15 @@ fn calls_are_followed_however_they_are_written() {
         plpgsql(&format!("BEGIN {call}; END"), &["city"]);
     }
     plpgsql("BEGIN PERFORM other.write_city(); END", &[]);
+    plpgsql(
+        "BEGIN IF a THEN CALL write_city(); END IF; CALL none(1, x); END",
+        &["city"],
+    );
+    check_body(
+        Language::Sql,
+        "SELECT 1; CALL write_city()",
+        Some(&["city"]),
+    );
     check_body(Language::Sql, "SELECT write_city()", Some(&["city"]));
     check_body(Language::Sql, "RETURN write_city()", Some(&["city"]));
 }
@@ -147,7 +157,8 @@ fn dynamic_sql_ddl_and_transaction_control_write_everything() {
         "IF a THEN NULL; ELSE GRANT SELECT ON city TO bob; END IF",
         "LOOP COMMIT; END LOOP",
         "IF a THEN COMMIT; END IF",
-        "CALL p()",
+        "CALL dynamic()",
+        "IF a THEN CALL dynamic(); END IF",
         "DO 'x'",
         "COPY city FROM '/tmp/x'",
         "FOR r IN EXPLAIN ANALYZE DELETE FROM city LOOP NULL; END LOOP",

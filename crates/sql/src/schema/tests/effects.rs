@@ -16,7 +16,7 @@ fn control_is_told_for_single_statements_only() {
     ));
     let several = effects("begin; select 1");
     assert!(several.control.is_none() && several.commits);
-    assert!(effects("call p()").commits);
+    assert!(effects("call add_row()").commits && !effects("select add_row()").commits);
     assert!(effects("do $$ $$").commits);
     assert!(!effects("select 1; select 2").commits);
     let body = "create function f() returns int begin atomic select 1; select 2; end; commit";

@@ -77,6 +77,9 @@ fn writes_inside_other_statements_count() {
     writes("select 1; update u set w = 'm'", &["u"]);
     writes("begin; insert into u values (1); commit", &["u"]);
     writes("select add_row(2)", &["log"]);
+    writes("call add_row(2, x => 'y')", &["log"]);
+    writes("CALL public.\"add_row\"()", &["log"]);
+    writes("call pure((select v from vw where add_row()))", &["log"]);
     writes("select * from t where add_row()", &["log"]);
     writes("insert into u select add_row()", &["log", "u"]);
 }
@@ -90,7 +93,11 @@ fn what_has_no_bound_writes_everything() {
         "grant select on t to bob",
         "select * into x from t",
         "create table x as select 1",
-        "call p()",
+        "call missing()",
+        "call dynamic()",
+        "call add_row(dynamic())",
+        "call pg_temp.add_row()",
+        "call a.b.add_row()",
         "do $$ begin update t set v = 'x'; end $$",
         "execute p",
         "explain analyze execute p",
