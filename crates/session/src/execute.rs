@@ -78,7 +78,10 @@ impl Session {
             }
             Source::Server { .. } => {
                 let prepared = match statement {
-                    Some(statement) => self.bound(statement),
+                    Some(statement) => {
+                        let bound = self.bound(statement);
+                        self.running(bound)
+                    }
                     None => self.stranger(),
                 };
                 self.execute_on_server(name, &prepared, limit)

@@ -91,6 +91,7 @@ impl Session {
         self.note_idle_portals(plan);
         self.note_bound_portals(plan);
         self.note_new_code(plan);
+        self.note_names_given(plan, text);
         let founds = self.founds(plan);
         let segment = &mut self.segment;
         if !plan.writes.is_nothing() {

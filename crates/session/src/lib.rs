@@ -8,6 +8,7 @@
 
 mod bind;
 mod block;
+mod by_sql;
 mod client;
 mod copy;
 mod counted;

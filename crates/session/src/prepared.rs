@@ -321,6 +321,24 @@ impl Prepared {
         }
     }
 
+    /// The same statement, EXECUTE, where it is known that it runs this.
+    pub(crate) fn running(&self, run: &Plan) -> Self {
+        let plan = Plan {
+            writes: run.writes.clone(),
+            effects: Effects {
+                names: true,
+                sight: self.plan.effects.sight.clone(),
+                ..Effects::default()
+            },
+            ..Plan::clone(&self.plan)
+        };
+        Self {
+            ttl: self.ttl,
+            may_take_data: self.may_take_data,
+            ..self.with(self.text.clone(), plan.into())
+        }
+    }
+
     /// The same statement where it changes what it would change now, but may read something else.
     pub(crate) fn unread_now(&self) -> Self {
         let mut plan = Plan::clone(&self.plan);

@@ -4,6 +4,7 @@
 //! kept here, until an error of the server says that it never came to be.
 
 mod absent;
+mod by_sql;
 mod doubts;
 mod names;
 mod own;
@@ -27,7 +28,7 @@ use crate::{
 };
 
 pub(crate) use self::undo::{Former, Undo};
-use self::{doubts::Doubt, names::Names, strangers::Strangers};
+use self::{by_sql::BySql, doubts::Doubt, names::Names, strangers::Strangers};
 
 /// A name the client gave; empty for the unnamed statement or portal.
 pub(crate) type Name = SmallVec<[u8; 24]>;
@@ -175,6 +176,8 @@ pub(crate) struct Registry {
     pub(crate) has_strangers: bool,
     /// What is known of such statements.
     strangers: Strangers,
+    /// And of those that SQL has prepared.
+    by_sql: BySql,
     /// What all names of ours have in them, lest the client's code has them by chance.
     own_names_mark: Name,
     /// Names of ours with a smaller number may have been taken by what is not kept here.
@@ -237,6 +240,7 @@ impl Registry {
 
     pub(crate) fn put_statement(&mut self, name: &[u8], mut statement: Statement) -> Undo {
         let name = kept(name);
+        self.by_sql.remove(&name);
         if name.is_empty() {
             let long = self.long_unnamed.take();
             self.server_unnamed |= long.is_some() || statement.on_server;
@@ -250,6 +254,7 @@ impl Registry {
     /// A statement is about to be parsed that is not kept.
     pub(crate) fn put_stranger(&mut self, name: &[u8], prepared: &Prepared, segment: u64) -> Undo {
         let name = kept(name);
+        self.by_sql.remove(&name);
         self.has_strangers = true;
         self.note_foreign_name(&name);
         // In another encoding the same name has other bytes.
@@ -267,6 +272,7 @@ impl Registry {
 
     /// Nothing is known of what the server has, or will have, under this name.
     pub(crate) fn forget_stranger(&mut self, name: &[u8]) {
+        self.by_sql.remove(name);
         self.has_strangers = true;
         self.note_foreign_name(name);
         self.strangers.remove(minded(name));
@@ -306,6 +312,7 @@ impl Registry {
     }
 
     pub(crate) fn remove_statement(&mut self, name: &[u8]) -> Option<Statement> {
+        self.by_sql.remove(name);
         let statement = self.statements.remove(minded(name))?;
         self.held -= statement.weight;
         Some(statement)
@@ -338,10 +345,14 @@ impl Registry {
             Some(name) => {
                 self.remove_statement(name.as_bytes());
                 self.strangers.remove(minded(name.as_bytes()));
+                self.by_sql.succeed(name);
             }
             None if self.deallocated_unseen => self.lose_statements(),
             // Of one of these, perhaps.
-            None => self.strangers.clear(),
+            None => {
+                self.strangers.clear();
+                self.by_sql.clear();
+            }
         }
     }
 
@@ -353,7 +364,10 @@ impl Registry {
                 // Another one may take its name unseen.
                 self.strangers.remove(minded(name.as_bytes()));
             }
-            None => self.deallocated_unseen = true,
+            None => {
+                self.deallocated_unseen = true;
+                self.by_sql.clear();
+            }
         }
     }
 
@@ -373,6 +387,7 @@ impl Registry {
         }
         self.has_strangers = true;
         self.strangers.clear();
+        self.by_sql.clear();
     }
 
     /// Whether the server may have a statement of this name that is not here.
@@ -403,6 +418,7 @@ impl Registry {
             stays
         });
         self.strangers.clear();
+        self.by_sql.clear();
         self.prepared_by_sql = false;
         self.deallocated_unseen = false;
     }

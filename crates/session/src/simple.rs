@@ -44,6 +44,7 @@ impl Session {
             }
             prepared = self.prepared(text);
         }
+        prepared = self.running(prepared);
         if self.awaits_fate_of_portal() {
             return Step::Wait;
         }

@@ -62,6 +62,7 @@ pub use plan::{
     Begin, Changes, Context, Control, Effects, FunctionRule, Isolation, Meaning, Plan, SetScope,
     SetValue, Setting, SettingsEffect, Sight, Writes,
 };
+pub use prepared::{executes_with_values, prepared_text};
 pub use reason::Reason;
 pub use schema::{Schema, plan_without_catalog};
 pub use shown::{SHOWN_BYTES_MAX, shown};

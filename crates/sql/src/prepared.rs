@@ -1,6 +1,7 @@
 //! Statements that see names of prepared statements or portals.
 
 use crate::facts::Sentence;
+use crate::scan::{Kind, Lexeme, lexemes};
 use crate::tokens::{Tokens, is_any, is_word};
 use crate::{Effects, SettingsEffect, Sight, lexical};
 
@@ -44,6 +45,44 @@ pub(crate) fn execute(sight: Sight) -> Sentence {
         tag_judges: true,
         ..seeing(sight)
     })
+}
+
+/// The statement behind `PREPARE name (types) AS`, if the text is that.
+pub fn prepared_text(text: &[u8]) -> Option<&[u8]> {
+    let lexemes = grammatical(text);
+    let mut tokens = Tokens::new(&lexemes);
+    tokens.word("prepare").then_some(())?;
+    tokens.identifier()?;
+    tokens.parentheses();
+    tokens.word("as").then_some(())?;
+    text.get(tokens.rest().first()?.start..)
+}
+
+/// Whether the text is `EXECUTE name (values)`, where the values are all written out: to compute them
+/// runs nothing.
+pub fn executes_with_values(text: &[u8]) -> bool {
+    let lexemes = grammatical(text);
+    let mut tokens = Tokens::new(&lexemes);
+    let value = |it: &Lexeme<'_>, next: Option<&Lexeme<'_>>| match it.kind {
+        Kind::Number | Kind::String | Kind::Mark(b',') => true,
+        // The grammar makes one number of both (`doNegate` in `gram.y`).
+        Kind::Operator => it.bytes == b"-" && next.is_some_and(|it| it.kind == Kind::Number),
+        _ => is_any(it, &["null", "true", "false"]),
+    };
+    let values = |all: &[Lexeme<'_>]| {
+        let mut next = all.iter().skip(1);
+        all.iter().all(|it| value(it, next.next()))
+    };
+    let named = tokens.word("execute") && tokens.identifier().is_some();
+    let given = named && tokens.parentheses().is_none_or(values);
+    tokens.mark(b';');
+    given && tokens.is_done()
+}
+
+/// The lexemes of a text that the grammar sees.
+fn grammatical(text: &[u8]) -> Vec<Lexeme<'_>> {
+    let all = lexemes(text);
+    all.filter(|lexeme| !lexeme.kind.is_blank()).collect()
 }
 
 fn deallocate(tokens: &mut Tokens<'_>) -> Option<Sentence> {
@@ -96,4 +135,51 @@ fn discard(tokens: &mut Tokens<'_>) -> Option<Sentence> {
             ..seeing(Sight::Nothing)
         })
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_prepared_is_told_from_its_name_and_types() {
+        for (text, inner) in [
+            ("prepare s as select 1", Some("select 1")),
+            (
+                "/* x */ PREPARE \"A b\"(int, numeric(3, 1))\nAS update t set v = $1;",
+                Some("update t set v = $1;"),
+            ),
+            ("prepare s as", None),
+            ("prepare transaction 'x'", None),
+            ("select 1 as x", None),
+        ] {
+            let found = prepared_text(text.as_bytes());
+            assert_eq!(found, inner.map(str::as_bytes), "{text}");
+        }
+    }
+
+    #[test]
+    fn values_that_are_written_out_run_nothing() {
+        for text in [
+            "execute s",
+            "EXECUTE \"A b\" (1, -2.5, 'x', NULL, true);",
+            "execute s() -- done",
+        ] {
+            assert!(executes_with_values(text.as_bytes()), "{text}");
+        }
+        for text in [
+            "execute s(f())",
+            "execute s(f)",
+            "execute s('a'::x)",
+            "execute s(1 + 1)",
+            "execute s(- 'a')",
+            "execute s((select 1))",
+            "execute s($1)",
+            "execute s; select 1",
+            "explain execute s",
+            "create table x as execute s",
+        ] {
+            assert!(!executes_with_values(text.as_bytes()), "{text}");
+        }
+    }
 }

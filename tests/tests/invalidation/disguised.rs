@@ -155,6 +155,98 @@ fn a_statement_that_was_prepared_anew_in_one_string_is_another() -> Result<()> {
 }
 
 #[test]
+fn execute_writes_what_was_prepared() {
+    check(&[
+        (
+            "B29 EXECUTE empties nothing",
+            "
+            d: CREATE TABLE apart (id int); INSERT INTO apart VALUES (1)
+            d: CREATE FUNCTION put() RETURNS int LANGUAGE plpgsql AS $$ BEGIN INSERT INTO log VALUES (5, 'put'); RETURN 1; END $$
+            s2: PREPARE w(int, text) AS UPDATE t SET v = $2 WHERE id = $1
+            s2: PREPARE r AS SELECT count(*) FROM t
+            s2: PREPARE called AS SELECT put()
+            s1 hot: SELECT * FROM apart
+            s1 hot: SELECT * FROM log
+            s1 hot: SELECT * FROM t ORDER BY id
+            s2: EXECUTE r
+            s1 still: SELECT * FROM t ORDER BY id
+            s2: EXECUTE w(1, 'executed')
+            s1: SELECT * FROM t ORDER BY id
+            s1 hot: SELECT * FROM t ORDER BY id
+            s2: BEGIN
+            s2: EXECUTE w(2, 'in a block')
+            s2: EXECUTE r
+            s2: SELECT * FROM t ORDER BY id
+            s1: SELECT * FROM t ORDER BY id
+            s2: COMMIT
+            s1: SELECT * FROM t ORDER BY id
+            s1 still: SELECT * FROM log
+            s2: EXECUTE called
+            s1: SELECT * FROM log
+            s1 still: SELECT * FROM apart
+            s1 hot: SELECT * FROM log
+            s1 hot: SELECT * FROM t ORDER BY id
+            s2: EXECUTE w(-1, NULL)
+            s1 still: SELECT * FROM apart
+            s1 hot: SELECT * FROM t ORDER BY id
+            s2: EXECUTE w(put() + 1, 'computed')
+            s1: SELECT * FROM log
+            s1: SELECT * FROM t ORDER BY id
+            ",
+        ),
+        (
+            "B29 EXECUTE of what is another by now, or means something else",
+            "
+            d: CREATE SCHEMA other; CREATE TABLE other.t (id int, v text); INSERT INTO other.t VALUES (1, 'other')
+            s2: PREPARE w AS UPDATE t SET v = v || '+'
+            s2: DEALLOCATE w
+            s2: PREPARE w AS INSERT INTO log VALUES (1, 'w')
+            s1 hot: SELECT * FROM log
+            s1 hot: SELECT * FROM t ORDER BY id
+            s2: EXECUTE w
+            s1: SELECT * FROM log
+            s2 fails: PREPARE w AS SELECT 1
+            s1 hot: SELECT * FROM log
+            s2: EXECUTE w
+            s1: SELECT * FROM log
+            s2: DO $$ BEGIN EXECUTE 'DEALLOCATE w'; EXECUTE $q$ PREPARE w AS UPDATE t SET v = v || '-' $q$; END $$
+            s1 hot: SELECT * FROM log
+            s1 hot: SELECT * FROM t ORDER BY id
+            s2: EXECUTE w
+            s1: SELECT * FROM t ORDER BY id
+            s2: DISCARD ALL
+            s2: PREPARE w AS UPDATE t SET v = v || '*'
+            s1 hot: SELECT * FROM t ORDER BY id
+            s1 hot: SELECT * FROM other.t
+            s2: EXECUTE w
+            s1: SELECT * FROM t ORDER BY id
+            s2: SET search_path = other, public
+            s1 hot: SELECT * FROM t ORDER BY id
+            s1 hot: SELECT * FROM other.t
+            s2: EXECUTE w
+            s1: SELECT * FROM t ORDER BY id
+            s1: SELECT * FROM other.t
+            s2: RESET search_path
+            s1 hot: SELECT * FROM t ORDER BY id
+            s3: CREATE FUNCTION seen() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN INSERT INTO log VALUES (9, 'seen'); RETURN NULL; END $$
+            s3: CREATE TRIGGER seen AFTER UPDATE ON t FOR EACH ROW EXECUTE FUNCTION seen()
+            s1 hot: SELECT * FROM log
+            s2: EXECUTE w
+            s1: SELECT * FROM log
+            s2: CREATE TEMP TABLE t (id int, v text)
+            s1 hot: SELECT * FROM t ORDER BY id
+            s2: EXECUTE w
+            s1: SELECT * FROM t ORDER BY id
+            s2 simple: DEALLOCATE w; PREPARE w AS DELETE FROM log
+            s1 hot: SELECT * FROM log
+            s2: EXECUTE w
+            s1: SELECT * FROM log
+            ",
+        ),
+    ]);
+}
+
+#[test]
 fn explaining_evaluates_arguments() {
     check(&[(
         "EXPLAIN EXECUTE evaluates the arguments without ANALYZE",
