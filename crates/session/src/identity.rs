@@ -92,8 +92,8 @@ AND NOT (pg_catalog.lower(s.name) OPERATOR(pg_catalog.=) ANY (ARRAY['application
 'temp_buffers', 'synchronous_commit', 'jit', 'plan_cache_mode', 'default_transaction_isolation', \
 'default_transaction_read_only', 'default_transaction_deferrable', 'transaction_isolation', \
 'transaction_read_only', 'transaction_deferrable', 'tcp_keepalives_idle', 'tcp_keepalives_interval', \
-'tcp_keepalives_count', 'tcp_user_timeout', 'log_statement', 'log_min_duration_statement', \
-'default_tablespace', 'temp_tablespaces', 'check_function_bodies', 'effective_cache_size', \
+'tcp_keepalives_count', 'tcp_user_timeout', 'default_tablespace', 'temp_tablespaces', \
+'check_function_bodies', 'effective_cache_size', \
 'random_page_cost', 'seq_page_cost', 'max_parallel_workers_per_gather', 'commit_delay', \
 'client_connection_check_interval'])))), \
 pg_catalog.current_setting('search_path'), \
@@ -111,7 +111,7 @@ WHERE pg_catalog.current_setting(n, true) OPERATOR(pg_catalog.<>) '' AND NOT EXI
 FROM pg_catalog.pg_settings s WHERE pg_catalog.strpos(s.name, '.') OPERATOR(pg_catalog.>) 0)";
 
 /// Settings that change neither the rows of a read nor their form; `SET` of these is no change.
-const HARMLESS: [&str; 32] = [
+const HARMLESS: [&str; 30] = [
     "application_name",
     "check_function_bodies",
     "client_connection_check_interval",
@@ -124,8 +124,6 @@ const HARMLESS: [&str; 32] = [
     "idle_session_timeout",
     "jit",
     "lock_timeout",
-    "log_min_duration_statement",
-    "log_statement",
     "maintenance_work_mem",
     "max_parallel_workers_per_gather",
     "plan_cache_mode",
