@@ -89,7 +89,7 @@ OR (NOT (s.source OPERATOR(pg_catalog.=) ANY (ARRAY['default', 'environment vari
 AND NOT (pg_catalog.lower(s.name) OPERATOR(pg_catalog.=) ANY (ARRAY['application_name', 'search_path', 'role', \
 'session_authorization', 'statement_timeout', 'lock_timeout', 'idle_session_timeout', \
 'idle_in_transaction_session_timeout', 'transaction_timeout', 'work_mem', 'maintenance_work_mem', \
-'temp_buffers', 'synchronous_commit', 'jit', 'plan_cache_mode', 'default_transaction_isolation', \
+'temp_buffers', 'synchronous_commit', 'jit', 'default_transaction_isolation', \
 'default_transaction_read_only', 'default_transaction_deferrable', 'transaction_isolation', \
 'transaction_read_only', 'transaction_deferrable', 'tcp_keepalives_idle', 'tcp_keepalives_interval', \
 'tcp_keepalives_count', 'tcp_user_timeout', 'default_tablespace', 'temp_tablespaces', \
@@ -111,7 +111,7 @@ WHERE pg_catalog.current_setting(n, true) OPERATOR(pg_catalog.<>) '' AND NOT EXI
 FROM pg_catalog.pg_settings s WHERE pg_catalog.strpos(s.name, '.') OPERATOR(pg_catalog.>) 0)";
 
 /// Settings that change neither the rows of a read nor their form; `SET` of these is no change.
-const HARMLESS: [&str; 30] = [
+const HARMLESS: [&str; 29] = [
     "application_name",
     "check_function_bodies",
     "client_connection_check_interval",
@@ -126,7 +126,6 @@ const HARMLESS: [&str; 30] = [
     "lock_timeout",
     "maintenance_work_mem",
     "max_parallel_workers_per_gather",
-    "plan_cache_mode",
     "random_page_cost",
     "seq_page_cost",
     "statement_timeout",
