@@ -268,11 +268,19 @@ impl<'a> Scanner<'a> {
         let next = self.word(at + 1);
         match self.word_before(at, 1) {
             Some("key") => self.word_before(at, 2) == Some("no"),
-            Some("for") => next.is_some_and(|next| AFTER_LOCK.contains(&next)),
-            // `UPDATE SET SET` changes a table of that name.
-            Some("do" | "then") => next == Some("set") && self.word(at + 2) != Some("set"),
+            Some("for") => {
+                next.is_some_and(|next| AFTER_LOCK.contains(&next)) && !self.sets_behind_name(at)
+            }
+            Some("do" | "then") => next == Some("set") && !self.sets_behind_name(at),
             _ => false,
         }
+    }
+
+    /// Whether the word behind UPDATE is the name of a table, as SET or an alias comes next:
+    /// `UPDATE set AS s SET`, `UPDATE skip SET`.
+    fn sets_behind_name(&self, at: usize) -> bool {
+        let star = self.token(at + 2) == Some(&Token::Operator);
+        star || matches!(self.word(at + 2), Some("as" | "set")) || self.word(at + 3) == Some("set")
     }
 
     /// The name of a relation, perhaps behind ONLY and a parenthesis.
@@ -474,9 +482,9 @@ const FORBIDDEN: [&str; 29] = [
 ];
 
 /// What may stand behind a value in an expression.
-const BEHIND_VALUE: [&str; 16] = [
+const BEHIND_VALUE: [&str; 18] = [
     "and", "at", "between", "collate", "else", "end", "ilike", "in", "is", "isnull", "like", "not",
-    "notnull", "operator", "or", "when",
+    "notnull", "operator", "or", "overlaps", "similar", "when",
 ];
 
 /// What may follow FOR UPDATE as a locking clause; a cursor FOR UPDATE goes on with a table.

@@ -47,6 +47,18 @@ fn bodies_write_their_targets_and_not_what_they_read() {
         &["audit"],
     );
     plpgsql("BEGIN DELETE FROM ONLY (city) USING person; END", &["city"]);
+    for odd in [
+        "OPEN c FOR UPDATE skip SET id = 1 RETURNING id",
+        "OPEN c FOR UPDATE nowait AS n SET id = 1",
+        "OPEN c FOR UPDATE of o SET id = 1",
+        "IF a THEN UPDATE set AS s SET id = 1; END IF",
+        "IF a THEN UPDATE set s SET id = 1; END IF",
+        "IF a THEN UPDATE set * SET id = 1; END IF",
+        "PERFORM CASE WHEN a THEN declare SIMILAR TO 'x' END FROM city; DROP TABLE city",
+    ] {
+        // There are no tables of these names.
+        check_body(Language::PlPgSql, &format!("BEGIN {odd}; END"), None);
+    }
     plpgsql(
         "BEGIN UPDATE ONLY city SET id = 1 FROM person; END",
         &["city"],
