@@ -59,6 +59,8 @@ fn call(mut tokens: Tokens<'_>) -> Option<Sentence> {
     };
     found.procedure = Some(procedure);
     let mut sentence = rows(Err(Reason::NotARead), Bound::Lexical(found), None);
+    // What its body looks at is not followed that far.
+    sentence.effects.names = true;
     sentence.effects.commits = true;
     Some(sentence)
 }
