@@ -63,11 +63,11 @@ pub fn prepared_text(text: &[u8]) -> Option<&[u8]> {
 pub fn executes_with_values(text: &[u8]) -> bool {
     let lexemes = grammatical(text);
     let mut tokens = Tokens::new(&lexemes);
-    let value = |it: &Lexeme<'_>, next: Option<&Lexeme<'_>>| match it.kind {
-        Kind::Number | Kind::String | Kind::Mark(b',') => true,
+    let value = |it: &Lexeme<'_>, next: Option<&Lexeme<'_>>| {
         // The grammar makes one number of both (`doNegate` in `gram.y`).
-        Kind::Operator => it.bytes == b"-" && next.is_some_and(|it| it.kind == Kind::Number),
-        _ => is_any(it, &["null", "true", "false"]),
+        let sign = it.bytes == b"-" && next.is_some_and(|it| it.kind == Kind::Number);
+        let written = matches!(it.kind, Kind::Number | Kind::String | Kind::Mark(b','));
+        written || sign || is_any(it, &["null", "true", "false"])
     };
     let values = |all: &[Lexeme<'_>]| {
         let mut next = all.iter().skip(1);
