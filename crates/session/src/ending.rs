@@ -150,7 +150,7 @@ impl Session {
         let dropped = boundary.writes.is_unbounded() && self.mirror.has_temporary();
         self.transaction.end(status, &boundary);
         if !in_block && !self.forwarded && !self.queue.is_unsettled() {
-            self.unknown = None;
+            (self.unknown, self.former_code) = (None, false);
         }
         if in_block {
             self.transaction.settings = settings || boundary.settings.is_doubtful();

@@ -10,7 +10,7 @@ use crate::{
     folds::bears_on_folds,
     need::Need,
     prepared::Prepared,
-    queue::{Judged, SettingsChange},
+    queue::{Judged, Passed, SettingsChange},
     session::Session,
     transaction::Block,
 };
@@ -104,6 +104,10 @@ impl Session {
             };
         }
         segment.add(writes, plan);
+        if self.former_code {
+            // It may run what is not there any more.
+            segment.distrust(Passed::Code);
+        }
         segment.reloads |= effects.reloads;
         segment.founds |= founds;
         segment.texts |= changes_texts(&effects.settings);

@@ -30,11 +30,13 @@ use crate::{
 pub struct Session {
     pub(crate) shared: Arc<Shared>,
     pub(crate) knowledge: Option<Arc<Knowledge>>,
-    /// From which what was sent was told, if there was ever any knowledge.
-    pub(crate) definitions: Option<Definitions>,
+    /// From which what was sent was told, and under which epoch, if there was ever any knowledge.
+    pub(crate) definitions: Option<(Version, Definitions)>,
     /// Under which epoch the first call was sent, of what is not done yet, of a function that is not
-    /// known.
+    /// known, or that others have replaced since.
     pub(crate) unknown: Option<Version>,
+    /// Code was replaced since the transaction began that may be under way.
+    pub(crate) former_code: bool,
     pub(crate) mirror: Mirror,
     pub(crate) texts: Texts,
     /// The server has said that it is no standby.
@@ -130,6 +132,7 @@ impl Session {
             knowledge: None,
             definitions: None,
             unknown: None,
+            former_code: false,
             texts: login.texts,
             primary: login.primary,
             timeouts: Timeouts::default(),

@@ -403,6 +403,10 @@ impl Session {
         if self.transaction.is_open() && self.queue.boundaries().any(|it| it.writes.any()) {
             return Err(Reason::TransactionWrites);
         }
+        if self.former_code {
+            // The server may run in this transaction what is not there any more.
+            return Err(Reason::NoCatalog);
+        }
         match self.mirror.identity() {
             _ if self.knowledge.is_none() => Err(Reason::NoCatalog),
             None => Err(Reason::SettingsUnknown),

@@ -23,9 +23,13 @@ impl Session {
         }
         if let Some(known) = &knowledge {
             let now = known.definitions();
-            let then = self.definitions.replace(now);
-            if let Some(then) = then.filter(|then| !then.are(&now)) {
+            let then = self.definitions.replace((known.epoch, now));
+            if let Some((epoch, then)) = then.filter(|(_, then)| !then.are(&now)) {
                 self.distrust(&then, &now);
+                if !then.show_code_of(&now) && self.may_run_former_code() {
+                    self.unknown.get_or_insert(epoch);
+                    self.former_code = true;
+                }
             }
         }
         self.knowledge = knowledge;
@@ -42,6 +46,13 @@ impl Session {
             Passed::Code
         };
         self.taint(passed);
+    }
+
+    /// Whether a transaction may be under way. The server hears of other definitions when one begins and
+    /// when it locks a relation (`AcceptInvalidationMessages`), and until then runs functions and procedures
+    /// as they were.
+    fn may_run_former_code(&self) -> bool {
+        self.transaction.is_open() || self.forwarded || self.queue.is_unsettled()
     }
 
     fn taint(&mut self, passed: Passed) {

@@ -3,6 +3,44 @@
 
 use super::check;
 
+/// A server hears of other definitions when a transaction begins and when it locks a relation.
+#[test]
+fn code_that_was_replaced_runs_on_in_a_block() {
+    check(&[
+        (
+            "C12 a procedure runs as it was when the block began",
+            "
+            d: CREATE PROCEDURE p(int) LANGUAGE plpgsql AS $$ BEGIN UPDATE u SET w = 'old' WHERE id = $1; END $$
+            s1: CALL p(0)
+            s2 hot: SELECT * FROM u ORDER BY id
+            s1: BEGIN
+            s1: SELECT pg_sleep(0)
+            s3: CREATE OR REPLACE PROCEDURE p(int) LANGUAGE plpgsql AS $$ BEGIN INSERT INTO log VALUES ($1, 'new'); END $$
+            s2 hot: SELECT * FROM u ORDER BY id
+            s1: CALL p(1)
+            s1: COMMIT
+            s2: SELECT * FROM u ORDER BY id
+            ",
+        ),
+        (
+            "C12 so does a function, whose block sees what it has done",
+            "
+            d: CREATE FUNCTION f(int) RETURNS int LANGUAGE plpgsql AS $$ BEGIN UPDATE u SET w = 'old' WHERE id = $1; RETURN 1; END $$
+            s1: SELECT f(0)
+            s2 hot: SELECT * FROM u ORDER BY id
+            s1: BEGIN
+            s1: SELECT pg_sleep(0)
+            s3: CREATE OR REPLACE FUNCTION f(int) RETURNS int LANGUAGE plpgsql AS $$ BEGIN INSERT INTO log VALUES ($1, 'new'); RETURN 2; END $$
+            s2 hot: SELECT * FROM u ORDER BY id
+            s1: SELECT f(2)
+            s1: SELECT * FROM u ORDER BY id
+            s1: COMMIT
+            s2: SELECT * FROM u ORDER BY id
+            ",
+        ),
+    ]);
+}
+
 #[test]
 fn a_setting_in_a_block_gives_up_nothing() {
     check(&[
