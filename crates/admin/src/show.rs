@@ -6,6 +6,7 @@ mod settings;
 mod statements;
 mod stats;
 mod store;
+mod sums;
 
 use std::{sync::Arc, time::SystemTime};
 

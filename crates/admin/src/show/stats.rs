@@ -2,51 +2,43 @@
 
 use std::time::SystemTime;
 
-use session::{Histogram, RefusedFill};
-use sql::Reason;
+use session::RefusedFill;
 
-use super::time;
+use super::{sums, time};
 use crate::{
     Observed,
-    table::{Column, Kind, Value, mean_ms, ratio},
+    history::Sums,
+    table::{Column, Kind, Value},
 };
 
-pub(super) const COLUMNS: &[Column] = &[
-    Column("since", Kind::Time),
-    Column("lookups", Kind::Integer),
-    Column("hits", Kind::Integer),
-    Column("misses", Kind::Integer),
-    Column("bypasses", Kind::Integer),
-    Column("hit_ratio", Kind::Number),
-    Column("hit_ms", Kind::Number),
-    Column("miss_ms", Kind::Number),
-    Column("fills", Kind::Integer),
-    Column("fills_refused", Kind::Integer),
-    Column("stale_served", Kind::Integer),
-    Column("invalidated_rows", Kind::Integer),
-    Column("invalidated_tables", Kind::Integer),
-    Column("invalidated_databases", Kind::Integer),
-    Column("clients", Kind::Integer),
-    Column("server_connections", Kind::Integer),
-    Column("connections", Kind::Integer),
-];
+pub(super) const COLUMNS: &[Column] = {
+    let [hits, misses, bypasses, hit_ratio, hit_ms, miss_ms] = sums::COLUMNS;
+    &[
+        Column("since", Kind::Time),
+        Column("lookups", Kind::Integer),
+        hits,
+        misses,
+        bypasses,
+        hit_ratio,
+        hit_ms,
+        miss_ms,
+        Column("fills", Kind::Integer),
+        Column("fills_refused", Kind::Integer),
+        Column("stale_served", Kind::Integer),
+        Column("invalidated_rows", Kind::Integer),
+        Column("invalidated_tables", Kind::Integer),
+        Column("invalidated_databases", Kind::Integer),
+        Column("clients", Kind::Integer),
+        Column("server_connections", Kind::Integer),
+        Column("connections", Kind::Integer),
+    ]
+};
 
 pub(super) fn row(observed: &dyn Observed, since: SystemTime) -> Vec<Value> {
     let telemetry = observed.telemetry();
-    let (hits, misses) = (telemetry.hits.value(), telemetry.misses.value());
-    let bypasses = Reason::ALL.map(|reason| telemetry.bypass(reason).value());
-    let bypasses: u64 = bypasses.iter().sum();
-    let lookups = hits + misses + bypasses;
+    let sums = Sums::of(telemetry);
     let refused = RefusedFill::ALL.map(|why| telemetry.refused(why).value());
-    vec![
-        time(since),
-        lookups.into(),
-        hits.into(),
-        misses.into(),
-        bypasses.into(),
-        ratio(hits, lookups),
-        mean(&telemetry.hit_latency),
-        mean(&telemetry.miss_latency),
+    let others: [Value; 9] = [
         telemetry.fills.value().into(),
         refused.iter().sum::<u64>().into(),
         telemetry.stale.value().into(),
@@ -56,10 +48,9 @@ pub(super) fn row(observed: &dyn Observed, since: SystemTime) -> Vec<Value> {
         telemetry.clients.value().into(),
         telemetry.servers.value().into(),
         telemetry.connections.value().into(),
-    ]
-}
-
-fn mean(durations: &Histogram) -> Value {
-    let count = durations.buckets().map(|(_, count)| count).sum();
-    mean_ms(durations.sum_us(), count)
+    ];
+    let mut row = vec![time(since), sums.lookups().into()];
+    row.extend(sums::values(&sums));
+    row.extend(others);
+    row
 }
