@@ -1,7 +1,7 @@
 use catalog::{RoleId, SearchPath};
-use sql::SetValue;
+use sql::{SetScope, SetValue, SettingsEffect};
 
-use super::*;
+use super::{asked::OWN_MAX, *};
 use crate::{Limits, Telemetry, tests::world::World};
 
 fn shared() -> Shared {
