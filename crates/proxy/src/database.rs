@@ -204,11 +204,15 @@ impl Databases {
     }
 
     /// Ends all connections to databases where no client is: one of them may be about to be dropped,
-    /// renamed, moved or copied.
-    pub fn leave_vacant(&self) {
+    /// renamed, moved or copied. That is not said in the database itself.
+    pub fn leave_vacant(&self, own: &[u8]) {
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        for database in known.watched.values() {
-            database.presence.leave_if_vacant();
+        let others = known
+            .watched
+            .iter()
+            .filter(|(name, _)| name.as_bytes() != own);
+        for (_, database) in others {
+            database.presence.leave_when_vacant();
         }
     }
 

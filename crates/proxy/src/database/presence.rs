@@ -6,11 +6,11 @@
 //! Invariant: without a visit, a control connection lasts for [`LINGER`] at most, or, to the
 //! database that is watched for its own sake, until somebody asks for it to end.
 
-use std::{ops::Deref, sync::Arc, time::Duration};
+use std::{future::pending, ops::Deref, sync::Arc, time::Duration};
 
 use tokio::{
     sync::{Notify, watch},
-    time::timeout,
+    time::{Instant, timeout, timeout_at},
 };
 
 use super::Database;
@@ -18,6 +18,10 @@ use super::Database;
 /// How long a watcher stays after the last visit: well below the server's patience, and long enough
 /// for clients that come and go.
 const LINGER: Duration = Duration::from_secs(2);
+
+/// How long the wish that a watcher leave is remembered where it is still connecting, or somebody is
+/// there: a client that is gone for the server, but not yet for us. Less than the server's patience.
+const PATIENCE: Duration = Duration::from_secs(3);
 
 /// When a watcher that left on request comes back to a database that is watched for its own sake.
 const RETURN: Duration = Duration::from_secs(10);
@@ -65,8 +69,9 @@ impl Deref for Visit {
 #[derive(Debug)]
 pub(super) struct Presence {
     visits: watch::Sender<usize>,
-    /// Holds one permit: a watcher that is still connecting leaves once it is there.
-    leave: Notify,
+    /// Until when it is wished that the watcher leaves; one that is still connecting leaves once it is
+    /// there.
+    leave: watch::Sender<Option<Instant>>,
     /// Holds one permit: somebody has come, whom the server has let in.
     came: Notify,
     /// It is watched for its own sake: its state stands for the server's.
@@ -77,7 +82,7 @@ impl Presence {
     pub(super) fn new(standing: bool) -> Self {
         Self {
             visits: watch::Sender::new(0),
-            leave: Notify::new(),
+            leave: watch::Sender::new(None),
             came: Notify::new(),
             standing,
         }
@@ -98,26 +103,39 @@ impl Presence {
         *self.visits.borrow() == 0
     }
 
-    /// Asks the watcher to leave now if nobody is there.
-    pub(super) fn leave_if_vacant(&self) {
-        if self.is_vacant() {
-            self.leave.notify_one();
-        }
+    /// Asks the watcher to leave as soon as nobody is there, which may be a moment from now: a client
+    /// whose end has yet to be seen here is nobody to the server.
+    pub(super) fn leave_when_vacant(&self) {
+        self.leave.send_replace(Some(Instant::now() + PATIENCE));
     }
 
     /// Returns when the watcher has to leave. Cancel safe.
     pub(super) async fn vacated(&self) {
         let mut visits = self.visits.subscribe();
+        let mut asked = self.leave.subscribe();
         loop {
+            let until = *asked.borrow_and_update();
             tokio::select! {
-                () = self.leave.notified() => {
-                    if self.is_vacant() {
-                        return;
-                    }
+                () = self.vacant_before(until) => {
+                    self.leave.send_replace(None);
+                    return;
                 }
+                _ = asked.changed() => {}
                 () = lingered(&mut visits), if !self.standing => return,
             }
         }
+    }
+
+    /// Returns when nobody is there, if that is so before a certain time.
+    async fn vacant_before(&self, until: Option<Instant>) {
+        let mut visits = self.visits.subscribe();
+        let vacant = visits.wait_for(|visits| *visits == 0);
+        if let Some(until) = until
+            && timeout_at(until, vacant).await.is_ok()
+        {
+            return;
+        }
+        pending().await
     }
 
     /// Returns when nobody is there, for a watcher without a connection. Cancel safe.

@@ -38,7 +38,7 @@ impl Place {
     /// Marks what a statement may write, which was told from what was `planned`. Never fails: see [`store::Mark`].
     pub(crate) async fn mark(&self, writes: &Writes, planned: Option<Planned>) -> Option<Held> {
         if writes.is_unbounded() {
-            self.services.databases.leave_vacant();
+            self.services.databases.leave_vacant(&self.name);
         }
         let Some(database) = self.watched() else {
             return self.mark_unwatched(writes).await;
