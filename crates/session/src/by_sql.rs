@@ -40,6 +40,7 @@ impl Session {
     pub(crate) fn note_names_given(&mut self, plan: &Plan, text: &[u8]) {
         self.registry.note_names_given(plan);
         if let Sight::Name(name) = &plan.effects.sight
+            && !self.queue.is_at_work()
             && let Some(inner) = sql::prepared_text(text)
         {
             let prepared = self.prepared(inner);

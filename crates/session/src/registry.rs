@@ -343,9 +343,10 @@ impl Registry {
         self.prepared_by_sql = true;
         match name {
             Some(name) => {
+                let sent = self.by_sql.take_sent();
                 self.remove_statement(name.as_bytes());
                 self.strangers.remove(minded(name.as_bytes()));
-                self.by_sql.succeed(name);
+                self.by_sql.succeed(name, sent);
             }
             None if self.deallocated_unseen => self.lose_statements(),
             // Of one of these, perhaps.

@@ -246,6 +246,50 @@ fn execute_writes_what_was_prepared() {
     ]);
 }
 
+/// The first of two keeps the name; the server refuses the second, or drops what the first has made.
+#[test]
+fn a_name_is_what_was_prepared_and_not_what_was_sent() -> Result<()> {
+    const PREPARE: &str = "PREPARE s AS UPDATE t SET v = v || '!'";
+    const OTHER: &str = "PREPARE s AS INSERT INTO log VALUES (3, 's')";
+    let run = |text| Frontend::new().parse("", text, &[]).bind("", "", &[]);
+    let executed = |text| run(text).execute("", 0).sync();
+    let simple = |text: &str| Frontend::new().query(text).bytes().to_vec();
+    let two = |first: Vec<u8>, second: Vec<u8>| [first, second].concat();
+    let extended = two(
+        executed(PREPARE).bytes().to_vec(),
+        executed(OTHER).bytes().to_vec(),
+    );
+    let between = [simple(PREPARE), simple("DISCARD PLANS"), simple(OTHER)].concat();
+    let closed = Frontend::new()
+        .close_statement("s")
+        .parse("s", "DELETE FROM log WHERE n = 3", &[])
+        .sync();
+    for (batch, answers, read) in [
+        (two(simple(PREPARE), simple(OTHER)), 2, READ),
+        (extended, 2, READ),
+        (between, 3, READ),
+        (
+            two(simple(OTHER), closed.bytes().to_vec()),
+            2,
+            "SELECT count(*) FROM log",
+        ),
+    ] {
+        with_sessions(|pgmemo, reader, writer| {
+            writer.run("INSERT INTO log VALUES (3, 'was there')")?;
+            writer.send(&batch)?;
+            for _ in 0..answers {
+                writer.read_until(b'Z')?;
+            }
+            warm(pgmemo, reader, read)?;
+            let before = reader.value(read)?;
+            writer.run("EXECUTE s")?;
+            assert_ne!(reader.value(read)?, before);
+            Ok(())
+        })?;
+    }
+    Ok(())
+}
+
 #[test]
 fn explaining_evaluates_arguments() {
     check(&[(

@@ -14,15 +14,21 @@ use crate::prepared::Prepared;
 #[derive(Debug, Default)]
 pub(super) struct BySql {
     known: Strangers,
-    /// The last that was sent, if nothing has been since.
+    /// The last that was sent, if nothing was under way then and nothing has been sent since: the next
+    /// confirmation is of this one.
     sent: Option<(Name, Arc<Prepared>)>,
 }
 
 impl BySql {
+    /// What was sent, to be told what has become of it.
+    pub(super) const fn take_sent(&mut self) -> Option<(Name, Arc<Prepared>)> {
+        self.sent.take()
+    }
+
     /// The server has prepared a statement of this name.
-    pub(super) fn succeed(&mut self, name: &str) {
+    pub(super) fn succeed(&mut self, name: &str, sent: Option<(Name, Arc<Prepared>)>) {
         let name = kept(name.as_bytes());
-        match self.sent.take() {
+        match sent {
             // In another encoding the same name has other bytes.
             Some((sent, prepared)) if sent == name && name.is_ascii() => {
                 self.known.put(&name, &prepared);
@@ -33,6 +39,7 @@ impl BySql {
 
     pub(super) fn remove(&mut self, name: &[u8]) {
         self.known.remove(minded(name));
+        self.sent = None;
     }
 
     pub(super) fn clear(&mut self) {
