@@ -276,11 +276,12 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// Whether the word behind UPDATE is the name of a table, as SET or an alias comes next:
-    /// `UPDATE set AS s SET`, `UPDATE skip SET`.
+    /// Whether the word behind UPDATE is the name of a table or schema, as SET, an alias or a dot comes
+    /// next: `UPDATE set AS s SET`, `UPDATE skip SET`, `UPDATE of.t SET`.
     fn sets_behind_name(&self, at: usize) -> bool {
-        let star = self.token(at + 2) == Some(&Token::Operator);
-        star || matches!(self.word(at + 2), Some("as" | "set")) || self.word(at + 3) == Some("set")
+        let next = self.token(at + 2);
+        let named = matches!(next, Some(Token::Operator | Token::Mark(b'.')));
+        named || matches!(self.word(at + 2), Some("as" | "set")) || self.word(at + 3) == Some("set")
     }
 
     /// The name of a relation, perhaps behind ONLY and a parenthesis.

@@ -54,6 +54,8 @@ fn bodies_write_their_targets_and_not_what_they_read() {
         "IF a THEN UPDATE set AS s SET id = 1; END IF",
         "IF a THEN UPDATE set s SET id = 1; END IF",
         "IF a THEN UPDATE set * SET id = 1; END IF",
+        "IF a THEN UPDATE set.t SET id = 1; END IF",
+        "OPEN c FOR UPDATE skip.t SET id = 1",
         "PERFORM CASE WHEN a THEN declare SIMILAR TO 'x' END FROM city; DROP TABLE city",
     ] {
         // There are no tables of these names.
